@@ -1,0 +1,93 @@
+"""Every exception that hwnas raises on purpose.
+
+::
+
+    HwnasError                       .exit_code says what the command line ends with
+    ├── RequestError   (ValueError)    2: what was asked for cannot be done as asked
+    │   ├── ConfigError                   an option, a configuration file, a budget
+    │   ├── ProfileError                  a hardware profile
+    │   ├── DataError                     a data set, or an image in it
+    │   ├── RunFolderError                a folder that is not (or already is) a run, or is in use
+    │   └── ModelError                    an ONNX file or torch model that we cannot take
+    └── WorkError      (RuntimeError)  1: the request was right, the work failed
+        ├── GraphError                    a graph broke one of its invariants
+        ├── MorphismError                 an operator was applied where it has no site
+        ├── TrainingError                 a training failed
+        │   └── DivergedError                its loss became infinite or not a number
+        ├── DeviceError                   a device could not do what it was asked
+        │   └── DeviceUnreachableError       it did not answer, or the connection broke
+        ├── StoreError                    something read back from a run is not what was written
+        └── ExportError                   an exported model did not pass its checks
+
+A message says what was expected, what came, and what to do about it.
+"""
+
+from typing import ClassVar
+
+
+class HwnasError(Exception):
+    """Root of the tree; catch this to catch everything hwnas raises on purpose."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class RequestError(HwnasError, ValueError):
+    """What was asked for cannot be done as asked; nothing was changed."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class ConfigError(RequestError):
+    """An option, configuration file or budget is wrong."""
+
+
+class ProfileError(RequestError):
+    """A hardware profile is unknown, incomplete or wrong."""
+
+
+class DataError(RequestError):
+    """A data set cannot be used: unknown, unlabelled, corrupt, or of the wrong shape."""
+
+
+class RunFolderError(RequestError):
+    """A folder is not a run, already holds another run, or is in use."""
+
+
+class ModelError(RequestError):
+    """An ONNX file or torch model cannot be taken as it is."""
+
+
+class WorkError(HwnasError, RuntimeError):
+    """The request was right, but the work failed."""
+
+
+class GraphError(WorkError, ValueError):
+    """A graph broke one of its invariants."""
+
+
+class MorphismError(WorkError, ValueError):
+    """An operator was applied where it has no site."""
+
+
+class TrainingError(WorkError):
+    """A training failed."""
+
+
+class DivergedError(TrainingError):
+    """A training's loss became infinite or not a number."""
+
+
+class DeviceError(WorkError):
+    """A device could not do what it was asked."""
+
+
+class DeviceUnreachableError(DeviceError, ConnectionError):
+    """A device did not answer within its limit, or the connection to it broke."""
+
+
+class StoreError(WorkError):
+    """Something read back from a run is not what was written."""
+
+
+class ExportError(WorkError):
+    """An exported model did not pass its checks."""
