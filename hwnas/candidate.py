@@ -1,0 +1,101 @@
+"""The words for what is tried and what came of it."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from hwnas.errors import StoreError
+from hwnas.graph import Graph, architecture_id
+from hwnas.morphism.inheritance import Inheritance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One operator on the way from a parent to its child: its name, the graph it led to and the plan of inheritance."""
+
+    operator: str
+    graph: Graph
+    inheritance: Inheritance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A network to be tried: ``g<generation>-<slot>``.
+
+    A child has a parent and one to three steps, each starting where the last one ended; an initial network has one step, the
+    operator ``initial``, whose plan makes every tensor afresh. ``cheap`` holds the cheap values known when it was accepted.
+    """
+
+    generation: int
+    slot: int
+    parent: str | None
+    steps: tuple[Step, ...]
+    cheap: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.generation < 0 or self.slot < 0 or not self.steps:
+            raise StoreError(f"a candidate has a generation and slot from 0 and at least one step, got {self.id}")
+
+    @property
+    def id(self) -> str:
+        """``g<generation>-<slot>``."""
+        return f"g{self.generation}-{self.slot}"
+
+    @property
+    def graph(self) -> Graph:
+        """The network itself."""
+        return self.steps[-1].graph
+
+    @property
+    def architecture_id(self) -> str:
+        """The hash that isomorphic networks share."""
+        return architecture_id(self.graph)
+
+    @property
+    def operator(self) -> str:
+        """The operators on the way, joined by ``+``."""
+        return "+".join(step.operator for step in self.steps)
+
+    @property
+    def exact(self) -> bool:
+        """Whether the candidate computes what its parent computed, before training."""
+        return self.parent is not None and all(step.inheritance.exact for step in self.steps)
+
+
+FailureKind: TypeAlias = Literal["diverged", "time_limit", "out_of_memory", "worker_died", "export_failed", "work_failed"]
+Status: TypeAlias = Literal["finished", "failed", "infeasible", "unfinished", "stopped_early"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a candidate came to nothing."""
+
+    kind: FailureKind
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of a candidate.
+
+    ``finished``: ``values`` holds every objective and whatever else was recorded (all finite; ``error`` is a share in [0, 1]),
+    ``weights`` the content hash of its trained weights. ``failed``: ``failure`` says why. ``infeasible``: it broke a hard limit
+    and was not trained. ``unfinished``: the budget ended first. ``stopped_early``: multi-fidelity gave it up.
+    """
+
+    candidate_id: str
+    status: Status
+    values: Mapping[str, float] = field(default_factory=dict)
+    weights: str | None = None
+    failure: Failure | None = None
+    train_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        wrong = {name: value for name, value in self.values.items() if not math.isfinite(value)}
+        if wrong:
+            raise StoreError(f"outcome of {self.candidate_id}: values must be finite, got {wrong}; a failure has no values")
+        if (self.status == "failed") != (self.failure is not None):
+            raise StoreError(f"outcome of {self.candidate_id}: status {self.status} and failure {self.failure} do not agree")
+        if self.status == "finished" and (self.weights is None or not 0 <= self.values.get("error", -1) <= 1):
+            raise StoreError(f"outcome of {self.candidate_id}: a finished one has weights and an error in [0, 1]")

@@ -1,0 +1,58 @@
+"""A graph as JSON and back, with a version; what comes from outside is checked before it is believed."""
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+from hwnas.errors import GraphError
+from hwnas.graph.graph import Graph, Node
+from hwnas.graph.ops import OPS, Op
+
+VERSION = 1
+
+
+def to_json(graph: Graph) -> str:
+    """The graph as a JSON object with ``version``, ``output`` and ``nodes``; infinities are written as strings."""
+    nodes = [
+        {"id": node.id, "op": node.op.kind, "inputs": list(node.inputs), **_parameters_to_json(node.op)} for node in graph.nodes
+    ]
+    return json.dumps({"version": VERSION, "output": graph.output, "nodes": nodes}, separators=(",", ":"))
+
+
+def from_json(text: str) -> Graph:
+    """The graph that ``to_json`` wrote. Raises GraphError where the text is not one, naming what is wrong."""
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise GraphError(f"a graph is a JSON object, got text that is not JSON: {error}") from None
+    if not isinstance(data, dict) or data.get("version") != VERSION:
+        version = data.get("version") if isinstance(data, dict) else type(data).__name__
+        raise GraphError(f"expected a graph of version {VERSION}, got {version!r}; it was written by another hwnas")
+    try:
+        nodes = tuple(_node(entry) for entry in data["nodes"])
+        return Graph(nodes, int(data["output"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise error if isinstance(error, GraphError) else GraphError(f"not a graph: {error!r}") from None
+
+
+def _parameters_to_json(op: Op) -> dict[str, Any]:
+    values = {field.name: getattr(op, field.name) for field in dataclasses.fields(op)}
+    return {k: str(v) if isinstance(v, float) and math.isinf(v) else v for k, v in values.items()}
+
+
+def _node(entry: dict[str, Any]) -> Node:
+    rest = dict(entry)
+    node_id, kind, inputs = rest.pop("id"), rest.pop("op"), rest.pop("inputs")
+    if kind not in OPS:
+        raise GraphError(f"node {node_id}: unknown operation {kind!r}; known are {', '.join(OPS)}")
+    values = {name: _value(node_id, name, value) for name, value in rest.items()}
+    return Node(int(node_id), OPS[kind](**values), tuple(int(i) for i in inputs))
+
+
+def _value(node_id: object, name: str, value: object) -> object:
+    if value in ("inf", "-inf"):
+        return float(str(value))
+    if not isinstance(value, bool | int | float):
+        raise GraphError(f"node {node_id}: {name} must be a number, got {value!r}")
+    return value

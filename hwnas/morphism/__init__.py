@@ -1,0 +1,1 @@
+"""How one network becomes another: operators that return a child graph and an inheritance plan."""
