@@ -134,7 +134,8 @@ class Inheritance:
         if twice:
             raise MorphismError(f"an inheritance plan writes each tensor once, got {twice} more than once")
         known = {index_set.name for index_set in self.index_sets}
-        used = {s.index_set for r in self.records if isinstance(r, Slice) for a in r.axes for s in a.segments if isinstance(s, Chosen)}
+        axes = [axis for record in self.records if isinstance(record, Slice) for axis in record.axes]
+        used = {segment.index_set for axis in axes for segment in axis.segments if isinstance(segment, Chosen)}
         if used != known:
             raise MorphismError(f"index sets used {sorted(used)} and defined {sorted(known)} must be the same")
 

@@ -12,7 +12,7 @@ from numpy.random import Generator
 
 from hwnas.errors import MorphismError
 from hwnas.graph import BatchNorm, Clip, Conv, Edit, Graph, stored_tensors
-from hwnas.morphism.inheritance import Calibrated, Identity, Inheritance, Morphed
+from hwnas.morphism.inheritance import Calibrated, Identity, Inheritance, Morphed, Record
 from hwnas.morphism.non_negative import non_negative
 from hwnas.morphism.operator import Site
 
@@ -51,8 +51,9 @@ class InsertConvolution:
         if x in non_negative(graph):  # 3.
             last = edit.insert(Clip(), last)
         edit.redirect(x, last, but=(added[0],))
-        records = (*(Identity(tensor=f"{node}.weight") for node in added), Calibrated(node=norm))
-        return Morphed(graph=edit.done(), inheritance=Inheritance(exact=True, records=records))
+        records: list[Record] = [Identity(tensor=f"{node}.weight") for node in added]
+        records.append(Calibrated(node=norm))
+        return Morphed(graph=edit.done(), inheritance=Inheritance(exact=True, records=tuple(records)))
 
 
 def _conv(channels: int, kernel: int, groups: int) -> Conv:
