@@ -1,0 +1,91 @@
+"""Finding the files of a data set's splits on disk."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from hwnas.errors import DataError
+
+_SPLITS = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+_IMAGES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFiles:
+    """The files of each split (train, and maybe validation and test), sorted; paths lie below `root`."""
+
+    kind: Literal["parquet", "images"]
+    root: Path
+    splits: dict[str, tuple[Path, ...]]
+
+
+def find_files(source: Path) -> SourceFiles:
+    """Return the files of a data set: a parquet file, a folder of them, or folders of images named after their classes.
+
+    A file or folder named train, validation or test (`train.parquet`, `data/test-00000-of-00002.parquet`, `val/cat/1.png`)
+    belongs to that split; a lone parquet file and class folders without splits are training data. Raises DataError.
+    """
+    if not source.exists():
+        raise DataError(f'there is no data set at {source}; expected "digits", a parquet file, or a folder of parquet files or images')
+    root = source.resolve()
+    if root.is_file():
+        if root.suffix != ".parquet":
+            raise DataError(f"{source} is neither a parquet file nor a folder; convert it to parquet or to class folders of images")
+        return SourceFiles(kind="parquet", root=root.parent, splits={"train": (root,)})
+    for pattern in ("*.parquet", "data/*.parquet", "*/*.parquet"):
+        if parquets := _visible(root.glob(pattern), root):
+            return SourceFiles(kind="parquet", root=root, splits=_parquet_splits(parquets, source))
+    images = [path for path in _visible(root.rglob("*"), root) if path.suffix.lower() in _IMAGES]
+    if not images:
+        raise DataError(f"{source} holds neither parquet files nor images; expected train.parquet, or one folder of images a class")
+    return SourceFiles(kind="images", root=root, splits=_image_splits(images, root, source))
+
+
+def _visible(paths: Iterable[Path], root: Path) -> list[Path]:
+    """Return the files among `paths`, sorted, without hidden ones and what lies in hidden folders."""
+    return sorted(
+        path for path in paths if not any(part.startswith(".") for part in path.relative_to(root).parts) and path.is_file()
+    )
+
+
+def _parquet_splits(paths: list[Path], source: Path) -> dict[str, tuple[Path, ...]]:
+    if len(paths) == 1:
+        return {"train": (paths[0],)}
+    splits: dict[str, list[Path]] = {}
+    for path in paths:
+        split = _SPLITS.get(re.split(r"[-_.]", path.name)[0].lower()) or _SPLITS.get(path.parent.name.lower())
+        if split is None:
+            raise DataError(f"{path} belongs to no split; name it train, validation or test (as in train-00000-of-00002.parquet)")
+        splits.setdefault(split, []).append(path)
+    return _with_training(splits, source)
+
+
+def _image_splits(paths: list[Path], root: Path, source: Path) -> dict[str, tuple[Path, ...]]:
+    splits: dict[str, list[Path]] = {}
+    for path in paths:
+        parts = path.relative_to(root).parts
+        if len(parts) < 2:
+            raise DataError(f"{path} lies in no class folder; expected {source}/CLASS/IMAGE or {source}/train/CLASS/IMAGE")
+        splits.setdefault(_SPLITS.get(parts[0].lower(), "") if len(parts) > 2 else "", []).append(path)
+    if "" not in splits:
+        return _with_training(splits, source)
+    if len(splits) > 1:
+        raise DataError(f"{source} holds images beside its split folders, such as {splits[''][0]}; move them into a class of a split")
+    return {"train": tuple(paths)}
+
+
+def _with_training(splits: dict[str, list[Path]], source: Path) -> dict[str, tuple[Path, ...]]:
+    if "train" not in splits:
+        raise DataError(f"{source} has files for {' and '.join(splits)} but none for train; add one, or name one file only")
+    return {split: tuple(paths) for split, paths in splits.items()}

@@ -1,0 +1,89 @@
+"""One encoded image to one uint8 array; nothing is decoded before its header was read and found acceptable."""
+
+import io
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image, ImageOps
+
+from hwnas.errors import DataError
+
+_GREY = {"1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N", "I"}
+_ALPHA = {"LA", "La", "PA", "RGBA", "RGBa"}
+# What Pillow's decoders raise on damaged files, by its documentation and by fuzzing.
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, struct.error, Image.DecompressionBombError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What an image says about itself: height and width in pixels as it is to be shown, and whether it has no colours."""
+
+    height: int
+    width: int
+    grey: bool
+
+
+@contextmanager
+def _opened(encoded: bytes | Path, where: str) -> Iterator[Image.Image]:
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of odd EXIF blocks and of sizes that our own cap judges.
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded) as image:
+                yield image
+    except DataError:
+        raise
+    except _DAMAGE as error:
+        raise DataError(f"{where} is not a readable image ({error}); replace or remove it") from error
+
+
+def read_header(encoded: bytes | Path, where: str, max_pixels: int) -> Header:
+    """Return the header of an encoded image; `where` names it in messages. Raises DataError where it is damaged or too large."""
+    with _opened(encoded, where) as image:
+        width, height = image.size
+        if width * height > max_pixels:
+            raise DataError(
+                f"{where} has {width} x {height} = {width * height:,} pixels, more than the {max_pixels:,} that are allowed; "
+                "shrink it, or raise max_pixels if you trust the file"
+            )
+        if image.mode == "F":
+            raise DataError(f"{where} holds floating-point pixels, whose range is unknown; store it with 8 or 16 bits")
+        if _transposed(image):
+            width, height = height, width
+        return Header(height=height, width=width, grey=image.mode in _GREY)
+
+
+def _transposed(image: Image.Image) -> bool:
+    """Tell whether the EXIF orientation (5 to 8) swaps height and width."""
+    return image.getexif().get(ExifTags.Base.Orientation, 1) in {5, 6, 7, 8}
+
+
+def decode(encoded: bytes | Path, where: str, shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
+    """Return the image as uint8 (C, H, W) = `shape`, C of 1 or 3; raises DataError where it is damaged.
+
+    The EXIF orientation is applied, alpha is laid over white, 16-bit grey keeps its upper 8 bits, further frames are ignored.
+    An image of another size is scaled (bilinear, antialiased) until it covers (H, W) and cropped at the centre.
+    """
+    channels, height, width = shape
+    with _opened(encoded, where) as image:
+        upright = ImageOps.exif_transpose(image)
+        pixels = _opaque(upright).convert("L" if channels == 1 else "RGB")
+        if pixels.size != (width, height):
+            pixels = ImageOps.fit(pixels, (width, height), Image.Resampling.BILINEAR)
+        return np.asarray(pixels).reshape(height, width, channels).transpose(2, 0, 1)
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """Return the image in 8 bits, without alpha."""
+    if image.mode.startswith("I"):
+        return Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
+    if image.mode in _ALPHA or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    return image

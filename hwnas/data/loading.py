@@ -1,0 +1,85 @@
+"""From settings to a data set: the one way in."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from hwnas.data.dataset import DataSet, Split
+from hwnas.data.digits import digits
+from hwnas.data.partition import split_rows
+from hwnas.data.settings import DIGITS, DataSettings
+from hwnas.errors import DataError
+
+_DIGITS_SHARE = 0.2
+_VALIDATION_SHARE = 0.1
+_TEST_SHARE = 0.2
+
+
+def load(settings: DataSettings, progress: Callable[[int, int], None] | None = None) -> DataSet:
+    """Return the data set that `settings` name, the same for the same settings and files.
+
+    Splits that are files of their own are taken as they are; the others are split from the training rows: stratified by class,
+    seeded, groups kept whole. `progress` is called with (images decoded, images in all) while a data set is decoded for the first time.
+    Raises DataError.
+    """
+    if settings.source == DIGITS:
+        return _digits(settings)
+    try:
+        # Hugging Face `datasets` and Pillow are an extra; who searches on digits has neither.
+        from hwnas.data.cache import decoded
+        from hwnas.data.files import find_files
+    except ModuleNotFoundError as error:
+        raise DataError(
+            f'reading {settings.source} needs the package {error.name}, which is not installed: python -m pip install "hwnas[data]"'
+        ) from error
+    source = Path(settings.source).expanduser()
+    parts = decoded(find_files(source), settings, progress)
+    groups = None if parts.groups is None else parts.groups.numpy()
+    name = source.resolve().name.removesuffix(".parquet")
+    shares = (settings.validation_share or _VALIDATION_SHARE, settings.test_share or _TEST_SHARE)
+    return _data_set(name, parts.classes, parts.splits, groups, shares, settings.seed)
+
+
+def _digits(settings: DataSettings) -> DataSet:
+    if settings.image_size not in (None, (8, 8)) or settings.group_by is not None:
+        raise DataError("the built-in digits are 8x8 and have no columns; leave image_size and group_by out")
+    shares = (settings.validation_share or _DIGITS_SHARE, settings.test_share or _DIGITS_SHARE)
+    return _data_set(DIGITS, tuple("0123456789"), {"train": digits()}, None, shares, settings.seed)
+
+
+def _data_set(
+    name: str,
+    classes: tuple[str, ...],
+    splits: dict[str, Split],
+    groups: np.ndarray | None,
+    shares: tuple[float, float],
+    seed: int,
+) -> DataSet:
+    """Split off what is missing; a share is one of all rows of the training file, so that the order does not matter."""
+    train = splits["train"]
+    total = len(train)
+    if total < len(classes):
+        raise DataError(f"{name} has {total} training images, fewer than its {len(classes)} classes; it needs more images")
+    rng = np.random.default_rng(seed)
+    found = dict(splits)
+    for split, share in (("test", shares[1]), ("validation", shares[0])):
+        if split not in found:
+            kept, aside = split_rows(train.labels.numpy(), groups, share * total / len(train), rng)
+            _check_split(name, split, train.labels.numpy(), kept, aside)
+            found[split] = train.rows(torch.from_numpy(aside))
+            train = train.rows(torch.from_numpy(kept))
+            groups = None if groups is None else groups[kept]
+    return DataSet.of(name, classes, train, found["validation"], found["test"])
+
+
+def _check_split(name: str, split: str, labels: np.ndarray, kept: np.ndarray, aside: np.ndarray) -> None:
+    if len(aside) == 0 or len(kept) == 0:
+        raise DataError(
+            f"no {split} split can be taken from the {len(labels)} training images of {name}: too few images or too large groups; "
+            f"add images, a {split} file, or a larger {split}_share"
+        )
+    lost = set(np.unique(labels)) - set(np.unique(labels[kept]))
+    if lost:
+        raise DataError(f"splitting {name} by group leaves no training image of class number {min(lost)}; group more finely")
