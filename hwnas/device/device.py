@@ -1,0 +1,143 @@
+"""A device that models are measured on: `open_device(profile)` gives one, here or over SSH."""
+
+import dataclasses
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from hwnas.device.latency import Fingerprint, Latency, Noise
+from hwnas.device.link import Link, LocalLink
+from hwnas.device.model import InputSpec, input_specs
+from hwnas.device.profile import HardwareProfile
+from hwnas.device.reference import reference_model
+from hwnas.errors import DeviceError, ModelError, ProfileError
+
+PREDICT_BATCH = 256
+
+
+class Device(Protocol):
+    """What a search, an export and the command line need from a device."""
+
+    @property
+    def reference_nominal_ms(self) -> float:
+        """The reference model's nominal latency, to which drift is corrected; a run keeps it."""
+
+    def fingerprint(self) -> Fingerprint:
+        """What the device is."""
+
+    def measure(
+        self, model: bytes, *, half_width: float, time_limit_s: float, shapes: Mapping[str, int] | None = None
+    ) -> Latency:
+        """The latency of an ONNX model; `half_width` of the 95 % interval is relative to it."""
+
+    def predict(self, model: bytes, inputs: np.ndarray) -> np.ndarray:
+        """The first output for inputs (n, ...) of a model with one input, computed by the device itself."""
+
+    def noise(self, duration_s: float = 0.5) -> Noise:
+        """How much the reference model varies on the device right now."""
+
+    def close(self) -> None:
+        """Let go of the device; closing twice does nothing."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+
+
+class LinkedDevice:
+    """A device behind a link to its agent. Not for several threads at once: measurements would disturb each other."""
+
+    def __init__(self, profile: HardwareProfile, link: Link) -> None:
+        self._profile_sha256 = profile.sha256()
+        self._link = link
+        self._fingerprint = Fingerprint.from_json(link.configured["fingerprint"])
+        self._fingerprint_sha256 = self._fingerprint.sha256()
+
+    @property
+    def reference_nominal_ms(self) -> float:
+        """The reference model's nominal latency, to which drift is corrected; a run keeps it."""
+        return float(self._link.configured["reference_nominal_ms"])
+
+    def fingerprint(self) -> Fingerprint:
+        """What the device is."""
+        return self._fingerprint
+
+    def measure(
+        self, model: bytes, *, half_width: float, time_limit_s: float, shapes: Mapping[str, int] | None = None
+    ) -> Latency:
+        """The latency of an ONNX model by the protocol of agent.py, on random inputs of its declared shapes.
+
+        Args:
+            model: ONNX bytes, tensors inside.
+            half_width: target for the half-width of the 95 % interval, relative to the latency.
+            time_limit_s: when to stop without having reached it; the model's loading comes on top.
+            shapes: sizes of symbolic dimensions by name; a symbolic batch is 1.
+
+        Raises:
+            ModelError: the model is corrupt, keeps tensors outside, or cannot run there.
+            DeviceError: the device cannot do it; DeviceUnreachableError if it no longer answers.
+        """
+        arguments = {
+            "model": model,
+            "inputs": as_plain(input_specs(model, shapes)),
+            "half_width": half_width,
+            "time_limit_s": time_limit_s,
+        }
+        answer = self._link.call("measure", arguments, time_limit_s)
+        return Latency(**answer, fingerprint_sha256=self._fingerprint_sha256, profile_sha256=self._profile_sha256)
+
+    def predict(self, model: bytes, inputs: np.ndarray) -> np.ndarray:
+        """The first output for inputs (n, ...) of a model with one input; in batches of 256, or of the model's own size."""
+        specs = input_specs(model, {})
+        if len(specs) != 1 or len(inputs) == 0:
+            raise ModelError(f"expected a model with one input and at least one row, got {len(specs)} and {len(inputs)}")
+        outputs = [
+            self._link.call("predict", {"model": model, "feeds": {specs[0].name: batch}}, 0.0)["output"]
+            for batch in np.split(inputs, range(PREDICT_BATCH, len(inputs), PREDICT_BATCH))
+        ]
+        return np.concatenate(outputs)
+
+    def noise(self, duration_s: float = 0.5) -> Noise:
+        """How much the reference model varies on the device right now."""
+        return Noise(**self._link.call("noise", {"duration_s": duration_s}, duration_s))
+
+    def close(self) -> None:
+        """Let go of the device; closing twice does nothing."""
+        self._link.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def as_plain(specs: list[InputSpec]) -> list[dict[str, Any]]:
+    """Input specifications as the agent takes them."""
+    return [dataclasses.asdict(spec) for spec in specs]
+
+
+def open_device(profile: HardwareProfile, *, reference_nominal_ms: float | None = None) -> Device:
+    """Reach the profile's device and get it ready to measure.
+
+    Args:
+        profile: of kind "onnxruntime".
+        reference_nominal_ms: the run's nominal latency of the reference model; None takes the present one.
+
+    Raises:
+        ProfileError: an analytic profile.
+        DeviceError: the device lacks what the profile asks for; DeviceUnreachableError if it cannot be reached.
+    """
+    if profile.runtime is None:
+        raise ProfileError(f"profile {profile.name!r} is analytic; nothing can be measured on it")
+    configuration = {
+        "runtime": profile.runtime.model_dump(),
+        "reference": reference_model(),
+        "reference_inputs": as_plain(input_specs(reference_model())),
+        "nominal_ms": reference_nominal_ms,
+    }
+    if profile.connection.type == "local":
+        return LinkedDevice(profile, LocalLink(configuration))
+    raise DeviceError("not yet")

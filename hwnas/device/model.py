@@ -1,0 +1,105 @@
+"""ONNX files as they come from outside: read with their external data, checked, and asked for their inputs."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import TensorProto, external_data_helper, helper
+
+from hwnas.errors import ModelError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputSpec:
+    """One input of a model, with every dimension settled; `dtype` is numpy's name."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+def parse(model: bytes) -> onnx.ModelProto:
+    """The parsed model; ModelError if it is not ONNX or keeps tensors outside itself."""
+    try:
+        proto = onnx.load_model_from_string(model)
+    except DecodeError as error:
+        raise ModelError(f"expected an ONNX model, got {len(model)} bytes that are none: {error}") from error
+    if not proto.graph.node or not proto.opset_import:
+        raise ModelError(f"expected an ONNX model with nodes and an opset, got {len(model)} bytes without")
+    outside = [tensor.name for tensor in _tensors(proto) if external_data_helper.uses_external_data(tensor)]
+    if outside:
+        raise ModelError(f"tensor {outside[0]!r} is kept in another file; load the model by its path, so that it is found")
+    return proto
+
+
+def _tensors(proto: onnx.ModelProto) -> list[TensorProto]:
+    return list(external_data_helper._get_all_tensors(proto))
+
+
+def read_model(path: str | os.PathLike[str]) -> bytes:
+    """The model file's bytes with external data taken in; such data is never followed out of the file's folder.
+
+    Raises:
+        ModelError: no such file, not ONNX, or external data that is missing or lies outside the folder.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise ModelError(f"no model file {str(file)!r}")
+    try:
+        proto = onnx.load_model(file, load_external_data=False)
+    except DecodeError as error:
+        raise ModelError(f"{file}: expected an ONNX model: {error}") from error
+    outside = [tensor for tensor in _tensors(proto) if external_data_helper.uses_external_data(tensor)]
+    if not outside:
+        return file.read_bytes()
+    folder = file.resolve().parent
+    for tensor in outside:
+        location = external_data_helper.ExternalDataInfo(tensor).location
+        target = (folder / location).resolve()
+        if not target.is_relative_to(folder):
+            raise ModelError(f"{file}: tensor {tensor.name!r} points at {location!r}, outside the model's folder; refused")
+        if not target.is_file():
+            raise ModelError(f"{file}: tensor {tensor.name!r} needs {location!r} beside the model, and it is not there")
+        external_data_helper.load_external_data_for_tensor(tensor, str(folder))
+        tensor.data_location = TensorProto.DEFAULT
+        del tensor.external_data[:]
+    serialised: bytes = proto.SerializeToString()
+    return serialised
+
+
+def input_specs(model: bytes, shapes: Mapping[str, int] | None = None) -> list[InputSpec]:
+    """The inputs that a run must feed, symbolic dimensions settled by name from `shapes`, a symbolic batch by 1.
+
+    Raises:
+        ModelError: not ONNX, tensors kept outside, an input that is no tensor of numbers, or an unsettled dimension.
+    """
+    graph = parse(model).graph
+    constants = {tensor.name for tensor in graph.initializer}
+    specs = []
+    for put in graph.input:
+        if put.name in constants:
+            continue
+        if not put.type.HasField("tensor_type") or put.type.tensor_type.elem_type == TensorProto.STRING:
+            raise ModelError(f"input {put.name!r} is no tensor of numbers; only such models can be run here")
+        tensor = put.type.tensor_type
+        dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type)).name
+        shape = tuple(_size(put.name, axis, dim, shapes or {}) for axis, dim in enumerate(tensor.shape.dim))
+        specs.append(InputSpec(name=put.name, dtype=dtype, shape=shape))
+    return specs
+
+
+def _size(name: str, axis: int, dim: onnx.TensorShapeProto.Dimension, shapes: Mapping[str, int]) -> int:
+    if dim.HasField("dim_value"):
+        return int(dim.dim_value)
+    if dim.dim_param in shapes:
+        return shapes[dim.dim_param]
+    if axis == 0:
+        return 1
+    symbol = dim.dim_param or "?"
+    raise ModelError(
+        f"input {name!r}: nothing says how large its dimension {axis}, {symbol!r}, is; give it, as in --shape {symbol}=N"
+    )
