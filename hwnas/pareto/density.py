@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hwnas.pareto.points import BoolArray, FloatArray, IntArray, as_points
+from hwnas.pareto.scaling import log_flags, log_scaled, smallest_positive
 
 FLOOR = 0.01  # of the smallest density over the population, so that far children do not share all the weight
 MINIMUM_POINTS = 3  # with fewer, a bandwidth means nothing: uniform
@@ -44,11 +45,8 @@ class Density:
         dropped. Raises: ValueError for values that are not finite, or negative where `log`.
         """
         values = as_points(points)
-        if len(log) != values.shape[1]:
-            raise ValueError(f"expected one log flag for each of {values.shape[1]} objectives, got {len(log)}")
-        logarithmic = np.array(log, dtype=np.bool_)
-        zero = np.array([_smallest_positive(column) for column in values.T])
-        transformed = _transform(values, logarithmic, zero)
+        flags, zero = log_flags(log, values), smallest_positive(values)
+        transformed = log_scaled(values, flags, zero)
         n = len(values)
         if n < MINIMUM_POINTS:
             kept = np.zeros(values.shape[1], dtype=np.bool_)
@@ -60,7 +58,7 @@ class Density:
         scaled = transformed[:, kept] / scale
         fitted = _kernel_mean(scaled, scaled, scale)
         floor = FLOOR * float(fitted.min(initial=math.inf)) if n else 1.0
-        return cls(points=scaled, scale=scale, kept=kept, log=logarithmic, zero=zero, fitted=fitted, floor=floor)
+        return cls(points=scaled, scale=scale, kept=kept, log=flags, zero=zero, fitted=fitted, floor=floor)
 
     def evaluate(self, points: ArrayLike) -> FloatArray:
         """Density `(k,)` at `points` `(k, m)`, per unit of the transformed objectives, never below `floor`.
@@ -70,7 +68,7 @@ class Density:
         values = as_points(points)
         if values.shape[1] != len(self.kept):
             raise ValueError(f"the density was fitted to {len(self.kept)} objectives, got points of {values.shape[1]}")
-        scaled = _transform(values, self.log, self.zero)[:, self.kept] / self.scale
+        scaled = log_scaled(values, self.log, self.zero)[:, self.kept] / self.scale
         return np.maximum(_kernel_mean(scaled, self.points, self.scale), self.floor)
 
 
@@ -94,19 +92,6 @@ def sample(probabilities: ArrayLike, count: int, *, replace: bool, rng: np.rando
     weights = np.asarray(probabilities, dtype=np.float64)
     size = count if replace else min(count, len(weights))
     return np.asarray(rng.choice(len(weights), size=size, replace=replace, p=weights), dtype=np.int64)
-
-
-def _smallest_positive(column: FloatArray) -> float:
-    """Where the zeros of a logarithmic objective are put: at the population's smallest positive value."""
-    return float(column.min(initial=math.inf, where=column > 0)) if (column > 0).any() else 1.0
-
-
-def _transform(values: FloatArray, log: BoolArray, zero: FloatArray) -> FloatArray:
-    if (values[:, log] < 0).any():
-        raise ValueError(f"a logarithmic objective must be >= 0, got {values[:, log].min()}")
-    transformed = values.copy()
-    transformed[:, log] = np.log(np.where(values > 0, values, zero)[:, log])
-    return transformed
 
 
 def _kernel_mean(queries: FloatArray, points: FloatArray, scale: FloatArray) -> FloatArray:
