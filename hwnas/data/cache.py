@@ -1,4 +1,4 @@
-"""Decoded images kept on this machine, so that a data set is decoded once; every file is checked when read and remade when damaged."""
+"""Decoded images kept on this machine: a data set is decoded once, and anew where what was kept is damaged."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def decoded(files: SourceFiles, settings: DataSettings, progress: Progress | None = None) -> Decoded:
-    """Return the decoded files from the cache, or decode them and fill it; a cache that cannot be written is logged and done without."""
+    """Return the files' images from the cache, or decode them and fill it; one that cannot be written is done without."""
     folder = settings.cache_folder or platformdirs.user_cache_path("hwnas") / "data"
     path = folder / f"{cache_key(files, settings)}.safetensors"
     kept = _read(path)
@@ -91,5 +91,5 @@ def _checksum(tensors: dict[str, torch.Tensor]) -> str:
     """Return a CRC-32 of all contents: enough against damage, and fast."""
     value = 0
     for name in sorted(tensors):
-        value = zlib.crc32(tensors[name].contiguous().numpy(), value)
+        value = zlib.crc32(tensors[name].contiguous().numpy().data, value)
     return f"{value:08x}"

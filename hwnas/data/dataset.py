@@ -35,8 +35,8 @@ class Split:
     def sha256(self) -> str:
         """Return the hash of shape, images and labels, in hexadecimal."""
         digest = hashlib.sha256(json.dumps(list(self.images.shape)).encode())
-        digest.update(self.images.contiguous().numpy())
-        digest.update(self.labels.contiguous().numpy().astype("<i8", copy=False))
+        digest.update(self.images.contiguous().numpy().data)
+        digest.update(self.labels.contiguous().numpy().astype("<i8", copy=False).data)
         return digest.hexdigest()
 
 

@@ -21,7 +21,7 @@ _REPORT_EVERY = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoded:
-    """A source's rows as tensors, before splitting: the splits that its files name, the classes, and the training rows' groups (n,)."""
+    """A source's rows as tensors: classes, the splits that its files name, and the training rows' groups, int64 (n,)."""
 
     classes: tuple[str, ...]
     splits: dict[str, Split]
@@ -65,7 +65,7 @@ def _grouping(group_by: str | None) -> tuple[str | None, re.Pattern[str] | None]
     try:
         return column, re.compile(pattern) if pattern else None
     except re.error as error:
-        raise DataError(f"group_by {group_by!r} does not end in a regular expression ({error}); expected COLUMN or COLUMN:REGEX") from error
+        raise DataError(f"group_by is COLUMN or COLUMN:REGEX; that of {group_by!r} is no regular expression ({error})") from error
 
 
 def _group_key(text: str, pattern: re.Pattern[str] | None, where: str) -> str:
@@ -73,7 +73,7 @@ def _group_key(text: str, pattern: re.Pattern[str] | None, where: str) -> str:
         return text
     match = pattern.search(text)
     if match is None:
-        raise DataError(f"{where}: {text!r} does not match the group_by expression {pattern.pattern!r}; it must match every training row")
+        raise DataError(f"{where}: group_by {pattern.pattern!r} must match every training row, but not {text!r}; correct it")
     return match.group()
 
 

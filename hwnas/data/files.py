@@ -37,18 +37,18 @@ def find_files(source: Path) -> SourceFiles:
     belongs to that split; a lone parquet file and class folders without splits are training data. Raises DataError.
     """
     if not source.exists():
-        raise DataError(f'there is no data set at {source}; expected "digits", a parquet file, or a folder of parquet files or images')
+        raise DataError(f'there is no {source}; expected "digits", a parquet file, or a folder of parquet files or images')
     root = source.resolve()
     if root.is_file():
         if root.suffix != ".parquet":
-            raise DataError(f"{source} is neither a parquet file nor a folder; convert it to parquet or to class folders of images")
+            raise DataError(f"{source} is neither a parquet file nor a folder; convert it to one or to class folders of images")
         return SourceFiles(kind="parquet", root=root.parent, splits={"train": (root,)})
     for pattern in ("*.parquet", "data/*.parquet", "*/*.parquet"):
         if parquets := _visible(root.glob(pattern), root):
             return SourceFiles(kind="parquet", root=root, splits=_parquet_splits(parquets, source))
     images = [path for path in _visible(root.rglob("*"), root) if path.suffix.lower() in _IMAGES]
     if not images:
-        raise DataError(f"{source} holds neither parquet files nor images; expected train.parquet, or one folder of images a class")
+        raise DataError(f"{source} holds neither parquet files nor images; expected train.parquet, or a folder per class")
     return SourceFiles(kind="images", root=root, splits=_image_splits(images, root, source))
 
 
@@ -66,7 +66,7 @@ def _parquet_splits(paths: list[Path], source: Path) -> dict[str, tuple[Path, ..
     for path in paths:
         split = _SPLITS.get(re.split(r"[-_.]", path.name)[0].lower()) or _SPLITS.get(path.parent.name.lower())
         if split is None:
-            raise DataError(f"{path} belongs to no split; name it train, validation or test (as in train-00000-of-00002.parquet)")
+            raise DataError(f"{path} belongs to no split; name it train, validation or test, as in train-00000-of-00002.parquet")
         splits.setdefault(split, []).append(path)
     return _with_training(splits, source)
 
@@ -81,7 +81,7 @@ def _image_splits(paths: list[Path], root: Path, source: Path) -> dict[str, tupl
     if "" not in splits:
         return _with_training(splits, source)
     if len(splits) > 1:
-        raise DataError(f"{source} holds images beside its split folders, such as {splits[''][0]}; move them into a class of a split")
+        raise DataError(f"{splits[''][0]} lies beside the folders of the splits; move it into one, as in {source}/train/CLASS/")
     return {"train": tuple(paths)}
 
 

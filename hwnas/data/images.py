@@ -17,7 +17,16 @@ from hwnas.errors import DataError
 _GREY = {"1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N", "I"}
 _ALPHA = {"LA", "La", "PA", "RGBA", "RGBa"}
 # What Pillow's decoders raise on damaged files, by its documentation and by fuzzing.
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, struct.error, Image.DecompressionBombError)
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    OverflowError,
+    struct.error,
+    Image.DecompressionBombError,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

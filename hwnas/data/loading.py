@@ -20,9 +20,9 @@ _TEST_SHARE = 0.2
 def load(settings: DataSettings, progress: Callable[[int, int], None] | None = None) -> DataSet:
     """Return the data set that `settings` name, the same for the same settings and files.
 
-    Splits that are files of their own are taken as they are; the others are split from the training rows: stratified by class,
-    seeded, groups kept whole. `progress` is called with (images decoded, images in all) while a data set is decoded for the first time.
-    Raises DataError.
+    Splits that are files of their own are taken as they are; the others are split from the training rows: stratified by
+    class, seeded, groups kept whole. `progress` is called with (images decoded, images in all) when a data set is decoded
+    for the first time. Raises DataError.
     """
     if settings.source == DIGITS:
         return _digits(settings)
@@ -32,7 +32,8 @@ def load(settings: DataSettings, progress: Callable[[int, int], None] | None = N
         from hwnas.data.files import find_files
     except ModuleNotFoundError as error:
         raise DataError(
-            f'reading {settings.source} needs the package {error.name}, which is not installed: python -m pip install "hwnas[data]"'
+            f"reading {settings.source} needs the package {error.name}, which is not installed: "
+            'python -m pip install "hwnas[data]"'
         ) from error
     source = Path(settings.source).expanduser()
     parts = decoded(find_files(source), settings, progress)
@@ -77,8 +78,8 @@ def _data_set(
 def _check_split(name: str, split: str, labels: np.ndarray, kept: np.ndarray, aside: np.ndarray) -> None:
     if len(aside) == 0 or len(kept) == 0:
         raise DataError(
-            f"no {split} split can be taken from the {len(labels)} training images of {name}: too few images or too large groups; "
-            f"add images, a {split} file, or a larger {split}_share"
+            f"no {split} split can be taken from the {len(labels)} training images of {name}: too few images or too large "
+            f"groups; add images, a {split} file, or a larger {split}_share"
         )
     lost = set(np.unique(labels)) - set(np.unique(labels[kept]))
     if lost:

@@ -9,14 +9,15 @@ Ints = npt.NDArray[np.int64]
 def split_rows(labels: Ints, groups: Ints | None, share: float, rng: np.random.Generator) -> tuple[Ints, Ints]:
     """Return the indices of the rows that are kept and of those set aside, both ascending.
 
-    labels: (n,), each at least 0; groups: (n,) group of each row, or None where each row stands alone; share: of the rows to set aside, in (0, 1).
+    labels: (n,), each at least 0. groups: (n,) group of each row, None where each row stands alone.
+    share: of the rows to set aside, in (0, 1).
     """
     aside = _stratified(labels, share, rng) if groups is None else _stratified_groups(labels, groups, share, rng)
     return np.flatnonzero(~aside), np.flatnonzero(aside)
 
 
 def _stratified(labels: Ints, share: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """Largest remainders: round(share x n) rows in all, of each class its share rounded up or down, never a whole class."""
+    """Set aside round(share x n) rows by largest remainders: of each class its share rounded up or down, never all of it."""
     counts = np.bincount(labels)
     quotas = np.floor(counts * share).astype(np.int64)
     missing = round(len(labels) * share) - int(quotas.sum())
@@ -29,7 +30,7 @@ def _stratified(labels: Ints, share: float, rng: np.random.Generator) -> npt.NDA
 
 
 def _stratified_groups(labels: Ints, groups: Ints, share: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """Greedy, our definition: take the groups in random order; set one aside if that brings the class counts nearer to their share.
+    """Take the groups in random order; set one aside if that brings the class counts nearer to their share (our definition).
 
     Nearness is chi-squared: the sum over classes of (set aside - wanted)^2 / wanted.
     """

@@ -13,12 +13,13 @@ MAX_PIXELS = 50_000_000
 class DataSettings:
     """Where the images lie and how they become three splits.
 
-    source: "digits" (scikit-learn's, built in) or the path of a parquet file, of a folder of parquet files, or of an image folder.
+    source: "digits" (scikit-learn's, built in), or the path of a parquet file, a folder of them, or an image folder.
     image_size: (height, width) in pixels; None takes the size that all images share, or 64 x 64 where they differ.
-    group_by: "COLUMN" or "COLUMN:REGEX" (grouped by the first match); rows of one group are never split. `path` is the image's
-        own path where no column has that name: GTSRB's frames of one sign are `path:^\\d+/\\d+_`.
+    group_by: "COLUMN" or "COLUMN:REGEX" (grouped by the text that matches first); rows of one group are never split.
+        `path` is the image's own path where no column has that name: GTSRB's frames of one sign are `path:^\\d+/\\d+_`.
     label_column: needed only where there are several and none is called "label".
-    validation_share, test_share: of the rows that are split, in (0, 0.5); None is 0.2 for digits, else 0.1 and 0.2; unused where a file exists.
+    validation_share, test_share: of the rows of the training file, in (0, 0.5), unused where a split has its own file;
+        None is 0.2 and 0.2 for digits, else 0.1 and 0.2.
     seed: of the split. max_pixels: an image that says it has more is refused undecoded.
     cache_folder: where decoded images are kept; None is the user's cache folder.
 

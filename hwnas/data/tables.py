@@ -20,7 +20,7 @@ _BATCH_ROWS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One image as it is stored: its bytes or its file, its own path (empty where unknown), its raw label, and the grouping text."""
+    """One image as it is stored: its bytes or its file, its raw label, the text to group by, and its name in messages."""
 
     where: str
     encoded: bytes | Path
@@ -132,7 +132,7 @@ def _label_column(features: Any, wanted: str | None, files: SourceFiles) -> str:
     if len(found) > 1:
         raise DataError(f"several label columns in {files.root}: {', '.join(found)}; choose one with label_column")
     feature = features[found[0]]
-    kind = getattr(feature, "dtype", None)
-    if not isinstance(feature, datasets.ClassLabel) and (kind is None or not kind.startswith(("int", "uint", "string", "large_string"))):
+    kind = str(getattr(feature, "dtype", None))
+    if not kind.startswith(("int", "uint", "string", "large_string")):
         raise DataError(f"the label column {found[0]!r} in {files.root} holds {feature}; expected integers or strings")
     return str(found[0])
