@@ -1,0 +1,17 @@
+"""Training a network: the loop, calibration of new batch norms, evaluation."""
+
+from hwnas.training.calibration import CALIBRATION_IMAGES, calibrate
+from hwnas.training.evaluation import Evaluation, evaluate
+from hwnas.training.loop import Training, learning_rate, train
+from hwnas.training.settings import TrainerSettings
+
+__all__ = [
+    "CALIBRATION_IMAGES",
+    "Evaluation",
+    "TrainerSettings",
+    "Training",
+    "calibrate",
+    "evaluate",
+    "learning_rate",
+    "train",
+]

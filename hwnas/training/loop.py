@@ -1,0 +1,111 @@
+"""The training loop."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from hwnas.data import Augmentation, DataSet, class_weights, step_count, training_batches
+from hwnas.errors import DivergedError
+from hwnas.network import Network
+from hwnas.training.settings import TrainerSettings
+
+# How often the loop looks at its loss and at the clock.
+CHECK_EVERY = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """What a training did: ``images`` shown, ``seconds`` taken, the last ``loss`` seen, whether it ran to its end."""
+
+    images: int
+    seconds: float
+    loss: float
+    completed: bool
+
+
+def train(
+    network: Network,
+    data: DataSet,
+    *,
+    settings: TrainerSettings,
+    augmentation: Augmentation,
+    images: int,
+    generator: Generator,
+    teacher: Network | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Training:
+    """Train ``network`` in place on ``images`` images, the learning-rate schedule spanning exactly these.
+
+    With a ``teacher`` the first ``settings.distil_share`` of the steps learn its soft answers [Hinton2015]. ``stop`` is asked
+    every 32 steps; where it says so the training ends early, incomplete. Raises DivergedError where the loss is not finite.
+    """
+    started = time.monotonic()
+    network.train()
+    steps = step_count(images, settings.batch_size)
+    distilled = round(settings.distil_share * steps) if teacher is not None else 0
+    optimiser = _optimiser(network, settings)
+    weights = class_weights(data.train.labels, len(data.classes)) if settings.class_weighted else None
+    batches = training_batches(
+        data, images=images, batch_size=settings.batch_size, augmentation=augmentation, generator=generator
+    )
+    autocast = settings.precision == "bfloat16"
+    step = 0
+    for step, (pixels, labels) in enumerate(batches, 1):
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(settings, step - 1, steps)
+        pixels = pixels.contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            logits = network(pixels)
+        if teacher is not None and step <= distilled:
+            loss = _distillation_loss(logits.float(), teacher, pixels, settings.distil_temperature)
+        else:
+            loss = F.cross_entropy(logits.float(), labels, weight=weights, label_smoothing=settings.label_smoothing)
+        optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        optimiser.step()
+        if step % CHECK_EVERY == 0 or step == steps:
+            _check(loss, step)
+            if stop() and step < steps:
+                break
+    shown, seconds = step * settings.batch_size, time.monotonic() - started
+    return Training(images=shown, seconds=seconds, loss=loss.item(), completed=step == steps)
+
+
+def learning_rate(settings: TrainerSettings, step: int, steps: int) -> float:
+    """The rate of step ``step`` (from 0): constant, or half a cosine down to 0 [Loshchilov2017, without restarts]."""
+    if settings.schedule == "constant":
+        return settings.learning_rate
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+def _optimiser(network: Network, settings: TrainerSettings) -> torch.optim.Optimizer:
+    # Fused: one operation for all tensors. Small networks are bound by the number of operations.
+    parameters: Iterator[Tensor] = network.parameters()
+    if settings.optimiser == "adamw":
+        return torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
+    return torch.optim.SGD(
+        parameters,
+        lr=settings.learning_rate,
+        momentum=settings.momentum,
+        nesterov=settings.momentum > 0,
+        weight_decay=settings.weight_decay,
+        fused=True,
+    )
+
+
+def _distillation_loss(logits: Tensor, teacher: Network, pixels: Tensor, temperature: float) -> Tensor:
+    """Soft cross-entropy with the teacher's answers at ``temperature``, scaled by its square [Hinton2015, section 2]."""
+    with torch.no_grad():
+        answers = torch.softmax(teacher(pixels) / temperature, 1)
+    return F.cross_entropy(logits / temperature, answers) * temperature**2
+
+
+def _check(loss: Tensor, step: int) -> None:
+    value = loss.item()
+    if not math.isfinite(value):
+        raise DivergedError(f"the training loss became {value} by step {step}; lower the learning rate (trainer.learning_rate)")
