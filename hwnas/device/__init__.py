@@ -1,7 +1,8 @@
 """Hardware profiles, ONNX Runtime sessions, the latency protocol and remote agents; sees ONNX bytes, never a graph."""
 
 from hwnas.device.device import Device, open_device
-from hwnas.device.latency import Fingerprint, Latency, Noise
+from hwnas.device.fingerprint import Fingerprint
+from hwnas.device.latency import Latency, Noise
 from hwnas.device.model import InputSpec, input_specs, read_model
 from hwnas.device.profile import HardwareProfile, load_profile, profile_names
 from hwnas.device.session import session

@@ -7,7 +7,8 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from hwnas.device.latency import Fingerprint, Latency, Noise
+from hwnas.device.fingerprint import Fingerprint
+from hwnas.device.latency import Latency, Noise
 from hwnas.device.link import Link, LocalLink
 from hwnas.device.model import InputSpec, input_specs
 from hwnas.device.profile import HardwareProfile
@@ -49,16 +50,17 @@ class Device(Protocol):
 class LinkedDevice:
     """A device behind a link to its agent. Not for several threads at once: measurements would disturb each other."""
 
-    def __init__(self, profile: HardwareProfile, link: Link) -> None:
+    def __init__(self, profile: HardwareProfile, link: Link, reference_nominal_ms: float | None) -> None:
         self._profile_sha256 = profile.sha256()
         self._link = link
-        self._fingerprint = Fingerprint.from_json(link.configured["fingerprint"])
+        self._fingerprint = Fingerprint.from_facts(link.configured["facts"])
         self._fingerprint_sha256 = self._fingerprint.sha256()
+        self._nominal_ms = reference_nominal_ms or float(np.median(link.configured["reference_ms"]))
 
     @property
     def reference_nominal_ms(self) -> float:
         """The reference model's nominal latency, to which drift is corrected; a run keeps it."""
-        return float(self._link.configured["reference_nominal_ms"])
+        return self._nominal_ms
 
     def fingerprint(self) -> Fingerprint:
         """What the device is."""
@@ -86,7 +88,12 @@ class LinkedDevice:
             "time_limit_s": time_limit_s,
         }
         answer = self._link.call("measure", arguments, time_limit_s)
-        return Latency(**answer, fingerprint_sha256=self._fingerprint_sha256, profile_sha256=self._profile_sha256)
+        return Latency.from_blocks(
+            answer,
+            nominal_ms=self._nominal_ms,
+            fingerprint_sha256=self._fingerprint_sha256,
+            profile_sha256=self._profile_sha256,
+        )
 
     def predict(self, model: bytes, inputs: np.ndarray) -> np.ndarray:
         """The first output for inputs (n, ...) of a model with one input; in batches of 256, or of the model's own size."""
@@ -101,7 +108,7 @@ class LinkedDevice:
 
     def noise(self, duration_s: float = 0.5) -> Noise:
         """How much the reference model varies on the device right now."""
-        return Noise(**self._link.call("noise", {"duration_s": duration_s}, duration_s))
+        return Noise.from_blocks(self._link.call("noise", {"duration_s": duration_s}, duration_s))
 
     def close(self) -> None:
         """Let go of the device; closing twice does nothing."""
@@ -134,10 +141,9 @@ def open_device(profile: HardwareProfile, *, reference_nominal_ms: float | None 
         raise ProfileError(f"profile {profile.name!r} is analytic; nothing can be measured on it")
     configuration = {
         "runtime": profile.runtime.model_dump(),
-        "reference": reference_model(),
-        "reference_inputs": as_plain(input_specs(reference_model())),
-        "nominal_ms": reference_nominal_ms,
+        "model": reference_model(),
+        "inputs": as_plain(input_specs(reference_model())),
     }
     if profile.connection.type == "local":
-        return LinkedDevice(profile, LocalLink(configuration))
+        return LinkedDevice(profile, LocalLink(configuration), reference_nominal_ms)
     raise DeviceError("not yet")

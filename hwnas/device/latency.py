@@ -1,55 +1,32 @@
-"""What a measurement on a device gives: a latency with its interval, a fingerprint, a noise check."""
+"""What a measurement on a device gives: a latency with its interval, or how noisy the device is."""
 
 import dataclasses
-import hashlib
-import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from hwnas.device.agent import block_ratios, interval
 from hwnas.errors import DeviceError
 
+QUIET_SPREAD = 0.03
+QUIET_OTHER_CORES = 0.3
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fingerprint:
-    """What a device is. Memory in kB; None where the device cannot say; `int8_dot` lists its int8 dot instructions."""
 
-    cpu: str
-    architecture: str
-    cores: int
-    memory_kb: int | None
-    governor: str | None
-    system: str
-    python: str
-    onnxruntime: str
-    providers: tuple[str, ...]
-    int8_dot: tuple[str, ...] | None
+def spread(blocks_ms: np.ndarray) -> float:
+    """Half the distance between the 16th and the 84th percentile of block medians (n,), relative to their median."""
+    low, middle, high = np.percentile(blocks_ms, (16, 50, 84))
+    return float((high - low) / 2 / middle)
 
-    def sha256(self) -> str:
-        """Hash of what decides how fast and how exactly it computes: not the governor, kernel, Python or memory size."""
-        identity = (self.cpu, self.architecture, self.cores, self.onnxruntime, self.providers, self.int8_dot)
-        return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
-    @property
-    def has_int8_dot(self) -> bool | None:
-        """Whether int8 products are added up without saturation; x86 without it needs `reduce_range` when quantising."""
-        return None if self.int8_dot is None else bool(self.int8_dot)
+def is_quiet(reference_spread: float, other_cores: float | None) -> bool:
+    """Whether nothing disturbs: the reference's spread is at most 3 %, and others keep at most 0.3 cores busy."""
+    return reference_spread <= QUIET_SPREAD and (other_cores is None or other_cores <= QUIET_OTHER_CORES)
 
-    def to_json(self) -> dict[str, Any]:
-        """The fields as a plain dict for JSON."""
-        return dataclasses.asdict(self)
 
-    @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> "Fingerprint":
-        """The inverse of `to_json`."""
-        int8_dot = fields["int8_dot"]
-        return cls(
-            **{
-                **fields,
-                "providers": tuple(fields["providers"]),
-                "int8_dot": None if int8_dot is None else tuple(int8_dot),
-            }
-        )
+_AS_MEASURED = ("samples", "runs_per_sample", "elapsed_s", "load_ms", "peak_memory_kb", "other_cores")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +66,32 @@ class Latency:
         if not (math.isfinite(self.ci_ms) and self.ci_ms >= 0 and self.samples > 0):
             raise DeviceError(f"expected an interval from samples, got +- {self.ci_ms} ms from {self.samples}")
 
+    @classmethod
+    def from_blocks(
+        cls, answer: Mapping[str, Any], *, nominal_ms: float, fingerprint_sha256: str, profile_sha256: str
+    ) -> "Latency":
+        """Evaluate what the agent's `measure` answered, by steps 3 and 4 of its protocol."""
+        blocks_ms, reference_ms = np.asarray(answer["blocks_ms"]), np.asarray(answer["reference_ms"])
+        centre, half = interval(block_ratios(blocks_ms, reference_ms))
+        reference_now_ms, reference_spread = float(np.median(reference_ms)), spread(reference_ms)
+        p50_ms, p90_ms, p99_ms = (float(value) * nominal_ms / reference_now_ms for value in answer["percentiles_ms"])
+        return cls(
+            latency_ms=centre * nominal_ms,
+            ci_ms=half * nominal_ms,
+            raw_ms=float(np.median(blocks_ms)),
+            p50_ms=p50_ms,
+            p90_ms=p90_ms,
+            p99_ms=p99_ms,
+            blocks=len(blocks_ms),
+            reference_ms=reference_now_ms,
+            reference_nominal_ms=nominal_ms,
+            reference_spread=reference_spread,
+            quiet=is_quiet(reference_spread, answer["other_cores"]),
+            fingerprint_sha256=fingerprint_sha256,
+            profile_sha256=profile_sha256,
+            **{name: answer[name] for name in _AS_MEASURED},
+        )
+
     @property
     def half_width(self) -> float:
         """Half-width of the 95 % interval relative to the latency."""
@@ -112,3 +115,10 @@ class Noise:
     spread: float
     other_cores: float | None
     quiet: bool
+
+    @classmethod
+    def from_blocks(cls, answer: Mapping[str, Any]) -> "Noise":
+        """Evaluate what the agent's `noise` answered."""
+        reference_ms, busy = np.asarray(answer["reference_ms"]), answer["other_cores"]
+        varies = spread(reference_ms)
+        return cls(reference_ms=float(np.median(reference_ms)), spread=varies, other_cores=busy, quiet=is_quiet(varies, busy))
