@@ -1,8 +1,8 @@
 """One model out of a front: the smallest weighted loss against the best that the front offers.
 
-The loss of an objective is 0 at the front's best value and 1 at its worst. Each point is scored by the augmented
-achievement scalarising function [Wierzbicki1980], by pymoo: its largest weighted loss, plus a little of their sum, so
-that of two points with the same largest loss the better one wins and a dominated point never does.
+The loss of an objective is 0 at the front's best value and 1 at its worst. A point's score is its largest weighted
+loss: the achievement scalarising function [Wierzbicki1980], by pymoo. Points of equal score are told apart by their
+weighted sum of losses, then by the plain sum, so that a dominated point is never chosen.
 """
 
 from collections.abc import Sequence
@@ -10,12 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from pymoo.decomposition.aasf import AASF
+from pymoo.decomposition.asf import ASF
 
 from hwnas.pareto.points import FloatArray, as_points
 from hwnas.pareto.scaling import log_scaled, smallest_positive
-
-AUGMENTATION = 1e-3  # weight of the sum beside the largest loss: enough to break ties, too little to decide
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +47,8 @@ def choose(points: ArrayLike, *, weights: Sequence[float], log: Sequence[bool]) 
     losses = _losses(log_scaled(values, log, smallest_positive(values)))
     wanted = shares > 0
     # pymoo divides by its weights (they are the direction to walk from the ideal), so ours go in inverted.
-    scores = AASF(eps=0.0, rho=AUGMENTATION).do(losses[:, wanted], 1 / shares[wanted], _type="many_to_one")
-    order = np.lexsort((losses.sum(axis=1), scores))
+    scores = ASF().do(losses[:, wanted], 1 / shares[wanted], _type="many_to_one")
+    order = np.lexsort((losses.sum(axis=1), losses @ shares, scores))
     best = int(order[0])
     second = int(order[1]) if len(order) > 1 else None
     return Choice(
