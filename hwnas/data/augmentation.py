@@ -80,7 +80,7 @@ def cut_out(images: torch.Tensor, side: int, generator: torch.Generator) -> None
 def mix_up(
     images: torch.Tensor, labels: torch.Tensor, classes: int, alpha: float, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return each image mixed with the one before it (the order is random already), and the mixtures' class shares (n, classes)."""
+    """Return each image mixed with the one before it (the order is random), and the mixtures' class shares (n, classes)."""
     seed = int(torch.randint(2**62, (), generator=generator))
     # torch draws no Beta from a generator of one's own.
     share = torch.from_numpy(np.random.default_rng(seed).beta(alpha, alpha, len(labels)).astype(np.float32))

@@ -44,7 +44,7 @@ def decode_files(files: SourceFiles, settings: DataSettings, progress: Progress 
     tables = open_tables(files, settings.label_column, column)
     surveys = {split: _survey(table, pattern, settings.max_pixels) for split, table in tables.items()}
     shape = _common_shape(list(surveys.values()), settings.image_size)
-    values, classes = _classes(tables["train"].names, list(surveys.values()))
+    values, classes = _classes(tables["train"].names, surveys, files)
     numbers = {value: number for number, value in enumerate(values)}
     report = _Reporter(progress, sum(len(survey.labels) for survey in surveys.values()))
     splits = {}
@@ -87,7 +87,7 @@ def _survey(table: Table, pattern: re.Pattern[str] | None, max_pixels: int) -> _
         if table.split == "train":
             keys.append(_group_key(row.group, pattern, row.where))
     if not labels:
-        raise DataError(f"the {table.split} split in {table.files.root} has no rows; remove its file or fill it")
+        raise DataError(f"the {table.split} split in {table.files.source} has no rows; remove its file or fill it")
     return _Survey(labels=labels, keys=keys, sizes=sizes, grey=grey)
 
 
@@ -97,12 +97,20 @@ def _common_shape(surveys: list[_Survey], wanted: tuple[int, int] | None) -> tup
     return 1 if all(survey.grey for survey in surveys) else 3, height, width
 
 
-def _classes(names: tuple[str, ...] | None, surveys: list[_Survey]) -> tuple[list[int | str], tuple[str, ...]]:
-    """Return the raw label of each class, and its name: as a ClassLabel states them, else the labels themselves in order."""
+def _classes(
+    names: tuple[str, ...] | None, surveys: dict[str, _Survey], files: SourceFiles
+) -> tuple[list[int | str], tuple[str, ...]]:
+    """Return the raw label of each class, and its name: as a ClassLabel states them, else the training labels in order."""
     if names is not None:
         return list(range(len(names))), names
-    values = sorted(set().union(*(survey.labels for survey in surveys)), key=lambda value: (isinstance(value, str), value))
-    return values, tuple(map(str, values))
+    values = set(surveys["train"].labels)
+    for split, survey in surveys.items():
+        if strange := set(survey.labels) - values:
+            raise DataError(
+                f"label {strange.pop()!r} of the {split} split in {files.source} has no training image; remove its rows"
+            )
+    ordered = sorted(values, key=lambda value: (isinstance(value, str), value))
+    return ordered, tuple(map(str, ordered))
 
 
 class _Reporter:

@@ -23,8 +23,9 @@ _IMAGES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".ti
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFiles:
-    """The files of each split (train, and maybe validation and test), sorted; paths lie below `root`."""
+    """The files of each split (train, and maybe validation and test), sorted, all below `root`; `source` is what the user named."""
 
+    source: Path
     kind: Literal["parquet", "images"]
     root: Path
     splits: dict[str, tuple[Path, ...]]
@@ -42,14 +43,14 @@ def find_files(source: Path) -> SourceFiles:
     if root.is_file():
         if root.suffix != ".parquet":
             raise DataError(f"{source} is neither a parquet file nor a folder; convert it to one or to class folders of images")
-        return SourceFiles(kind="parquet", root=root.parent, splits={"train": (root,)})
+        return SourceFiles(source=source, kind="parquet", root=root.parent, splits={"train": (root,)})
     for pattern in ("*.parquet", "data/*.parquet", "*/*.parquet"):
         if parquets := _visible(root.glob(pattern), root):
-            return SourceFiles(kind="parquet", root=root, splits=_parquet_splits(parquets, source))
+            return SourceFiles(source=source, kind="parquet", root=root, splits=_parquet_splits(parquets, source))
     images = [path for path in _visible(root.rglob("*"), root) if path.suffix.lower() in _IMAGES]
     if not images:
         raise DataError(f"{source} holds neither parquet files nor images; expected train.parquet, or a folder per class")
-    return SourceFiles(kind="images", root=root, splits=_image_splits(images, root, source))
+    return SourceFiles(source=source, kind="images", root=root, splits=_image_splits(images, root, source))
 
 
 def _visible(paths: Iterable[Path], root: Path) -> list[Path]:
@@ -75,7 +76,7 @@ def _image_splits(paths: list[Path], root: Path, source: Path) -> dict[str, tupl
     splits: dict[str, list[Path]] = {}
     for path in paths:
         parts = path.relative_to(root).parts
-        if len(parts) < 2:
+        if len(parts) < 2 or (len(parts) == 2 and parts[0].lower() in _SPLITS):
             raise DataError(f"{path} lies in no class folder; expected {source}/CLASS/IMAGE or {source}/train/CLASS/IMAGE")
         splits.setdefault(_SPLITS.get(parts[0].lower(), "") if len(parts) > 2 else "", []).append(path)
     if "" not in splits:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from hwnas.errors import DataError
 
@@ -48,6 +48,8 @@ def _opened(encoded: bytes | Path, where: str) -> Iterator[Image.Image]:
                 yield image
     except DataError:
         raise
+    except UnidentifiedImageError as error:
+        raise DataError(f"{where} is not an image of a known format; replace or remove it") from error
     except _DAMAGE as error:
         raise DataError(f"{where} is not a readable image ({error}); replace or remove it") from error
 

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 
 from hwnas.data.dataset import DataSet, Split
-from hwnas.data.digits import digits
 from hwnas.data.partition import split_rows
 from hwnas.data.settings import DIGITS, DataSettings
 from hwnas.errors import DataError
@@ -46,6 +45,9 @@ def load(settings: DataSettings, progress: Callable[[int, int], None] | None = N
 def _digits(settings: DataSettings) -> DataSet:
     if settings.image_size not in (None, (8, 8)) or settings.group_by is not None:
         raise DataError("the built-in digits are 8x8 and have no columns; leave image_size and group_by out")
+    # Importing scikit-learn takes a second, which no other data set should pay.
+    from hwnas.data.digits import digits
+
     shares = (settings.validation_share or _DIGITS_SHARE, settings.test_share or _DIGITS_SHARE)
     return _data_set(DIGITS, tuple("0123456789"), {"train": digits()}, None, shares, settings.seed)
 

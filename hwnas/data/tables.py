@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,6 @@ class Row:
 
     where: str
     encoded: bytes | Path
-    path: str
     label: int | str
     group: str
 
@@ -55,19 +55,22 @@ class Table:
         try:
             yield from self.stream.iter(batch_size=_BATCH_ROWS)
         except (pyarrow.ArrowException, datasets.exceptions.DatasetsError, OSError) as error:
-            raise DataError(f"the {self.split} files in {self.files.root} cannot be read ({error}); fetch them again") from error
+            raise DataError(
+                f"the {self.split} files in {self.files.source} cannot be read ({error}); fetch them again"
+            ) from error
 
     def _row(self, number: int, image: dict[str, Any] | bytes | None, label: int | str | None, group: object) -> Row:
+        root = self.files.root
         content, path = (image.get("bytes"), image.get("path") or "") if isinstance(image, dict) else (image, "")
-        where = f"row {number} of the {self.split} split" + (f" ({path})" if path else "")
+        if Path(path).is_relative_to(root):
+            path = Path(path).relative_to(root).as_posix()
+        where = f"row {number} of the {self.split} split in {self.files.source}" + (f" ({path})" if path else "")
         if content is None and not path:
             raise DataError(f"{where} holds no image; remove the row")
         if label is None or (self.names is not None and not 0 <= int(label) < len(self.names)):
             raise DataError(f"{where} has no valid label ({label}); remove the row, or the file where it is an unlabelled one")
-        encoded = content if content is not None else self.files.root / path
-        if isinstance(encoded, Path) and encoded.is_relative_to(self.files.root):
-            path = encoded.relative_to(self.files.root).as_posix()
-        return Row(where=where, encoded=encoded, path=path, label=label, group=path if self.group is None else str(group))
+        encoded = root / path if content is None else content
+        return Row(where=where, encoded=encoded, label=label, group=path if self.group is None else str(group))
 
 
 def open_tables(files: SourceFiles, label_column: str | None, group_column: str | None) -> dict[str, Table]:
@@ -82,7 +85,7 @@ def open_tables(files: SourceFiles, label_column: str | None, group_column: str 
         label = _label_column(features, label_column, files)
         group = None if split != "train" or (group_column == "path" and "path" not in features) else group_column
         if group is not None and group not in features:
-            raise DataError(f"there is no column {group!r} to group by in {files.root}; it has {', '.join(features)}")
+            raise DataError(f"there is no column {group!r} to group by in {files.source}; it has {', '.join(features)}")
         names = tuple(features[label].names) if isinstance(features[label], datasets.ClassLabel) else None
         wanted = [image, label] + ([group] if group and group not in (image, label) else [])
         if isinstance(features[image], datasets.Image):
@@ -97,7 +100,7 @@ def _streams(files: SourceFiles) -> dict[str, Any]:
     data_files = DataFilesDict(
         {split: DataFilesList(list(map(str, paths)), [(str(path),) for path in paths]) for split, paths in files.splits.items()}
     )
-    with tempfile.TemporaryDirectory(prefix="hwnas-") as folder:
+    with tempfile.TemporaryDirectory(prefix="hwnas-") as folder, _quiet():
         try:
             if files.kind == "parquet":
                 builder = Parquet(cache_dir=folder, data_files=data_files)
@@ -105,7 +108,18 @@ def _streams(files: SourceFiles) -> dict[str, Any]:
                 builder = ImageFolder(cache_dir=folder, data_files=data_files, drop_labels=False)
             return dict(builder.as_streaming_dataset())
         except (pyarrow.ArrowException, datasets.exceptions.DatasetsError, OSError, ValueError) as error:
-            raise DataError(f"{files.root} cannot be read as a data set ({error}); fetch or write it again") from error
+            raise DataError(f"{files.source} cannot be read as a data set ({error}); fetch or write it again") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep `datasets` from logging the errors that we raise."""
+    verbosity = datasets.logging.get_verbosity()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    try:
+        yield
+    finally:
+        datasets.logging.set_verbosity(verbosity)
 
 
 def _image_column(features: Any, files: SourceFiles) -> str:
@@ -114,7 +128,7 @@ def _image_column(features: Any, files: SourceFiles) -> str:
     found = found or [name for name, feature in features.items() if isinstance(feature, dict) and "bytes" in feature]
     found = found or [name for name in ("image", "img") if name in features]
     if not found:
-        raise DataError(f"no image column in {files.root}; expected image: {{bytes, path}}, found {', '.join(features)}")
+        raise DataError(f"no image column in {files.source}; expected image: {{bytes, path}}, found {', '.join(features)}")
     return str(found[0])
 
 
@@ -122,17 +136,17 @@ def _label_column(features: Any, wanted: str | None, files: SourceFiles) -> str:
     columns = ", ".join(features)
     if wanted is not None:
         if wanted not in features:
-            raise DataError(f"there is no label column {wanted!r} in {files.root}; it has {columns}")
+            raise DataError(f"there is no label column {wanted!r} in {files.source}; it has {columns}")
         found = [wanted]
     else:
         stated = [name for name, feature in features.items() if isinstance(feature, datasets.ClassLabel)]
         found = [name for name in ("label", "labels") if name in features] or stated
     if not found:
-        raise DataError(f"no label column in {files.root}; expected `label` (integer, string or ClassLabel), found {columns}")
+        raise DataError(f"no label column in {files.source}; expected `label` (integer, string or ClassLabel), found {columns}")
     if len(found) > 1:
-        raise DataError(f"several label columns in {files.root}: {', '.join(found)}; choose one with label_column")
+        raise DataError(f"several label columns in {files.source}: {', '.join(found)}; choose one with label_column")
     feature = features[found[0]]
     kind = str(getattr(feature, "dtype", None))
     if not kind.startswith(("int", "uint", "string", "large_string")):
-        raise DataError(f"the label column {found[0]!r} in {files.root} holds {feature}; expected integers or strings")
+        raise DataError(f"the label column {found[0]!r} in {files.source} holds {feature}; expected integers or strings")
     return str(found[0])
