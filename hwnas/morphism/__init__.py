@@ -1,1 +1,7 @@
 """How one network becomes another: operators that return a child graph and an inheritance plan."""
+
+from hwnas.morphism.catalogue import OPERATORS, morph
+from hwnas.morphism.inheritance import Inheritance, Morphed, check_plan, from_json, to_json
+from hwnas.morphism.operator import Operator, Site
+
+__all__ = ["OPERATORS", "Inheritance", "Morphed", "Operator", "Site", "check_plan", "from_json", "morph", "to_json"]

@@ -56,7 +56,11 @@ class Axis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """A tensor cut from a parent's along some axes; entries in a gap of any axis are filled with 0, with 1 or afresh."""
+    """A tensor cut from a parent's along some axes.
+
+    Entries in a gap of axis 0 (new filters) are filled with 0, with 1 or afresh, as ``fill`` says; those in a gap of the other
+    axes alone (new inputs of old filters, a kernel's border) with 0.
+    """
 
     tensor: str
     source: str

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from numpy.random import Generator
 
-from hwnas.errors import MorphismError
 from hwnas.graph import BatchNorm, Clip, Conv, Edit, Graph, stored_tensors
 from hwnas.morphism.inheritance import Calibrated, Identity, Inheritance, Morphed, Record
+from hwnas.morphism.kernel_reach import fits
 from hwnas.morphism.non_negative import non_negative
-from hwnas.morphism.operator import Site
+from hwnas.morphism.operator import Site, require_site
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +32,11 @@ class InsertConvolution:
         )
 
     def apply(self, graph: Graph, site: Site, rng: Generator) -> Morphed:
-        """Put the layer in; kernel and form (plain or separable) are drawn uniformly."""
-        if site not in self.sites(graph):
-            raise MorphismError(f"{self.name}: {site} is no site; sites are {self.sites(graph)}")
+        """Put the layer in; kernel (of those that suit the map) and form (plain or separable) are drawn uniformly."""
+        require_site(self, graph, site)
         (x,) = site.nodes
         channels = graph.shapes[x][0]
-        kernel = int(rng.choice(self.kernels))
+        kernel = int(rng.choice([k for k in self.kernels if fits(_conv(channels, k, 1), graph.shapes[x])]))
         depthwise = kernel > 1 and bool(rng.integers(2))
         edit = Edit(graph)
         convolutions = [_conv(channels, kernel, channels if depthwise else 1)]  # 1.

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from numpy.random import Generator
 
+from hwnas.errors import MorphismError
 from hwnas.graph import Graph
 from hwnas.morphism.inheritance import Morphed
 
@@ -32,3 +33,10 @@ class Operator(Protocol):
 
     def apply(self, graph: Graph, site: Site, rng: Generator) -> Morphed:
         """The child and its plan; free choices (a kernel's size, a width) come from ``rng``. Raises MorphismError off-site."""
+
+
+def require_site(operator: Operator, graph: Graph, site: Site) -> None:
+    """Raise MorphismError unless ``site`` is one of the operator's in ``graph``."""
+    sites = operator.sites(graph)
+    if site not in sites:
+        raise MorphismError(f"{operator.name}: {site} is no site in this graph; it has {sites}")

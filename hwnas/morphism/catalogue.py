@@ -1,0 +1,47 @@
+"""Every operator there is, and one random step with them."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from numpy.random import Generator
+
+from hwnas.graph import Graph
+from hwnas.morphism.enlarge_kernel import EnlargeKernel
+from hwnas.morphism.inheritance import Morphed
+from hwnas.morphism.insert import InsertConvolution
+from hwnas.morphism.operator import Operator
+from hwnas.morphism.prune import Prune
+from hwnas.morphism.remove_layer import RemoveLayer
+from hwnas.morphism.remove_skip import RemoveSkip
+from hwnas.morphism.separable import Separable
+from hwnas.morphism.skip_add import SkipAdd
+from hwnas.morphism.skip_concat import SkipConcat
+from hwnas.morphism.widen import Widen
+
+_ALL: tuple[Operator, ...] = (
+    InsertConvolution(),
+    Widen(),
+    EnlargeKernel(),
+    SkipConcat(),
+    SkipAdd(),
+    RemoveLayer(),
+    RemoveSkip(),
+    Prune(),
+    Separable(),
+)
+OPERATORS: Mapping[str, Operator] = MappingProxyType({operator.name: operator for operator in _ALL})
+
+
+def morph(
+    graph: Graph, rng: Generator, operators: Sequence[Operator] = tuple(OPERATORS.values())
+) -> tuple[str, Morphed] | None:
+    """One step: an operator uniformly among those that have a site [Elsken2019], its site uniformly; None where none has one.
+
+    Returns the operator's name, and the child with its plan.
+    """
+    for index in rng.permutation(len(operators)):  # the first with a site in a random order is uniform among those with one
+        operator = operators[index]
+        sites = operator.sites(graph)
+        if sites:
+            return operator.name, operator.apply(graph, sites[int(rng.integers(len(sites)))], rng)
+    return None
