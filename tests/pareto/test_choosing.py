@@ -55,11 +55,11 @@ def test_units_and_the_size_of_the_weights_do_not_matter() -> None:
     )
 
 
-def test_equal_scores_are_told_apart_by_the_weighted_sum_and_then_by_objectives_without_weight() -> None:
+def test_equal_scores_are_told_apart_by_the_weighted_sum() -> None:
     # Rows 0 and 1 lose 0.5 in the first objective; row 1 loses less in the second, row 0 less in the third.
-    points = [[0.5, 0.4, 0.0], [0.5, 0.2, 1.0], [0.0, 1.0, 1.0], [1.0, 0.0, 1.0]]
+    points = [[0.5, 0.4, 0.0], [0.5, 0.2, 0.5], [0.0, 1.0, 1.0], [1.0, 0.0, 1.0]]
     assert choose(points, weights=[1, 1, 0.1], log=[False] * 3).index == 1
-    assert choose(points, weights=[1, 0.1, 0.3], log=[False] * 3).index == 0
+    assert choose(points, weights=[1, 0.6, 0.8], log=[False] * 3).index == 0
     assert choose([[1.0, 7.0], [1.0, 3.0], [2.0, 1.0]], weights=[1, 0], log=[False, False]).index == 1
 
 
