@@ -133,6 +133,7 @@ def _slice(
     grid = torch.meshgrid(*places, indexing="ij")
     if block.shape != grid[0].shape:
         raise MorphismError(f"{record.tensor}: entries cut from {record.source} have shape {tuple(block.shape)}, not {shape}")
+    child[places[0]] = 0.0  # a gap of another axis, in a row that is not new, holds 0 whatever the fill
     child[grid] = block
     return child
 
