@@ -1,0 +1,174 @@
+"""The weights a deployed network holds: batch norms, mixes and the normalisation folded into the layers around them.
+
+1. A batch norm that fuses into a convolution (``hwnas.graph.stored_tensors``) scales its filters and becomes its bias; one that
+   stands alone becomes a depthwise 1x1 convolution, which ONNX Runtime fuses with a ReLU and quantises, unlike its own operator.
+2. A weighted add's factors go into the convolution that computes the input, where that add is its only reader and what lies
+   between is nothing or a ReLU (which lets a factor >= 0 pass).
+3. Where only convolutions read the image, 1 / std goes into their filters. The mean goes into their biases if none of them
+   pads; else it must be subtracted before: the padded zeros stand for normalised zeros, that is for the mean, and a bias
+   that is the same for every pixel cannot tell the border from the rest.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hwnas.errors import ExportError
+from hwnas.graph import BatchNorm, Clip, Conv, Graph, Linear, StoredTensor, WeightedAdd, stored_tensors
+
+Array = NDArray[np.float32]
+Exact = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployed:
+    """What is left to compute: float32 weights and what could not be folded into them.
+
+    ``weights`` maps ``"<producer>.weight"`` and ``"<producer>.bias"`` to arrays, in the shapes of the graph's own tensors; a batch
+    norm that stands alone has weight (C, 1, 1, 1) and bias (C,). ``scale`` and ``offset``, each (C,), are to be applied to the image:
+    image * scale + offset (None: nothing to do). ``factors`` holds, for each weighted add, what each input must still be
+    multiplied with (None: nothing).
+    """
+
+    weights: Mapping[str, Array]
+    scale: Array | None
+    offset: Array | None
+    factors: Mapping[int, tuple[float | None, float | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Normalisation:
+    """(image - mean) / std, (C,) each, and which part of it the first convolutions take over."""
+
+    mean: Exact
+    std: Exact
+    folds_std: bool
+    folds_mean: bool
+
+
+def deploy(
+    graph: Graph, state: Mapping[str, Tensor], *, mean: tuple[float, ...] | None = None, std: tuple[float, ...] | None = None
+) -> Deployed:
+    """Fold a network's state; ``mean`` and ``std`` (one value a channel) are the normalisation of images in [0, 1].
+
+    Raises ExportError where tensors are missing, are not finite, or the normalisation does not fit the image.
+    """
+    arrays = _arrays(graph, state)
+    stored = stored_tensors(graph)
+    normalisation = _normalisation(graph, mean, std)
+    factors, mixes = _mixes(graph, {tensor.node: tensor for tensor in stored}, arrays)
+    weights: dict[str, Array] = {}
+    for tensor in stored:
+        weights |= _layer(graph, tensor, arrays, mixes.get(tensor.node, 1.0), normalisation)
+    if normalisation is None:
+        return Deployed(weights=weights, scale=None, offset=None, factors=factors)
+    rest = None if normalisation.folds_std else np.float32(1.0 / normalisation.std)
+    shift = normalisation.mean if normalisation.folds_std else normalisation.mean / normalisation.std
+    offset = None if normalisation.folds_mean else np.float32(-shift)
+    return Deployed(weights=weights, scale=rest, offset=offset, factors=factors)
+
+
+def _arrays(graph: Graph, state: Mapping[str, Tensor]) -> dict[str, Array]:
+    missing = sorted(graph.tensors().keys() - state.keys())
+    if missing:
+        raise ExportError(f"the network's tensors {missing} are not in the state; was it made for another graph?")
+    arrays = {name: np.asarray(state[name].detach().numpy(force=True), np.float32) for name in graph.tensors()}
+    broken = sorted(name for name, array in arrays.items() if not np.isfinite(array).all())
+    if broken:
+        raise ExportError(f"expected finite weights, got infinities or NaN in {broken}; the training diverged")
+    return arrays
+
+
+def _normalisation(graph: Graph, mean: tuple[float, ...] | None, std: tuple[float, ...] | None) -> _Normalisation | None:
+    if mean is None and std is None:
+        return None
+    channels = graph.shapes[graph.input.id][0]
+    centre, spread = np.asarray(mean or (0.0,) * channels, np.float64), np.asarray(std or (1.0,) * channels, np.float64)
+    if centre.shape != (channels,) or spread.shape != (channels,) or not (spread > 0).all():
+        raise ExportError(f"expected a mean and a positive std for each of {channels} channels, got mean {mean} and std {std}")
+    readers = [graph[user].op for user in graph.users[graph.input.id]]
+    only_convolutions = all(isinstance(op, Conv) for op in readers)
+    unpadded = only_convolutions and all(isinstance(op, Conv) and op.padding == 0 for op in readers)
+    return _Normalisation(centre, spread, only_convolutions, unpadded)
+
+
+def _mixes(
+    graph: Graph, stored: Mapping[int, StoredTensor], arrays: Mapping[str, Array]
+) -> tuple[dict[int, tuple[float | None, float | None]], dict[int, float]]:
+    """What remains of each weighted add's factors, and what stored tensors are multiplied with instead (case 2)."""
+    factors: dict[int, tuple[float | None, float | None]] = {}
+    folded: dict[int, float] = {}
+    for node in graph:
+        if not isinstance(node.op, WeightedAdd):
+            continue
+        mix = float(arrays[f"{node.id}.mix"])
+        rest: list[float | None] = []
+        for source, factor in zip(node.inputs, (1.0 - mix, mix), strict=True):
+            if graph.users[source] == (node.id,) and _lets_pass(graph, stored.get(source), factor):
+                folded[source] = factor
+                rest.append(None)
+            else:
+                rest.append(factor)
+        factors[node.id] = (rest[0], rest[1])
+    return factors, folded
+
+
+def _lets_pass(graph: Graph, tensor: StoredTensor | None, factor: float) -> bool:
+    if tensor is None or not isinstance(graph[tensor.producer].op, Conv):
+        return False
+    last = graph[tensor.node].op
+    return not isinstance(last, Clip) or (last.is_relu and factor >= 0.0)
+
+
+def _layer(
+    graph: Graph, tensor: StoredTensor, arrays: Mapping[str, Array], mix: float, normalisation: _Normalisation | None
+) -> dict[str, Array]:
+    """The weights of one stored tensor's computation."""
+    node = graph[tensor.producer]
+    own = {name: f"{node.id}.{name}" for name in ("weight", "bias")}
+    if isinstance(node.op, Linear):
+        return {name: arrays[name] for name in own.values()}
+    if isinstance(node.op, BatchNorm):
+        scale, offset = _scale_and_offset(arrays, node.id)
+        return {own["weight"]: np.float32(scale)[:, None, None, None], own["bias"]: np.float32(offset)}
+    if not isinstance(node.op, Conv):
+        return {}
+    weight = arrays[own["weight"]]
+    bias = arrays[own["bias"]].astype(np.float64) if node.op.bias else None
+    if normalisation is not None and node.inputs == (graph.input.id,) and normalisation.folds_std:
+        weight, bias = _fold_normalisation(weight, bias, node.op.groups, normalisation)
+    norm = tensor.nodes[1] if len(tensor.nodes) > 1 and isinstance(graph[tensor.nodes[1]].op, BatchNorm) else None
+    if norm is not None:
+        scale, offset = _scale_and_offset(arrays, norm)
+        weight = weight * np.float32(scale)[:, None, None, None]
+        bias = offset if bias is None else offset + bias * scale
+    if mix != 1.0:
+        weight = weight * np.float32(mix)
+        bias = None if bias is None else bias * mix
+    return {own["weight"]: weight} | ({} if bias is None else {own["bias"]: np.float32(bias)})
+
+
+def _scale_and_offset(arrays: Mapping[str, Array], norm: int) -> tuple[Exact, Exact]:
+    """A batch norm in eval mode as scale * x + offset, (C,) each."""
+    weight, bias, mean, var = (
+        arrays[f"{norm}.{name}"].astype(np.float64) for name in ("weight", "bias", "running_mean", "running_var")
+    )
+    scale = weight / np.sqrt(var + BatchNorm.EPS)
+    return scale, bias - mean * scale
+
+
+def _fold_normalisation(
+    weight: Array, bias: Exact | None, groups: int, normalisation: _Normalisation
+) -> tuple[Array, Exact | None]:
+    """Case 3 for one convolution: filter f of group g reads the image's channels from g * (C / groups) on."""
+    filters, per_group = weight.shape[:2]
+    group = np.arange(filters) // (filters // groups)
+    channel = group[:, None] * per_group + np.arange(per_group)[None]
+    weight = weight * np.float32(1.0 / normalisation.std)[channel][:, :, None, None]
+    if normalisation.folds_mean:
+        shift = (weight.astype(np.float64).sum((2, 3)) * normalisation.mean[channel]).sum(1)
+        bias = -shift if bias is None else bias - shift
+    return weight, bias
