@@ -146,4 +146,8 @@ def open_device(profile: HardwareProfile, *, reference_nominal_ms: float | None 
     }
     if profile.connection.type == "local":
         return LinkedDevice(profile, LocalLink(configuration), reference_nominal_ms)
-    raise DeviceError("not yet")
+    try:
+        from hwnas.device.ssh import SshLink
+    except ModuleNotFoundError as error:
+        raise DeviceError('a device behind SSH needs asyncssh; install it with: pip install "hwnas[ssh]"') from error
+    return LinkedDevice(profile, SshLink(profile.connection, configuration), reference_nominal_ms)
