@@ -1,0 +1,87 @@
+"""Which differences between networks are real: all pairs, Holm's correction over them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from hwnas.errors import ConfigError
+from hwnas.resilience.intervals import DEFAULT_CONFIDENCE, Estimate, mean
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """Network number `first` minus `second`: the estimate with its own interval, and p values before and after Holm."""
+
+    first: int
+    second: int
+    estimate: Estimate
+    p_value: float
+    p_holm: float
+
+    @property
+    def real(self) -> bool:
+        """Whether the difference stands after the correction, at the estimate's confidence."""
+        return self.p_holm < 1 - self.estimate.confidence
+
+
+def paired_differences(outcomes: ArrayLike, confidence: float = DEFAULT_CONFIDENCE) -> tuple[Difference, ...]:
+    """All pairs of m networks by paired t, from outcomes (m, n) of n shared units.
+
+    A unit is a trial of one seed and rate on the same images.
+    """
+    outcomes = np.asarray(outcomes, float)
+    if outcomes.ndim != 2 or outcomes.shape[1] < 2:
+        raise ConfigError(f"expected outcomes of networks x 2 or more shared trials, got shape {outcomes.shape}; run more trials")
+    pairs = combinations(range(len(outcomes)), 2)
+    return _corrected([(i, j, mean(outcomes[i] - outcomes[j], confidence)) for i, j in pairs])
+
+
+def independent_differences(estimates: Sequence[Estimate]) -> tuple[Difference, ...]:
+    """All pairs of networks whose faults were drawn apart (their bits are not the same bits): Welch's t on the estimates."""
+    return _corrected([(i, j, _welch(estimates[i], estimates[j])) for i, j in combinations(range(len(estimates)), 2)])
+
+
+def holm(p_values: ArrayLike) -> NDArray[np.float64]:
+    """Holm's (1979) adjusted p values (m,); scipy has only the false discovery rate."""
+    p_values = np.asarray(p_values, float)
+    order = np.argsort(p_values)
+    stepped = np.maximum.accumulate(p_values[order] * np.arange(len(p_values), 0, -1))
+    adjusted = np.empty_like(p_values)
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return adjusted
+
+
+def _welch(first: Estimate, second: Estimate) -> Estimate:
+    variances = first.standard_error**2, second.standard_error**2
+    doubts = variances[0] ** 2 / first.dof + variances[1] ** 2 / second.dof
+    dof = sum(variances) ** 2 / doubts if doubts > 0 else math.inf
+    value, error = first.value - second.value, math.sqrt(sum(variances))
+    reach = float(stats.t.ppf(0.5 + first.confidence / 2, dof)) * error
+    return Estimate(
+        value=value,
+        low=value - reach,
+        high=value + reach,
+        confidence=first.confidence,
+        standard_error=error,
+        dof=dof,
+        n=first.n + second.n,
+    )
+
+
+def _corrected(pairs: Sequence[tuple[int, int, Estimate]]) -> tuple[Difference, ...]:
+    p_values = [_two_sided_p(estimate) for _, _, estimate in pairs]
+    return tuple(
+        Difference(first=i, second=j, estimate=estimate, p_value=p, p_holm=float(adjusted))
+        for (i, j, estimate), p, adjusted in zip(pairs, p_values, holm(p_values), strict=True)
+    )
+
+
+def _two_sided_p(estimate: Estimate) -> float:
+    if estimate.standard_error == 0:
+        return 1.0 if estimate.value == 0 else 0.0
+    return float(2 * stats.t.sf(abs(estimate.value) / estimate.standard_error, estimate.dof))

@@ -1,0 +1,129 @@
+"""The accuracy-BER curve of one network, and the few numbers that stand for it.
+
+Single points of a float network's curve are bimodal and unstable; the normalised area is stable. Rates between the
+measured ones are interpolated linearly in log10 BER. Crossings are read off the curve after isotonic regression: more
+errors do not help, where the sample says so it is noise.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import integrate, optimize
+
+from hwnas.errors import ConfigError
+from hwnas.resilience.bootstrap import DEFAULT_RESAMPLES, percentile_interval, resampled_weights
+from hwnas.resilience.intervals import DEFAULT_CONFIDENCE, Estimate, Floats, mean
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """Trials of one network: accuracy in [0, 1] of each trial (t_k,) at each of k >= 2 bit error rates, ascending and above 0."""
+
+    bers: tuple[float, ...]
+    trials: tuple[NDArray[np.float64], ...]
+    clean: float
+    chance: float
+
+    def __post_init__(self) -> None:
+        ascending = all(a < b for a, b in zip((0.0, *self.bers), (*self.bers, 1.0 + 1e-12), strict=True))
+        if len(self.bers) < 2 or not ascending:
+            raise ConfigError(f"expected two or more ascending bit error rates in (0, 1], got {self.bers}; sort and correct them")
+        if len(self.trials) != len(self.bers) or any(np.ndim(t) != 1 or len(t) < 2 for t in self.trials):
+            raise ConfigError("expected the accuracies of two or more trials for every bit error rate; run more trials")
+        inside = all(np.isfinite(t).all() and t.min() >= 0 and t.max() <= 1 for t in self.trials)
+        if not (inside and 0 <= self.chance < self.clean <= 1):
+            raise ConfigError(
+                f"expected accuracies in [0, 1] and a clean accuracy above chance, got "
+                f"{self.clean} and {self.chance}; a network at chance has no curve"
+            )
+
+    def accuracies(self) -> NDArray[np.float64]:
+        """Mean accuracy at each rate, (k,)."""
+        return np.array([trial.mean() for trial in self.trials])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurveSummary:
+    """What a curve says: accuracy at each rate, normalised area, the rate at half, the rate tolerated at one point of loss.
+
+    A rate of 0 means lost already at the smallest rate tried, infinity never lost up to the largest.
+    """
+
+    accuracies: tuple[Estimate, ...]
+    area: Estimate
+    half_ber: Estimate
+    tolerated_ber: Estimate
+
+
+def normalised_area(bers: ArrayLike, accuracies: ArrayLike, *, clean: float, chance: float) -> Floats:
+    """Mean of (accuracy - chance) / (clean - chance) over log10 BER, for curves (..., k): (...); our definition.
+
+    1 is unharmed at every rate, 0 is guessing at every rate; noise is not clipped.
+    """
+    decades = np.log10(np.asarray(bers, float))
+    kept = (np.asarray(accuracies, float) - chance) / (clean - chance)
+    return np.asarray(integrate.trapezoid(kept, decades, axis=-1) / (decades[-1] - decades[0]))
+
+
+def crossing_ber(bers: ArrayLike, accuracies: ArrayLike, level: float) -> float:
+    """The rate at which a curve (k,) falls below `level`: 0 if at the first already, infinity if never (our definition)."""
+    decades = np.log10(np.asarray(bers, float))
+    falling = np.asarray(optimize.isotonic_regression(np.asarray(accuracies, float), increasing=False).x)
+    below = np.flatnonzero(falling < level)
+    if not len(below):
+        return math.inf
+    right = below[0]
+    if right == 0:
+        return 0.0
+    return float(10 ** np.interp(-level, -falling[right - 1 : right + 1], decades[right - 1 : right + 1]))
+
+
+def half_level(*, clean: float, chance: float) -> float:
+    """The accuracy at which half of what the network knows above chance is lost."""
+    return (clean + chance) / 2
+
+
+def summarise(
+    curve: Curve,
+    rng: np.random.Generator,
+    *,
+    loss: float = 0.01,
+    resamples: int = DEFAULT_RESAMPLES,
+    confidence: float = DEFAULT_CONFIDENCE,
+) -> CurveSummary:
+    """The summary of a curve with intervals: t at each rate, percentile bootstrap over trials for the rest.
+
+    `loss` is the tolerated loss of accuracy against the clean run, as a fraction.
+    """
+    resampled = resampled_curves(curve.trials, rng, resamples)
+    measured, n = curve.accuracies(), sum(len(trial) for trial in curve.trials)
+    area = normalised_area(curve.bers, resampled, clean=curve.clean, chance=curve.chance)
+    levels = half_level(clean=curve.clean, chance=curve.chance), curve.clean - loss
+    half, tolerated = (
+        percentile_interval(
+            crossing_ber(curve.bers, measured, level),
+            [crossing_ber(curve.bers, sample, level) for sample in resampled],
+            n,
+            confidence,
+        )
+        for level in levels
+    )
+    value = float(normalised_area(curve.bers, measured, clean=curve.clean, chance=curve.chance))
+    return CurveSummary(
+        accuracies=tuple(mean(trial, confidence) for trial in curve.trials),
+        area=percentile_interval(value, area, n, confidence),
+        half_ber=half,
+        tolerated_ber=tolerated,
+    )
+
+
+def resampled_curves(trials: Sequence[NDArray[np.float64]], rng: np.random.Generator, resamples: int) -> Floats:
+    """Mean accuracies (r, k) of curves whose trials are resampled at every rate on its own."""
+    columns = []
+    for trial in trials:
+        weights = np.full(len(trial), 1 / len(trial))
+        columns.append(resampled_weights(weights, np.zeros(len(trial), np.int64), rng, resamples) @ trial)
+    return np.column_stack(columns)
