@@ -1,0 +1,71 @@
+"""Between the columns of the tables and the values of `records`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hwnas.candidate import Candidate
+from hwnas.store.codec import json_text, json_value, outcome_from_json, steps_to_json, values_from_json
+from hwnas.store.records import Event, Measurement, Row
+
+ROWS = """
+SELECT id, generation, slot, parent, operator, exact, architecture_id, cheap, candidates.sequence, created_at, steps,
+       outcomes.sequence, finished_at, record
+FROM candidates LEFT JOIN outcomes ON candidate_id = id
+"""
+
+
+def candidate_columns(candidate: Candidate) -> tuple[object, ...]:
+    """The columns of a candidate in the order of the table, times and sequence left out, steps last."""
+    cheap = json_text(dict(candidate.cheap), f"cheap values of {candidate.id}")
+    return (
+        candidate.id,
+        candidate.generation,
+        candidate.slot,
+        candidate.parent,
+        candidate.operator,
+        candidate.exact,
+        candidate.architecture_id,
+        cheap,
+        steps_to_json(candidate.steps),
+    )
+
+
+def row_of(columns: tuple[Any, ...], final: Mapping[str, float]) -> Row:
+    """The row in one result of ROWS, with the candidate's final values."""
+    candidate_id, record = columns[0], columns[13]
+    return Row(
+        id=candidate_id,
+        generation=columns[1],
+        slot=columns[2],
+        parent=columns[3],
+        operator=columns[4],
+        exact=bool(columns[5]),
+        architecture_id=columns[6],
+        cheap=values_from_json(columns[7], f"cheap values of {candidate_id}"),
+        sequence=columns[8],
+        created_at=columns[9],
+        steps=columns[10],
+        outcome=None if record is None else outcome_from_json(record, candidate_id),
+        finished=columns[11],
+        finished_at=columns[12],
+        final=final,
+    )
+
+
+def event_of(columns: tuple[Any, ...]) -> Event:
+    """The event in one row of its table."""
+    sequence, kind, generation, payload, at = columns
+    return Event(sequence=sequence, kind=kind, generation=generation, payload=json_value(payload, f"event {sequence}"), at=at)
+
+
+def measurement_of(columns: tuple[Any, ...]) -> Measurement:
+    """The measurement in one row of its table."""
+    return Measurement(
+        sequence=columns[0],
+        architecture_id=columns[1],
+        kind=columns[2],
+        fingerprint_sha256=columns[3],
+        profile_sha256=columns[4],
+        latency=json_value(columns[5], f"measurement {columns[0]}"),
+        measured_at=columns[6],
+    )

@@ -1,0 +1,81 @@
+"""What a run's tables hold, as values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from hwnas.candidate import Candidate, Outcome
+from hwnas.errors import StoreError
+from hwnas.store.codec import steps_from_json
+
+MeasurementKind: TypeAlias = Literal["search", "final"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A candidate, what came of it, and what was found out later, without its graph unless asked for.
+
+    ``sequence`` and ``finished`` are its places in the order of everything written, ``created_at`` and ``finished_at`` the
+    clock's seconds since 1970. ``final`` holds values measured after the search (a test error, a narrower latency).
+    ``steps`` is the JSON that ``candidate`` is made from.
+    """
+
+    id: str
+    generation: int
+    slot: int
+    parent: str | None
+    operator: str
+    exact: bool
+    architecture_id: str
+    cheap: Mapping[str, float]
+    sequence: int
+    created_at: float
+    steps: str = field(repr=False)
+    outcome: Outcome | None = None
+    finished: int | None = None
+    finished_at: float | None = None
+    final: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def values(self) -> Mapping[str, float]:
+        """The values that the search saw; none until there is an outcome."""
+        return self.outcome.values if self.outcome else {}
+
+    @property
+    def candidate(self) -> Candidate:
+        """The candidate with its graphs and plans, made anew at each call (about 0.1 ms a step).
+
+        Raises StoreError where what is stored is damaged, or is not the architecture that was stored.
+        """
+        steps = steps_from_json(self.steps, self.id)
+        candidate = Candidate(generation=self.generation, slot=self.slot, parent=self.parent, steps=steps, cheap=self.cheap)
+        if candidate.id != self.id or candidate.architecture_id != self.architecture_id:
+            raise StoreError(
+                f"the stored steps of {self.id} are damaged: expected architecture {self.architecture_id}, "
+                f"got {candidate.architecture_id} of {candidate.id}"
+            )
+        return candidate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """One latency as it was measured, on the device and profile of these hashes."""
+
+    sequence: int
+    architecture_id: str
+    kind: MeasurementKind
+    fingerprint_sha256: str
+    profile_sha256: str
+    latency: Mapping[str, Any]
+    measured_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened in the run: an ask, a generation's summary, time used, a warning."""
+
+    sequence: int
+    kind: str
+    generation: int | None
+    payload: Mapping[str, Any]
+    at: float
