@@ -1,0 +1,134 @@
+"""Search space I: whole networks [Elsken2019], and the trivial ones that a search starts from.
+
+The paper starts from three stages, one Conv-BN-ReLU each, 2x2 max-pools between, global average pool, linear; plain and
+separable. Ours (our definition) are smaller, so that the front's small end is there from the first generation; some stride
+instead of pooling, and some end in a flatten, which costs the linear layer weights but keeps where a feature is.
+
+1. Images with a side above 32 are first brought down: each stage before the others halves them.
+2. Each stage is one Conv-BN-ReLU, from the second on separable where the network is; it halves the map by its stride, or a
+   2x2 max-pool after it does.
+3. The head is a global average pool, or, where the last map is small, a flatten; then a linear layer.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from hwnas.graph import (
+    BatchNorm,
+    Clip,
+    Conv,
+    Flatten,
+    GlobalAvgPool,
+    Graph,
+    Input,
+    Linear,
+    MaxPool,
+    Node,
+    Op,
+    Shape,
+    architecture_id,
+)
+
+Head: TypeAlias = Literal["gap", "flat"]
+LARGEST_SIDE = 32  # what the stages themselves work on
+FLAT_PIXELS = 16  # the largest map that is flattened
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """An initial network: the channels of its stages, its head, whether it strides or pools, whether it is separable."""
+
+    channels: tuple[int, ...]
+    head: Head = "gap"
+    strided: bool = True
+    separable: bool = False
+
+    @property
+    def name(self) -> str:
+        """Such as ``gap-4-8`` or ``separable-pool-gap-16-32-64``."""
+        words = ["separable"] * self.separable + ["pool"] * (not self.strided) + [self.head, *map(str, self.channels)]
+        return "-".join(words)
+
+
+TINY = (  # 50 to 1,500 parameters for digits
+    Recipe(channels=(2,)),
+    Recipe(channels=(2, 2), head="flat"),
+    Recipe(channels=(4,), head="gap"),
+    Recipe(channels=(3, 4), head="flat"),
+    Recipe(channels=(4, 8), strided=False),
+    Recipe(channels=(4, 8, 16), separable=True),
+    Recipe(channels=(4, 8), head="flat"),
+    Recipe(channels=(4, 8, 12)),
+)
+SMALL = (  # 1,000 to 60,000 parameters for CIFAR-10
+    Recipe(channels=(4, 8, 16)),
+    Recipe(channels=(4, 8, 16), head="flat"),
+    Recipe(channels=(8, 16, 32), strided=False),
+    Recipe(channels=(8, 16, 32), head="flat"),
+    Recipe(channels=(16, 32, 64), strided=False, separable=True),
+    Recipe(channels=(32, 64, 128), separable=True),
+    Recipe(channels=(16, 32, 64), strided=False),
+    Recipe(channels=(24, 48, 96), strided=False),
+)
+
+
+def initial_graphs(shape: tuple[int, int, int], classes: int) -> tuple[tuple[str, Graph], ...]:
+    """The initial networks for images (C, H, W) and a number of classes, with their names; no two are alike."""
+    recipes = TINY if max(shape[1:]) <= LARGEST_SIDE // 2 else SMALL
+    found: dict[str, tuple[str, Graph]] = {}
+    for recipe in recipes:
+        graph = _build(recipe, shape, classes)
+        found.setdefault(architecture_id(graph), (recipe.name, graph))
+    return tuple(found.values())
+
+
+class _Stack:
+    """A network under construction, one node upon the other."""
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        self.shape: Shape = shape
+        self.nodes = [Node(1, Input(channels=shape[0], height=shape[1], width=shape[2]))]
+
+    def add(self, op: Op) -> None:
+        self.nodes.append(Node(len(self.nodes) + 1, op, (len(self.nodes),)))
+        self.shape = op.shape([self.shape])
+
+    def stage(self, channels: int, *, stride: int, separable: bool) -> None:
+        """Conv-BN-ReLU, or depthwise convolution and pointwise Conv-BN-ReLU."""
+        if separable:
+            self.add(Conv(out_channels=self.shape[0], kernel=3, padding=1, stride=stride, groups=self.shape[0]))
+            self.add(Conv(out_channels=channels, kernel=1, padding=0))
+        else:
+            self.add(Conv(out_channels=channels, kernel=3, padding=1, stride=stride))
+        self.add(BatchNorm())
+        self.add(Clip())
+
+    def pool(self) -> None:
+        """Halve the map where it can be halved."""
+        if min(self.shape[1:]) > 1:
+            self.add(MaxPool())
+
+
+def _build(recipe: Recipe, shape: tuple[int, int, int], classes: int) -> Graph:
+    stack = _Stack(shape)
+    while max(stack.shape[1:]) > LARGEST_SIDE and min(stack.shape[1:]) > 1:  # 1.
+        first = len(stack.nodes) == 1
+        stack.stage(recipe.channels[0], stride=2, separable=recipe.separable and not first)
+    for place, channels in enumerate(recipe.channels):  # 2.
+        first = len(stack.nodes) == 1
+        stride = 2 if recipe.strided and min(stack.shape[1:]) > 1 else 1
+        stack.stage(channels, stride=stride, separable=recipe.separable and not first)
+        if not recipe.strided and place < len(recipe.channels) - 1:
+            stack.pool()
+    _head(stack, recipe.head, classes)
+    return Graph(tuple(stack.nodes), len(stack.nodes))
+
+
+def _head(stack: _Stack, head: Head, classes: int) -> None:
+    if head == "flat":  # 3.
+        while stack.shape[1] * stack.shape[2] > FLAT_PIXELS and min(stack.shape[1:]) > 1:
+            stack.pool()
+    if head == "gap" or stack.shape[1] * stack.shape[2] > FLAT_PIXELS:
+        stack.add(GlobalAvgPool())
+    stack.add(Flatten())
+    stack.add(Linear(out_features=classes))
