@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Literal, TypeAlias
 
 from hwnas.errors import StoreError
@@ -99,3 +100,9 @@ class Outcome:
             raise StoreError(f"outcome of {self.candidate_id}: status {self.status} and failure {self.failure} do not agree")
         if self.status == "finished" and (self.weights is None or not 0 <= self.values.get("error", -1) <= 1):
             raise StoreError(f"outcome of {self.candidate_id}: a finished one has weights and an error in [0, 1]")
+
+
+def stream_seed(run_seed: int, *names: str | int) -> int:
+    """The seed, in [0, 2**63), of the random stream that belongs to a candidate or step of a run."""
+    text = "/".join(str(part) for part in (run_seed, *names))
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1

@@ -1,0 +1,67 @@
+"""What a strategy knows: every candidate asked for, what came of it, and the archive over those that finished."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from hwnas.candidate import Candidate, Outcome
+from hwnas.errors import WorkError
+from hwnas.objective import Limit, Objective
+from hwnas.pareto import AddReport, ParetoArchive, Resolution
+
+TRIES = 2  # what failed may be tried once more
+
+
+class History:
+    """Candidates, outcomes and the Pareto archive of a run, the same whatever the order of the outcomes."""
+
+    def __init__(self, objectives: Sequence[Objective]) -> None:
+        self.objectives = tuple(objectives)
+        self.generation = 0
+        self._archive = ParetoArchive([Resolution(size=o.resolution, relative=o.relative) for o in objectives])
+        self._candidates: dict[str, Candidate] = {}
+        self._waiting: set[str] = set()
+        self._settled: set[str] = set()
+        self._failures: Counter[str] = Counter()
+
+    @property
+    def front(self) -> tuple[str, ...]:
+        """Ids of the archive's members, best error first."""
+        return self._archive.ids
+
+    def members(self) -> tuple[Candidate, ...]:
+        """The archive's members, best error first."""
+        return tuple(self._candidates[candidate_id] for candidate_id in self.front)
+
+    def is_known(self, architecture_id: str) -> bool:
+        """Whether an architecture was tried successfully, is over a limit, is being tried, or failed twice."""
+        return architecture_id in self._settled or self._failures[architecture_id] >= TRIES
+
+    def adopt(self, candidates: Sequence[Candidate]) -> None:
+        """Count the generation and expect an outcome for each of its candidates."""
+        for candidate in candidates:
+            if candidate.generation != self.generation or candidate.id in self._candidates:
+                raise WorkError(f"expected new candidates of generation {self.generation}, got {candidate.id}")
+            self._candidates[candidate.id] = candidate
+            self._waiting.add(candidate.id)
+            self._settled.add(candidate.architecture_id)
+        self.generation += 1
+
+    def tell(self, outcome: Outcome) -> AddReport | None:
+        """Take an outcome in. Raises WorkError for a candidate that was never asked for or was told already."""
+        if outcome.candidate_id not in self._waiting:
+            raise WorkError(f"{outcome.candidate_id} was told already or never asked for")
+        self._waiting.remove(outcome.candidate_id)
+        architecture_id = self._candidates[outcome.candidate_id].architecture_id
+        if outcome.status == "failed":
+            self._failures[architecture_id] += 1
+        if outcome.status in ("failed", "unfinished"):
+            self._settled.discard(architecture_id)
+        if outcome.status != "finished":
+            return None
+        values = [outcome.values[objective.name] for objective in self.objectives]
+        return self._archive.add(outcome.candidate_id, values, (outcome.values["error"], outcome.values["parameters"]))
+
+
+def broken_limit(limits: Sequence[Limit], values: Mapping[str, float]) -> Limit | None:
+    """The first limit that the values break."""
+    return next((limit for limit in limits if not limit.allows(values[limit.objective])), None)

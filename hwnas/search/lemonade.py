@@ -1,0 +1,170 @@
+"""LEMONADE: Lamarckian evolution for multi-objective architecture search [Elsken2019, algorithm 1].
+
+1. The population P is the Pareto front; it starts with trivial networks, trained from scratch.
+2. A kernel density estimate is fitted once a generation to the cheap objectives of P.
+3. ``proposals`` parents are drawn from P with replacement, with probability inverse to their density.
+4. Each gets a child by one to three operators, each drawn uniformly.
+5. ``accepted`` of the children are drawn without replacement, with probability inverse to the same density.
+6. These are trained, and P becomes the front of P and them.
+
+Our additions: children whose architecture is known, or whose cheap values break a limit, are dropped before step 5; densities
+of parents and children look at predicted latency alike. The number of operators is uniform in one to three (our choice).
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from hwnas.candidate import Candidate, Outcome, Step, stream_seed
+from hwnas.errors import ConfigError
+from hwnas.graph import Graph, architecture_id
+from hwnas.morphism.catalogue import OPERATORS, morph
+from hwnas.morphism.fresh import from_scratch
+from hwnas.objective import Limit, Objective
+from hwnas.pareto import AddReport, Density, inverse_density_probabilities, sample
+from hwnas.search.history import History, broken_limit
+from hwnas.search.strategy import Ask, CheapValues
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LemonadeSettings:
+    """Sizes of a generation. ``density`` uniform is the paper's ablation; ``inherit`` false trains children from scratch."""
+
+    proposals: int = 64
+    accepted: int = 8
+    max_operators: int = 3
+    density: Literal["kernel", "uniform"] = "kernel"
+    inherit: bool = True
+
+    def __post_init__(self) -> None:
+        if min(self.proposals, self.accepted, self.max_operators) < 1 or self.accepted > self.proposals:
+            raise ConfigError(
+                "lemonade needs at least 1 proposal, 1 accepted child (no more than the proposals) and 1 operator, got "
+                f"proposals={self.proposals}, accepted={self.accepted}, max_operators={self.max_operators}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Proposal:
+    parent: Candidate
+    steps: tuple[Step, ...]
+    cheap: Mapping[str, float]
+
+
+class Lemonade:
+    """The strategy; its state is a History and can be rebuilt by adopting and telling again."""
+
+    def __init__(
+        self,
+        *,
+        settings: LemonadeSettings,
+        objectives: Sequence[Objective],
+        limits: Sequence[Limit],
+        initial: Sequence[Graph],
+        cheap: CheapValues,
+        seed: int,
+    ) -> None:
+        self._settings = settings
+        self._limits = tuple(limits)
+        self._initial = tuple(initial)
+        self._cheap = cheap
+        self._cheap_objectives = [objective for objective in objectives if objective.cheap]
+        self._seed = seed
+        self._history = History(objectives)
+
+    @property
+    def front(self) -> tuple[str, ...]:
+        """Ids of the Pareto front so far, best error first."""
+        return self._history.front
+
+    def adopt(self, candidates: Sequence[Candidate]) -> None:
+        """Take these as the answer to the next ask."""
+        self._history.adopt(candidates)
+
+    def tell(self, outcome: Outcome) -> AddReport | None:
+        """What came of a candidate; reports what the archive did with a finished one."""
+        return self._history.tell(outcome)
+
+    def ask(self) -> Ask:
+        """Generation 0 is the initial networks; each later one is steps 2 to 5 above."""
+        ask = self._first() if self._history.generation == 0 or not self._history.front else self._next()
+        self._history.adopt(ask.candidates)
+        return ask
+
+    def _first(self) -> Ask:
+        graphs = [graph for graph in self._initial if not self._history.is_known(architecture_id(graph))]
+        over: Counter[str] = Counter()
+        candidates: list[Candidate] = []
+        for graph, values in zip(graphs, self._cheap(graphs), strict=True):
+            broken = broken_limit(self._limits, values)
+            if broken is not None:
+                over[broken.objective] += 1
+                continue
+            steps = (Step(operator="initial", graph=graph, inheritance=from_scratch(graph)),)
+            candidates.append(self._candidate(len(candidates), None, steps, values))
+        return Ask(candidates=tuple(candidates), proposed=len(graphs), duplicates=0, over_limit=over)
+
+    def _next(self) -> Ask:
+        rng = np.random.default_rng(stream_seed(self._seed, "ask", self._history.generation))
+        members = self._history.members()
+        cheap = self._cheap([member.graph for member in members])
+        density = Density.fit(self._rows(cheap), log=[objective.size_like for objective in self._cheap_objectives])  # 2.
+        parents = sample(self._probabilities(density, cheap), self._settings.proposals, replace=True, rng=rng)  # 3.
+        proposals, duplicates, over = self._propose([members[i] for i in parents], rng)  # 4.
+        chosen: Sequence[int] = ()
+        if proposals:
+            weights = self._probabilities(density, [proposal.cheap for proposal in proposals])  # 5.
+            chosen = sample(weights, self._settings.accepted, replace=False, rng=rng).tolist()
+        accepted = [proposals[index] for index in chosen]
+        candidates = tuple(self._candidate(slot, p.parent.id, p.steps, p.cheap) for slot, p in enumerate(accepted))
+        return Ask(candidates=candidates, proposed=len(parents), duplicates=duplicates, over_limit=over)
+
+    def _propose(
+        self, parents: Sequence[Candidate], rng: np.random.Generator
+    ) -> tuple[list[_Proposal], int, Mapping[str, int]]:
+        """Children of the parents that are new and within the limits; how many were known, and how many broke which limit."""
+        fresh: dict[str, tuple[Candidate, tuple[Step, ...]]] = {}
+        duplicates = 0
+        for parent in parents:
+            steps = self._morph(parent.graph, rng)
+            identity = architecture_id(steps[-1].graph) if steps else None
+            if identity is None or identity in fresh or self._history.is_known(identity):
+                duplicates += 1
+            else:
+                fresh[identity] = (parent, steps)
+        over: Counter[str] = Counter()
+        proposals: list[_Proposal] = []
+        values = self._cheap([steps[-1].graph for _, steps in fresh.values()])
+        for (parent, steps), cheap in zip(fresh.values(), values, strict=True):
+            broken = broken_limit(self._limits, cheap)
+            if broken is None:
+                proposals.append(_Proposal(parent=parent, steps=steps, cheap=cheap))
+            else:
+                over[broken.objective] += 1
+        return proposals, duplicates, over
+
+    def _morph(self, graph: Graph, rng: np.random.Generator) -> tuple[Step, ...]:
+        steps: list[Step] = []
+        for _ in range(int(rng.integers(1, self._settings.max_operators + 1))):
+            step = morph(graph, rng, tuple(OPERATORS.values()))
+            if step is None:
+                break
+            operator, morphed = step
+            graph = morphed.graph
+            plan = morphed.inheritance if self._settings.inherit else from_scratch(graph)
+            steps.append(Step(operator=operator, graph=graph, inheritance=plan))
+        return tuple(steps)
+
+    def _rows(self, cheap: Sequence[Mapping[str, float]]) -> list[list[float]]:
+        return [[values[objective.name] for objective in self._cheap_objectives] for values in cheap]
+
+    def _probabilities(self, density: Density, cheap: Sequence[Mapping[str, float]]) -> np.ndarray:
+        if self._settings.density == "uniform":
+            return np.full(len(cheap), 1 / len(cheap))
+        return inverse_density_probabilities(density.evaluate(self._rows(cheap)))
+
+    def _candidate(self, slot: int, parent: str | None, steps: tuple[Step, ...], cheap: Mapping[str, float]) -> Candidate:
+        return Candidate(generation=self._history.generation, slot=slot, parent=parent, steps=steps, cheap=cheap)

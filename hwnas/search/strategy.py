@@ -1,0 +1,42 @@
+"""What a search strategy is: it proposes candidates and is told what came of them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from hwnas.candidate import Candidate, Outcome
+from hwnas.graph import Graph
+from hwnas.pareto import AddReport
+
+CheapValues: TypeAlias = Callable[[Sequence[Graph]], Sequence[Mapping[str, float]]]
+"""Every cheap objective of each graph; latency as predicted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What one ask gave: the accepted candidates, and how many proposals were made, known already, or over a limit."""
+
+    candidates: tuple[Candidate, ...]
+    proposed: int
+    duplicates: int
+    over_limit: Mapping[str, int]
+
+
+class Strategy(Protocol):
+    """Ask and tell, generation by generation; a strategy never trains, measures, writes or prints.
+
+    ``adopt`` makes a stored generation the strategy's own in place of asking for it, which is how a run is replayed.
+    """
+
+    def ask(self) -> Ask:
+        """The next generation's candidates; none where the space is exhausted."""
+
+    def adopt(self, candidates: Sequence[Candidate]) -> None:
+        """Take these as the answer to the next ask."""
+
+    def tell(self, outcome: Outcome) -> AddReport | None:
+        """What came of a candidate, told once; reports what the archive did with a finished one."""
+
+    @property
+    def front(self) -> tuple[str, ...]:
+        """Ids of the Pareto front so far, best error first."""
