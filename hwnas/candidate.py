@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from hwnas.errors import StoreError
 from hwnas.graph import Graph, architecture_id
-from hwnas.morphism.inheritance import Inheritance
+from hwnas.morphism.inheritance import Calibrated, Inheritance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +57,12 @@ class Candidate:
     def operator(self) -> str:
         """The operators on the way, joined by ``+``."""
         return "+".join(step.operator for step in self.steps)
+
+    @property
+    def calibrated(self) -> tuple[int, ...]:
+        """The batch norms, new since the parent, that are calibrated before training."""
+        records = [record for step in self.steps for record in step.inheritance.records]
+        return tuple(r.node for r in records if isinstance(r, Calibrated) and r.node in self.graph)
 
     @property
     def exact(self) -> bool:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -14,18 +14,17 @@ from hwnas.errors import DivergedError
 from hwnas.network import Network
 from hwnas.training.settings import TrainerSettings
 
-# How often the loop looks at its loss and at the clock.
+# How often the loop looks at its loss.
 CHECK_EVERY = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """What a training did: ``images`` shown, ``seconds`` taken, the last ``loss`` seen, whether it ran to its end."""
+    """What a training did: ``images`` shown, ``seconds`` taken, the last ``loss`` seen."""
 
     images: int
     seconds: float
     loss: float
-    completed: bool
 
 
 def train(
@@ -37,12 +36,11 @@ def train(
     images: int,
     generator: Generator,
     teacher: Network | None = None,
-    stop: Callable[[], bool] = lambda: False,
 ) -> Training:
     """Train ``network`` in place on ``images`` images, the learning-rate schedule spanning exactly these.
 
-    With a ``teacher`` the first ``settings.distil_share`` of the steps learn its soft answers [Hinton2015]. ``stop`` is asked
-    every 32 steps; where it says so the training ends early, incomplete. Raises DivergedError where the loss is not finite.
+    With a ``teacher`` the first ``settings.distil_share`` of the steps learn its soft answers [Hinton2015]. Raises DivergedError
+    within 32 steps of the loss ceasing to be finite.
     """
     started = time.monotonic()
     network.train()
@@ -54,7 +52,6 @@ def train(
         data, images=images, batch_size=settings.batch_size, augmentation=augmentation, generator=generator
     )
     autocast = settings.precision == "bfloat16"
-    step = 0
     for step, (pixels, labels) in enumerate(batches, 1):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(settings, step - 1, steps)
@@ -70,10 +67,7 @@ def train(
         optimiser.step()
         if step % CHECK_EVERY == 0 or step == steps:
             _check(loss, step)
-            if stop() and step < steps:
-                break
-    shown, seconds = step * settings.batch_size, time.monotonic() - started
-    return Training(images=shown, seconds=seconds, loss=loss.item(), completed=step == steps)
+    return Training(images=steps * settings.batch_size, seconds=time.monotonic() - started, loss=loss.item())
 
 
 def learning_rate(settings: TrainerSettings, step: int, steps: int) -> float:

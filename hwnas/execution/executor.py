@@ -1,0 +1,26 @@
+"""What runs evaluations: tasks go in, results come out in the order in which they end."""
+
+from types import TracebackType
+from typing import Protocol, Self
+
+from hwnas.execution.task import EvaluationResult, EvaluationTask
+
+
+class Executor(Protocol):
+    """Every task that is submitted gives exactly one result, unless it is cancelled; a lost worker is a failure, not an error."""
+
+    def submit(self, task: EvaluationTask) -> None:
+        """Start a task as soon as a worker is free."""
+
+    def wait(self, timeout_s: float | None = None) -> list[EvaluationResult]:
+        """Results that have come since, at least one unless the time is up or nothing is pending."""
+
+    def cancel(self) -> None:
+        """End every pending task; they give no result."""
+
+    def close(self) -> None:
+        """Cancel what is pending and let the workers go."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...

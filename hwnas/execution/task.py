@@ -1,0 +1,133 @@
+"""One evaluation: what a worker is given, what it does, what it gives back."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from hwnas.candidate import Failure
+from hwnas.data import Augmentation, DataSet, DataSettings, load, normalise
+from hwnas.errors import DivergedError, HwnasError, StoreError
+from hwnas.graph import from_json
+from hwnas.network import Network, State
+from hwnas.training import CALIBRATION_IMAGES, Evaluation, TrainerSettings, calibrate, evaluate, train
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Teacher:
+    """The parent of an approximate child: its graph as JSON and its weights as safetensors bytes."""
+
+    graph: str
+    weights: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationTask:
+    """All that a worker needs, as bytes and settings: nothing of the run itself travels.
+
+    ``weights`` are the child's own as inherited; ``calibrated`` the new batch norms; ``seed`` that of its training stream;
+    ``images`` its training budget; ``data_fingerprint`` what the worker's copy of the data must have.
+    """
+
+    candidate_id: str
+    graph: str
+    weights: bytes
+    calibrated: tuple[int, ...]
+    teacher: Teacher | None
+    data: DataSettings
+    data_fingerprint: str
+    trainer: TrainerSettings
+    augmentation: Augmentation
+    images: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationResult:
+    """What came back: trained weights and their evaluation on the validation split, or a failure."""
+
+    candidate_id: str
+    weights: bytes | None = None
+    evaluation: Evaluation | None = None
+    images: int = 0
+    train_seconds: float = 0.0
+    failure: Failure | None = None
+
+
+def evaluate_task(task: EvaluationTask) -> EvaluationResult:
+    """Calibrate, (distil,) train and evaluate one candidate. A failure that can be foreseen is a result, not an exception."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    try:
+        return _evaluate(task)
+    except DivergedError as error:
+        return _failed(task, Failure(kind="diverged", message=str(error)))
+    except HwnasError as error:
+        return _failed(task, Failure(kind="work_failed", message=str(error)))
+    except MemoryError:
+        return _failed(task, Failure(kind="out_of_memory", message="the worker ran out of memory"))
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error) and "not enough memory" not in str(error):
+            raise
+        return _failed(task, Failure(kind="out_of_memory", message=str(error).splitlines()[0]))
+
+
+def prepare(settings: DataSettings) -> str:
+    """Load the data ahead of the first task; gives the data's fingerprint."""
+    torch.set_num_threads(1)
+    return _data(settings).fingerprint
+
+
+def pack(state: State) -> bytes:
+    """A network's state as safetensors bytes."""
+    return save_tensors(state)
+
+
+def unpack(weights: bytes) -> State:
+    """The state in safetensors bytes. Raises StoreError where they are not that."""
+    try:
+        return load_tensors(weights)
+    except SafetensorError as error:
+        raise StoreError(f"expected weights in safetensors format, got {len(weights)} bytes that are not: {error}") from None
+
+
+@lru_cache(maxsize=2)
+def _data(settings: DataSettings) -> DataSet:
+    return load(settings)
+
+
+def _failed(task: EvaluationTask, failure: Failure) -> EvaluationResult:
+    return EvaluationResult(candidate_id=task.candidate_id, failure=failure)
+
+
+def _evaluate(task: EvaluationTask) -> EvaluationResult:
+    data = _data(task.data)
+    if data.fingerprint != task.data_fingerprint:
+        raise StoreError(f"the worker's data are not the run's: fingerprint {data.fingerprint}, not {task.data_fingerprint}")
+    generator = torch.Generator().manual_seed(task.seed)
+    network = Network(from_json(task.graph), unpack(task.weights))
+    teacher = None
+    if task.teacher is not None:
+        teacher = Network(from_json(task.teacher.graph), unpack(task.teacher.weights)).eval()
+    if task.calibrated:
+        chosen = torch.randperm(len(data.train), generator=generator)[:CALIBRATION_IMAGES]
+        calibrate(network, task.calibrated, normalise(data.train.images[chosen], data))
+    training = train(
+        network,
+        data,
+        settings=task.trainer,
+        augmentation=task.augmentation,
+        images=task.images,
+        generator=generator,
+        teacher=teacher,
+    )
+    return EvaluationResult(
+        candidate_id=task.candidate_id,
+        weights=pack(network.state()),
+        evaluation=evaluate(network, data, data.validation),
+        images=training.images,
+        train_seconds=training.seconds,
+    )
