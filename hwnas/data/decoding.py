@@ -107,7 +107,7 @@ def _classes(
     for split, survey in surveys.items():
         if strange := set(survey.labels) - values:
             raise DataError(
-                f"label {strange.pop()!r} of the {split} split in {files.source} has no training image; remove its rows"
+                f"label {min(strange, key=str)!r} of the {split} split in {files.source} has no training image; remove its rows"
             )
     ordered = sorted(values, key=lambda value: (isinstance(value, str), value))
     return ordered, tuple(map(str, ordered))

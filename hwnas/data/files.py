@@ -23,7 +23,7 @@ _IMAGES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".ti
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFiles:
-    """The files of each split (train, and maybe validation and test), sorted, all below `root`; `source` is what the user named."""
+    """The files of each split (train, and maybe validation and test), sorted, below `root`; `source` is what the user named."""
 
     source: Path
     kind: Literal["parquet", "images"]

@@ -65,12 +65,14 @@ def read_header(encoded: bytes | Path, where: str, max_pixels: int) -> Header:
             )
         if image.mode == "F":
             raise DataError(f"{where} holds floating-point pixels, whose range is unknown; store it with 8 or 16 bits")
-        if _transposed(image):
-            width, height = height, width
+        if _turned(image):
+            # Pillow turns TIFF files by itself, in some versions when they are opened, in others when they are decoded.
+            tiff = image.format == "TIFF"
+            width, height = ImageOps.exif_transpose(image).size if tiff else (height, width)
         return Header(height=height, width=width, grey=image.mode in _GREY)
 
 
-def _transposed(image: Image.Image) -> bool:
+def _turned(image: Image.Image) -> bool:
     """Tell whether the EXIF orientation (5 to 8) swaps height and width."""
     return image.getexif().get(ExifTags.Base.Orientation, 1) in {5, 6, 7, 8}
 

@@ -53,7 +53,8 @@ class Table:
 
     def _batches(self) -> Iterator[pyarrow.Table]:
         try:
-            yield from self.stream.iter(batch_size=_BATCH_ROWS)
+            with _quiet():
+                yield from self.stream.iter(batch_size=_BATCH_ROWS)
         except (pyarrow.ArrowException, datasets.exceptions.DatasetsError, OSError) as error:
             raise DataError(
                 f"the {self.split} files in {self.files.source} cannot be read ({error}); fetch them again"
@@ -103,7 +104,7 @@ def _streams(files: SourceFiles) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="hwnas-") as folder, _quiet():
         try:
             if files.kind == "parquet":
-                builder = Parquet(cache_dir=folder, data_files=data_files)
+                builder = Parquet(cache_dir=folder, data_files=data_files, batch_size=_BATCH_ROWS)
             else:
                 builder = ImageFolder(cache_dir=folder, data_files=data_files, drop_labels=False)
             return dict(builder.as_streaming_dataset())

@@ -1,0 +1,90 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from hwnas.data import DataSettings
+from hwnas.data.cache import decoded
+from hwnas.data.files import find_files
+from tests.data.samples import noise, write_parquet
+
+LABELS = [number % 3 for number in range(30)]
+
+
+class Counter:
+    """Counts the images that are decoded."""
+
+    def __init__(self) -> None:
+        self.images = 0
+
+    def __call__(self, done: int, total: int) -> None:
+        self.images = done
+
+
+def hashes(source: Path, folder: Path, **settings: object) -> tuple[int, dict[str, str]]:
+    """Return how many images were decoded, and the hashes of the splits."""
+    counter = Counter()
+    made = decoded(find_files(source), DataSettings(source=str(source), cache_folder=folder, **settings), counter)  # type: ignore[arg-type]
+    return counter.images, {name: split.sha256() for name, split in made.splits.items()}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    write_parquet(tmp_path / "set/train.parquet", noise(30), LABELS)
+    write_parquet(tmp_path / "set/test.parquet", noise(12), LABELS[:12])
+    return tmp_path / "set"
+
+
+def test_images_are_decoded_once(source: Path, tmp_path: Path) -> None:
+    first = hashes(source, tmp_path / "cache")
+    second = hashes(source, tmp_path / "cache", seed=4)
+    assert (first[0], second[0]) == (42, 0)
+    assert first[1] == second[1]
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+def test_groups_are_kept(source: Path, tmp_path: Path) -> None:
+    settings = DataSettings(cache_folder=tmp_path / "cache", group_by=r"path:^t\d+")
+    made, kept = (decoded(find_files(source), settings) for _ in range(2))
+    assert made.groups is not None
+    assert kept.groups is not None
+    assert made.groups.tolist() == kept.groups.tolist() == [number // 5 for number in range(30)]
+    assert made.classes == kept.classes == ("0", "1", "2")
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "emptied", "rubbish"])
+def test_a_damaged_file_is_noticed_and_made_anew(
+    damage: str, source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = hashes(source, tmp_path / "cache")
+    (kept,) = (tmp_path / "cache").iterdir()
+    content = kept.read_bytes()
+    flipped = content[:-9] + bytes([content[-9] ^ 1]) + content[-8:]
+    kept.write_bytes({"cut": content[:-50], "flipped": flipped, "emptied": b"", "rubbish": b"rubbish" * 99}[damage])
+    assert hashes(source, tmp_path / "cache") == first
+    assert "is damaged" in caplog.text
+    assert hashes(source, tmp_path / "cache") == (0, first[1])
+
+
+def test_changed_files_and_settings_are_decoded_anew(source: Path, tmp_path: Path) -> None:
+    hashes(source, tmp_path / "cache")
+    assert hashes(source, tmp_path / "cache", image_size=(5, 5))[0] == 42
+    status = (source / "train.parquet").stat()
+    write_parquet(source / "train.parquet", noise(30)[::-1], LABELS)
+    os.utime(source / "train.parquet", ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000))
+    assert hashes(source, tmp_path / "cache")[0] == 42
+
+
+def test_an_unwritable_folder_costs_only_time(source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    assert hashes(source, tmp_path / "cache")[0] == 42
+    assert "cannot be kept" in caplog.text
+
+
+def test_no_partial_file_stays_behind(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("hwnas.data.cache.os.replace", fail)
+    assert hashes(source, tmp_path / "cache")[0] == 42
+    assert list((tmp_path / "cache").iterdir()) == []
