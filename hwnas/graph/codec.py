@@ -31,7 +31,7 @@ def from_json(text: str) -> Graph:
         raise GraphError(f"expected a graph of version {VERSION}, got {version!r}; it was written by another hwnas")
     try:
         nodes = tuple(_node(entry) for entry in data["nodes"])
-        return Graph(nodes, int(data["output"]))
+        return Graph(nodes, data["output"])
     except (KeyError, TypeError, ValueError) as error:
         raise error if isinstance(error, GraphError) else GraphError(f"not a graph: {error!r}") from None
 
@@ -46,13 +46,18 @@ def _node(entry: dict[str, Any]) -> Node:
     node_id, kind, inputs = rest.pop("id"), rest.pop("op"), rest.pop("inputs")
     if kind not in OPS:
         raise GraphError(f"node {node_id}: unknown operation {kind!r}; known are {', '.join(OPS)}")
-    values = {name: _value(node_id, name, value) for name, value in rest.items()}
-    return Node(int(node_id), OPS[kind](**values), tuple(int(i) for i in inputs))
+    fields = {field.name: field.type for field in dataclasses.fields(OPS[kind])}
+    values = {name: _value(node_id, name, fields.get(name), value) for name, value in rest.items()}
+    if not all(type(i) is int for i in (node_id, *inputs)):
+        raise GraphError(f"node {node_id!r}: ids must be integers, got {node_id!r} with inputs {inputs!r}")
+    return Node(node_id, OPS[kind](**values), tuple(inputs))
 
 
-def _value(node_id: object, name: str, value: object) -> object:
-    if value in ("inf", "-inf"):
-        return float(str(value))
-    if not isinstance(value, bool | int | float):
-        raise GraphError(f"node {node_id}: {name} must be a number, got {value!r}")
+def _value(node_id: object, name: str, expected: object, value: object) -> object:
+    """A parameter in its type; JSON has one kind of number, so that a float may come as an integer."""
+    if expected is float and (value in ("inf", "-inf") or type(value) is int):
+        value = float(str(value))
+    if type(value) is not expected:
+        wanted = getattr(expected, "__name__", "no such parameter")
+        raise GraphError(f"node {node_id}: {name}={value!r} does not fit; expected {wanted}")
     return value
