@@ -2,7 +2,7 @@
 
 It needs Python 3.10 or newer, numpy and onnxruntime, and nothing else. `python agent.py` speaks JSON lines: one request
 ``{"op": .., ..}`` a line on stdin, one answer ``{"ok": ..}`` or ``{"error": kind, "message": ..}`` a line on stdout; bytes
-travel as base64. An answer never carries a traceback, and nothing is written to the device's disk.
+travel as base64. Nothing is written to the device's disk.
 
 The latency protocol (our definition, DESIGN.md idea 6)
 ------------------------------------------------------
@@ -72,8 +72,8 @@ class AgentError(Exception):
 
 
 def t_quantile(degrees: float) -> float:
-    """The two-sided 95 % quantile of Student's t; beyond the table 1.96 + 2.4 / df, right to 0.001."""
-    return T_95[max(1, int(degrees)) - 1] if degrees < 31 else 1.96 + 2.4 / degrees
+    """The two-sided 95 % quantile of Student's t; beyond the table 1.96 + 2.46 / df, right to 0.001."""
+    return T_95[max(1, int(degrees)) - 1] if degrees < 31 else 1.96 + 2.46 / degrees
 
 
 def block_ratios(model_ms: np.ndarray, reference_ms: np.ndarray) -> np.ndarray:
@@ -132,15 +132,14 @@ def warm_up(run: Callable[[], object], clock: Callable[[], int], limit_s: float)
     while not is_warm(samples_ms):
         before = clock()
         run()
-        after = clock()
-        samples_ms.append((after - before) / 1e6)
-        if (after - started) / 1e9 > limit_s:
+        samples_ms.append((clock() - before) / 1e6)
+        if (clock() - started) / 1e9 > limit_s:
             break
     return max(1e-6, float(np.median(samples_ms[-WARM_WINDOW:])))
 
 
-def block(run: Callable[[], object], clock: Callable[[], int], block_ns: int, runs_per_sample: int) -> np.ndarray:
-    """One block of samples in ms (protocol step 2); a model slower than a block is run once unrecorded, once recorded."""
+def block(run: Callable[[], object], clock: Callable[[], int], block_ns: int, runs_per_sample: int = 1) -> np.ndarray:
+    """One block of samples in ms (protocol step 2); a run longer than a block is run once unrecorded, once recorded."""
     started = clock()
     for _ in range(UNRECORDED_RUNS):
         run()
@@ -167,14 +166,14 @@ def alternate(
     """Alternate blocks until the stop rule holds (protocol steps 1, 2 and 5); `clock` counts nanoseconds."""
     started = clock()
     group = max(1, round(SAMPLE_NS / 1e6 / warm_up(model, clock, time_limit_s / 10)))
-    blocks = Blocks([], [float(np.median(block(reference, clock, REFERENCE_BLOCK_NS, 1)))], group, 0.0)
+    blocks = Blocks([], [float(np.median(block(reference, clock, REFERENCE_BLOCK_NS)))], group, 0.0)
     medians: list[float] = []
     while not medians or not is_enough(
         block_ratios(np.asarray(medians), np.asarray(blocks.reference_ms)), half_width, blocks.elapsed_s, time_limit_s
     ):
         blocks.samples_ms.append(block(model, clock, MODEL_BLOCK_NS, group))
         medians.append(float(np.median(blocks.samples_ms[-1])))
-        blocks.reference_ms.append(float(np.median(block(reference, clock, REFERENCE_BLOCK_NS, 1))))
+        blocks.reference_ms.append(float(np.median(block(reference, clock, REFERENCE_BLOCK_NS))))
         blocks.elapsed_s = (clock() - started) / 1e9
     return blocks
 
@@ -336,7 +335,7 @@ class Agent:
 
     def _reference_blocks(self, count: int) -> np.ndarray:
         warm_up(self._reference, self._clock, 1.0)
-        return np.asarray([np.median(block(self._reference, self._clock, REFERENCE_BLOCK_NS, 1)) for _ in range(count)])
+        return np.asarray([np.median(block(self._reference, self._clock, REFERENCE_BLOCK_NS)) for _ in range(count)])
 
     def measure(
         self, model: bytes, inputs: Sequence[Mapping[str, Any]], half_width: float, time_limit_s: float
@@ -380,10 +379,9 @@ def serve(requests: TextIO, answers: TextIO) -> None:
     """Answer one JSON line with one JSON line until the input ends."""
     agent = Agent()
     for line in requests:
-        answer: dict[str, Any]
+        request = json.loads(line, object_hook=decode)
         try:
-            request = json.loads(line, object_hook=decode)
-            answer = {"ok": agent.call(request.pop("op"), request)}
+            answer: dict[str, Any] = {"ok": agent.call(request.pop("op"), request)}
         except AgentError as error:
             answer = {"error": error.kind, "message": str(error)}
         except ORT_ERRORS as error:

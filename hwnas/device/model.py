@@ -1,14 +1,14 @@
 """ONNX files as they come from outside: read with their external data, checked, and asked for their inputs."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import TensorProto, external_data_helper, helper
+from onnx import TensorProto, external_data_helper, helper, numpy_helper
 
 from hwnas.errors import ModelError
 
@@ -30,14 +30,21 @@ def parse(model: bytes) -> onnx.ModelProto:
         raise ModelError(f"expected an ONNX model, got {len(model)} bytes that are none: {error}") from error
     if not proto.graph.node or not proto.opset_import:
         raise ModelError(f"expected an ONNX model with nodes and an opset, got {len(model)} bytes without")
-    outside = [tensor.name for tensor in _tensors(proto) if external_data_helper.uses_external_data(tensor)]
+    outside = [tensor.name for tensor in _tensors(proto.graph) if external_data_helper.uses_external_data(tensor)]
     if outside:
         raise ModelError(f"tensor {outside[0]!r} is kept in another file; load the model by its path, so that it is found")
     return proto
 
 
-def _tensors(proto: onnx.ModelProto) -> list[TensorProto]:
-    return list(external_data_helper._get_all_tensors(proto))
+def _tensors(graph: onnx.GraphProto) -> Iterator[TensorProto]:
+    """Every tensor that a graph holds, those in its nodes' attributes and subgraphs included."""
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    for attribute in (attribute for node in graph.node for attribute in node.attribute):
+        yield from (attribute.t, *attribute.tensors)
+        for inner in (attribute.g, *attribute.graphs):
+            yield from _tensors(inner)
 
 
 def read_model(path: str | os.PathLike[str]) -> bytes:
@@ -53,7 +60,7 @@ def read_model(path: str | os.PathLike[str]) -> bytes:
         proto = onnx.load_model(file, load_external_data=False)
     except DecodeError as error:
         raise ModelError(f"{file}: expected an ONNX model: {error}") from error
-    outside = [tensor for tensor in _tensors(proto) if external_data_helper.uses_external_data(tensor)]
+    outside = [tensor for tensor in _tensors(proto.graph) if external_data_helper.uses_external_data(tensor)]
     if not outside:
         return file.read_bytes()
     folder = file.resolve().parent
@@ -64,8 +71,12 @@ def read_model(path: str | os.PathLike[str]) -> bytes:
             raise ModelError(f"{file}: tensor {tensor.name!r} points at {location!r}, outside the model's folder; refused")
         if not target.is_file():
             raise ModelError(f"{file}: tensor {tensor.name!r} needs {location!r} beside the model, and it is not there")
-        external_data_helper.load_external_data_for_tensor(tensor, str(folder))
-        tensor.data_location = TensorProto.DEFAULT
+        try:
+            external_data_helper.load_external_data_for_tensor(tensor, str(folder))
+            tensor.data_location = TensorProto.DEFAULT
+            numpy_helper.to_array(tensor)
+        except (ValueError, onnx.checker.ValidationError) as error:
+            raise ModelError(f"{file}: tensor {tensor.name!r} cannot be read from {location!r}: {error}") from error
         del tensor.external_data[:]
     serialised: bytes = proto.SerializeToString()
     return serialised
@@ -96,6 +107,8 @@ def _size(name: str, axis: int, dim: onnx.TensorShapeProto.Dimension, shapes: Ma
     if dim.HasField("dim_value"):
         return int(dim.dim_value)
     if dim.dim_param in shapes:
+        if shapes[dim.dim_param] < 1:
+            raise ModelError(f"input {name!r}: dimension {dim.dim_param!r} must be at least 1, got {shapes[dim.dim_param]}")
         return shapes[dim.dim_param]
     if axis == 0:
         return 1

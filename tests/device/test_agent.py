@@ -1,0 +1,153 @@
+"""agent.py itself: sessions, feeds, machine facts, and its JSON lines, in this process and as a script of its own."""
+
+import ast
+import io
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import psutil
+import pytest
+
+from hwnas.device import agent
+from tests.device.models import conv_net, one_node
+
+SOURCE = Path(agent.__file__)
+CPU = {"name": "CPUExecutionProvider", "options": {}}
+RUNTIME = {"providers": [CPU], "threads": 1, "spinning": True, "cpu_fallback": True, "optimise": True}
+INPUTS = [{"name": "x", "shape": [1, 3, 8, 8], "dtype": "float32"}]
+
+
+def configure() -> dict[str, object]:
+    return {"op": "configure", "runtime": RUNTIME, "model": conv_net(32, 16), "inputs": [INPUTS[0] | {"shape": [1, 3, 16, 16]}]}
+
+
+def as_lines(*requests: Mapping[str, object]) -> str:
+    return "".join(json.dumps(request, default=agent.encode) + "\n" for request in requests)
+
+
+def served(*requests: Mapping[str, object]) -> list[dict[str, object]]:
+    answers = io.StringIO()
+    agent.serve(io.StringIO(as_lines(*requests)), answers)
+    return [json.loads(line, object_hook=agent.decode) for line in answers.getvalue().splitlines()]
+
+
+def test_it_needs_only_numpy_onnxruntime_and_the_standard_library() -> None:
+    tree = ast.parse(SOURCE.read_text())
+    imports = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    imports += [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    assert {name.split(".")[0] for name in imports} - sys.stdlib_module_names == {"numpy", "onnxruntime"}
+
+
+def test_bytes_and_arrays_survive_json() -> None:
+    value = {"model": b"\0\xff", "feeds": {"x": np.arange(6, dtype=np.int16).reshape(2, 3)}, "limit": 0.5}
+    back = json.loads(json.dumps(value, default=agent.encode), object_hook=agent.decode)
+    assert back["model"] == value["model"]
+    assert back["feeds"]["x"].dtype == np.int16
+    np.testing.assert_array_equal(back["feeds"]["x"], value["feeds"]["x"])
+
+
+def test_the_script_answers_a_line_with_a_line_and_ends_with_its_input() -> None:
+    measure = {"op": "measure", "model": conv_net(), "inputs": INPUTS, "half_width": 0.2, "time_limit_s": 0.2}
+    done = subprocess.run(
+        [sys.executable, str(SOURCE)], input=as_lines(configure(), measure), text=True, capture_output=True, timeout=30
+    )
+    configured, measured = (json.loads(line, object_hook=agent.decode)["ok"] for line in done.stdout.splitlines())
+    assert done.returncode == 0
+    assert configured["facts"]["onnxruntime"] == onnxruntime.__version__
+    assert len(measured["reference_ms"]) == len(measured["blocks_ms"]) + 1
+
+
+def test_an_error_is_an_answer_and_the_next_request_is_served() -> None:
+    broken = {"op": "predict", "model": b"no model", "feeds": {}}
+    feeds = {"x": np.ones((1, 3, 8, 8), np.float32)}
+    _, failed, predicted = served(configure(), broken, {"op": "predict", "model": conv_net(), "feeds": feeds})
+    assert failed["error"] == "model"
+    assert predicted["ok"]["output"].shape == (1, 8)
+
+
+def test_a_missing_provider_is_named_with_those_there_are() -> None:
+    with pytest.raises(agent.AgentError, match=r"no CUDAExecutionProvider here, it has .*CPUExecutionProvider") as caught:
+        agent.open_session(conv_net(), RUNTIME | {"providers": [{"name": "CUDAExecutionProvider", "options": {}}]})
+    assert caught.value.kind == "device"
+
+
+def test_an_operator_that_no_provider_has_is_the_models_fault() -> None:
+    with pytest.raises(agent.AgentError, match=r"Fancy.* is not a registered function") as caught:
+        agent.open_session(one_node("Fancy", [1, 3], domain="nobody.knows"), RUNTIME)
+    assert caught.value.kind == "model"
+
+
+def test_the_session_has_the_threads_and_optimisations_of_the_profile() -> None:
+    options = agent.open_session(conv_net(), RUNTIME | {"threads": 2, "optimise": False}).get_session_options()
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (2, 1)
+    assert options.graph_optimization_level == onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+
+
+def test_a_run_through_the_binding_computes_what_the_session_computes() -> None:
+    session = agent.open_session(one_node("Relu", [2, 3]), RUNTIME)
+    feeds = agent.random_feeds([{"name": "x", "shape": [2, 3], "dtype": "float32"}])
+    binding = session.io_binding()
+    binding.bind_cpu_input("x", feeds["x"])
+    binding.bind_output("y")
+    session.run_with_iobinding(binding)
+    np.testing.assert_array_equal(binding.copy_outputs_to_cpu()[0], session.run(None, feeds)[0])
+    agent.runner(session, feeds)()
+
+
+def test_a_model_that_fails_when_run_is_reported_when_the_runner_is_made() -> None:
+    session = agent.open_session(one_node("Relu", ["N", 3]), RUNTIME)
+    with pytest.raises(agent.AgentError, match="cannot run this model"):
+        agent.runner(session, {"x": np.ones((2, 4), np.float32)})
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int64", "uint8", "bool"])
+def test_feeds_are_seeded_and_of_the_declared_type(dtype: str) -> None:
+    first, second = (agent.random_feeds([{"name": "x", "shape": [2, 5], "dtype": dtype}])["x"] for _ in range(2))
+    assert first.dtype == dtype
+    assert first.shape == (2, 5)
+    np.testing.assert_array_equal(first, second)
+    assert first.min() >= 0
+    assert first.max() <= 1
+
+
+def test_another_busy_process_is_counted_and_our_own_work_is_not() -> None:
+    if agent.cpu_times() is None:
+        pytest.skip("this system has no /proc/stat")
+    start = agent.cpu_times()
+    deadline = time.perf_counter() + 0.3
+    while time.perf_counter() < deadline:
+        pass
+    alone = agent.other_cores(start)
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+        psutil.Process(busy.pid).nice(0)
+        time.sleep(0.1)
+        start = agent.cpu_times()
+        time.sleep(0.4)
+        beside = agent.other_cores(start)
+        busy.kill()
+    assert alone is not None
+    assert beside is not None
+    assert beside > 0.3
+    assert alone < (psutil.cpu_count() or 1) - 0.5
+
+
+def test_memory_that_a_model_needs_shows_in_the_peak() -> None:
+    if agent.reset_peak_memory() is None:
+        pytest.skip("this system does not count peak memory")
+    answers = served(
+        configure(),
+        {
+            "op": "measure",
+            "model": one_node("Relu", [8 << 20]),
+            "inputs": [{"name": "x", "shape": [8 << 20], "dtype": "float32"}],
+            "half_width": 0.5,
+            "time_limit_s": 0.1,
+        },
+    )
+    assert answers[1]["ok"]["peak_memory_kb"] >= 2 * (8 << 20) * 4 // 1024

@@ -1,0 +1,95 @@
+"""ONNX files from outside."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto
+
+from hwnas.device.model import InputSpec, input_specs, parse, read_model
+from hwnas.errors import ModelError
+from tests.device.models import conv_net, external, one_node
+
+
+@pytest.mark.parametrize("content", [b"", b"no model", conv_net()[:-40], b"\x08\x08"], ids=["empty", "text", "cut", "a version"])
+def test_what_is_no_model_is_refused(content: bytes) -> None:
+    with pytest.raises(ModelError, match="expected an ONNX model"):
+        parse(content)
+
+
+def test_a_file_without_external_data_is_read_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(conv_net())
+    assert read_model(tmp_path / "m.onnx") == conv_net()
+
+
+def test_a_missing_file_and_a_corrupt_one_are_named(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(b"no model")
+    with pytest.raises(ModelError, match=r"no model file .*absent\.onnx"):
+        read_model(tmp_path / "absent.onnx")
+    with pytest.raises(ModelError, match=r"m\.onnx: expected an ONNX model"):
+        read_model(tmp_path / "m.onnx")
+
+
+def test_external_data_beside_the_model_is_taken_in(tmp_path: Path) -> None:
+    (tmp_path / "w.bin").write_bytes(np.asarray([1, 2, 3, 4], np.float32).tobytes())
+    onnx.save(external("w.bin"), tmp_path / "m.onnx")
+    model = parse(read_model(tmp_path / "m.onnx"))
+    np.testing.assert_array_equal(onnx.numpy_helper.to_array(model.graph.initializer[0]), [1, 2, 3, 4])
+
+
+@pytest.mark.parametrize("location", ["../w.bin", "/etc/hostname", "link"])
+def test_external_data_is_never_followed_out_of_the_folder(tmp_path: Path, location: str) -> None:
+    (tmp_path / "w.bin").write_bytes(bytes(16))
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "link").symlink_to(tmp_path / "w.bin")
+    (folder / "m.onnx").write_bytes(external(location).SerializeToString())
+    with pytest.raises(ModelError, match="outside the model's folder; refused"):
+        read_model(folder / "m.onnx")
+
+
+def test_external_data_that_is_not_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(external("w.bin").SerializeToString())
+    with pytest.raises(ModelError, match=r"needs 'w\.bin' beside the model"):
+        read_model(tmp_path / "m.onnx")
+
+
+def test_external_data_that_is_too_short_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "w.bin").write_bytes(bytes(3))
+    (tmp_path / "m.onnx").write_bytes(external("w.bin").SerializeToString())
+    with pytest.raises(ModelError, match=r"w\.bin"):
+        read_model(tmp_path / "m.onnx")
+
+
+def test_bytes_that_point_at_other_files_are_refused() -> None:
+    with pytest.raises(ModelError, match="kept in another file"):
+        parse(external("w.bin").SerializeToString())
+
+
+def test_symbolic_dimensions_are_settled_by_name_and_the_batch_is_one() -> None:
+    model = one_node("Relu", ["batch", 3, "height", "height"])
+    assert input_specs(model, {"height": 8}) == [InputSpec(name="x", dtype="float32", shape=(1, 3, 8, 8))]
+    assert input_specs(model, {"height": 8, "batch": 4})[0].shape == (4, 3, 8, 8)
+
+
+def test_an_unsettled_dimension_is_named_with_the_option_that_settles_it() -> None:
+    with pytest.raises(ModelError, match="dimension 2, 'height', is; give it, as in --shape height=N"):
+        input_specs(one_node("Relu", ["batch", 3, "height", 4]))
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_size_must_be_positive(size: int) -> None:
+    with pytest.raises(ModelError, match="'height'"):
+        input_specs(one_node("Relu", ["batch", "height"]), {"height": size})
+
+
+def test_inputs_that_are_no_numbers_are_refused() -> None:
+    with pytest.raises(ModelError, match="no tensor of numbers"):
+        input_specs(one_node("Identity", [1], TensorProto.STRING))
+
+
+def test_initialised_inputs_need_no_feed() -> None:
+    model = parse(conv_net())
+    model.graph.input.add().CopyFrom(onnx.helper.make_tensor_value_info("w0", TensorProto.FLOAT, [8, 3, 3, 3]))
+    assert [spec.name for spec in input_specs(model.SerializeToString())] == ["x"]
