@@ -14,6 +14,8 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from hwnas.errors import DataError
 
+# Pillow tries formats in this order, and only these: of the rest some are slow to tell apart and some run other programs.
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM", "TIFF")
 _GREY = {"1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N", "I"}
 _ALPHA = {"LA", "La", "PA", "RGBA", "RGBa"}
 # What Pillow's decoders raise on damaged files, by its documentation and by fuzzing.
@@ -44,12 +46,12 @@ def _opened(encoded: bytes | Path, where: str) -> Iterator[Image.Image]:
         with warnings.catch_warnings():
             # Pillow warns of odd EXIF blocks and of sizes that our own cap judges.
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded) as image:
+            with Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded, formats=_FORMATS) as image:
                 yield image
     except DataError:
         raise
     except UnidentifiedImageError as error:
-        raise DataError(f"{where} is not an image of a known format; replace or remove it") from error
+        raise DataError(f"{where} is not an image of a known format ({', '.join(_FORMATS)}); convert or remove it") from error
     except _DAMAGE as error:
         raise DataError(f"{where} is not a readable image ({error}); replace or remove it") from error
 
@@ -85,8 +87,8 @@ def decode(encoded: bytes | Path, where: str, shape: tuple[int, int, int]) -> np
     """
     channels, height, width = shape
     with _opened(encoded, where) as image:
-        upright = ImageOps.exif_transpose(image)
-        pixels = _opaque(upright).convert("L" if channels == 1 else "RGB")
+        ImageOps.exif_transpose(image, in_place=True)
+        pixels = _opaque(image).convert("L" if channels == 1 else "RGB")
         if pixels.size != (width, height):
             pixels = ImageOps.fit(pixels, (width, height), Image.Resampling.BILINEAR)
         return np.asarray(pixels).reshape(height, width, channels).transpose(2, 0, 1)

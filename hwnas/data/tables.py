@@ -61,16 +61,15 @@ class Table:
             ) from error
 
     def _row(self, number: int, image: dict[str, Any] | bytes | None, label: int | str | None, group: object) -> Row:
-        root = self.files.root
         content, path = (image.get("bytes"), image.get("path") or "") if isinstance(image, dict) else (image, "")
-        if Path(path).is_relative_to(root):
-            path = Path(path).relative_to(root).as_posix()
+        if content is None and Path(path).is_relative_to(self.files.root):
+            path = Path(path).relative_to(self.files.root).as_posix()
         where = f"row {number} of the {self.split} split in {self.files.source}" + (f" ({path})" if path else "")
         if content is None and not path:
             raise DataError(f"{where} holds no image; remove the row")
         if label is None or (self.names is not None and not 0 <= int(label) < len(self.names)):
             raise DataError(f"{where} has no valid label ({label}); remove the row, or the file where it is an unlabelled one")
-        encoded = root / path if content is None else content
+        encoded = self.files.root / path if content is None else content
         return Row(where=where, encoded=encoded, label=label, group=path if self.group is None else str(group))
 
 
