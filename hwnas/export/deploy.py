@@ -27,10 +27,10 @@ Exact = NDArray[np.float64]
 class Deployed:
     """What is left to compute: float32 weights and what could not be folded into them.
 
-    ``weights`` maps ``"<producer>.weight"`` and ``"<producer>.bias"`` to arrays, in the shapes of the graph's own tensors; a batch
-    norm that stands alone has weight (C, 1, 1, 1) and bias (C,). ``scale`` and ``offset``, each (C,), are to be applied to the image:
-    image * scale + offset (None: nothing to do). ``factors`` holds, for each weighted add, what each input must still be
-    multiplied with (None: nothing).
+    ``weights`` maps ``"<producer>.weight"`` and ``"<producer>.bias"`` to arrays, in the shapes of the graph's own tensors; a
+    batch norm that stands alone has weight (C, 1, 1, 1) and bias (C,). ``scale`` and ``offset``, (C,) each, are still to be
+    applied to the image: image * scale + offset (None: nothing to do). ``factors`` holds, for each weighted add, what each
+    input must still be multiplied with (None: nothing). Arrays may share memory with the state.
     """
 
     weights: Mapping[str, Array]
@@ -65,9 +65,9 @@ def deploy(
         weights |= _layer(graph, tensor, arrays, mixes.get(tensor.node, 1.0), normalisation)
     if normalisation is None:
         return Deployed(weights=weights, scale=None, offset=None, factors=factors)
-    rest = None if normalisation.folds_std else np.float32(1.0 / normalisation.std)
+    rest = None if normalisation.folds_std else (1.0 / normalisation.std).astype(np.float32)
     shift = normalisation.mean if normalisation.folds_std else normalisation.mean / normalisation.std
-    offset = None if normalisation.folds_mean else np.float32(-shift)
+    offset = None if normalisation.folds_mean else (-shift).astype(np.float32)
     return Deployed(weights=weights, scale=rest, offset=offset, factors=factors)
 
 
@@ -133,7 +133,7 @@ def _layer(
         return {name: arrays[name] for name in own.values()}
     if isinstance(node.op, BatchNorm):
         scale, offset = _scale_and_offset(arrays, node.id)
-        return {own["weight"]: np.float32(scale)[:, None, None, None], own["bias"]: np.float32(offset)}
+        return {own["weight"]: scale.astype(np.float32)[:, None, None, None], own["bias"]: offset.astype(np.float32)}
     if not isinstance(node.op, Conv):
         return {}
     weight = arrays[own["weight"]]
@@ -143,12 +143,12 @@ def _layer(
     norm = tensor.nodes[1] if len(tensor.nodes) > 1 and isinstance(graph[tensor.nodes[1]].op, BatchNorm) else None
     if norm is not None:
         scale, offset = _scale_and_offset(arrays, norm)
-        weight = weight * np.float32(scale)[:, None, None, None]
+        weight = weight * scale.astype(np.float32)[:, None, None, None]
         bias = offset if bias is None else offset + bias * scale
     if mix != 1.0:
         weight = weight * np.float32(mix)
         bias = None if bias is None else bias * mix
-    return {own["weight"]: weight} | ({} if bias is None else {own["bias"]: np.float32(bias)})
+    return {own["weight"]: weight} | ({} if bias is None else {own["bias"]: bias.astype(np.float32)})
 
 
 def _scale_and_offset(arrays: Mapping[str, Array], norm: int) -> tuple[Exact, Exact]:
@@ -167,7 +167,7 @@ def _fold_normalisation(
     filters, per_group = weight.shape[:2]
     group = np.arange(filters) // (filters // groups)
     channel = group[:, None] * per_group + np.arange(per_group)[None]
-    weight = weight * np.float32(1.0 / normalisation.std)[channel][:, :, None, None]
+    weight = weight * (1.0 / normalisation.std).astype(np.float32)[channel][:, :, None, None]
     if normalisation.folds_mean:
         shift = (weight.astype(np.float64).sum((2, 3)) * normalisation.mean[channel]).sum(1)
         bias = -shift if bias is None else bias - shift

@@ -1,9 +1,10 @@
 """ONNX bytes straight from a graph and its weights, in about a millisecond.
 
-Names: the input is ``image`` (float32, NCHW, values in [0, 1]), its batch axis ``batch``, the output ``logits``. The stored tensor
-whose last node is n (``hwnas.graph.stored_tensors``) is named ``t<n>``, the logits excepted; weights keep the names of the graph's own tensors,
-``<node>.weight`` and ``<node>.bias``, folded as deploy.py says. ``t<input>`` is the image after what remains of its normalisation;
-there is none where nothing remains. Convolution and activation stay separate nodes: ONNX Runtime fuses them.
+Names: the input is ``image`` (float32, NCHW, values in [0, 1]), its batch axis ``batch``, the output ``logits``. The stored
+tensor whose last node is n (``hwnas.graph.stored_tensors``) is named ``t<n>``, the logits excepted; weights keep the names of
+the graph's own tensors, ``<node>.weight`` and ``<node>.bias``, folded as deploy.py says. ``t<input>`` is the image after what
+remains of its normalisation; there is none where nothing remains. Convolution and activation stay separate nodes: ONNX
+Runtime fuses them.
 """
 
 import json
@@ -33,6 +34,7 @@ from hwnas.graph import (
     architecture_id,
     stored_tensors,
 )
+from hwnas.graph.ops import Attribute
 
 IMAGE, LOGITS, BATCH = "image", "logits", "batch"
 
@@ -65,7 +67,7 @@ def emit(
     stored = {tensor.producer: tensor for tensor in stored_tensors(graph)}
     for node in graph:
         if isinstance(node.op, Flatten):
-            writer.add("Flatten", [writer.name(node.inputs[0])], writer.name(node.id), node, axis=1)
+            writer.add("Flatten", [writer.name(node.inputs[0])], writer.name(node.id), axis=1)
         elif node.id in stored:
             writer.write(stored[node.id])
     image, logits = (
@@ -106,8 +108,10 @@ class _Writer:
             return LOGITS
         return IMAGE if node == self._graph.input.id and not self._normalises else f"t{node}"
 
-    def add(self, op_type: str, inputs: list[str], output: str, node: Node, /, **attributes: object) -> None:
-        self.nodes.append(helper.make_node(op_type, inputs, [output], f"{output}_{op_type}", **attributes))
+    def add(self, op_type: str, inputs: list[str], output: str, **attributes: Attribute) -> None:
+        made = helper.make_node(op_type, inputs, [output], f"{output}_{op_type}")
+        made.attribute.extend(helper.make_attribute(name, value) for name, value in attributes.items())
+        self.nodes.append(made)
 
     def constant(self, name: str, value: ArrayLike) -> str:
         self.constants.append(numpy_helper.from_array(np.asarray(value, np.float32), name))
@@ -127,53 +131,53 @@ class _Writer:
         inputs = [self.name(source) for source in node.inputs]
         match node.op:
             case Input():
-                self._normalise(node, output)
+                self._normalise(output)
             case Clip():
                 self._clip(node, inputs[0], output)
             case Add():
-                self._sum(node, inputs, output)
+                self._sum(inputs, output)
             case WeightedAdd():
                 self._weighted_sum(node, inputs, output)
             case BatchNorm():
                 channels = self._graph.shapes[node.id][0]
-                self.add("Conv", inputs + self._weights(node.id), output, node, group=channels, kernel_shape=(1, 1))
+                self.add("Conv", inputs + self._weights(node.id), output, group=channels, kernel_shape=(1, 1))
             case Conv() | Linear():
                 form = node.op.onnx()
-                self.add(form.op_type, inputs + self._weights(node.id), output, node, **form.attributes)
+                self.add(form.op_type, inputs + self._weights(node.id), output, **form.attributes)
             case _:
                 form = node.op.onnx()
-                self.add(form.op_type, inputs, output, node, **form.attributes)
+                self.add(form.op_type, inputs, output, **form.attributes)
 
     def _weights(self, node: int) -> list[str]:
         names = [f"{node}.weight", f"{node}.bias"]
         weights = self._deployed.weights
         return [self.constant(name, weights[name]) for name in names if name in weights]
 
-    def _normalise(self, node: Node, output: str) -> None:
+    def _normalise(self, output: str) -> None:
         """image * scale + offset: one Add or Mul, or where both remain one depthwise convolution."""
         scale, offset = self._deployed.scale, self._deployed.offset
         if scale is not None and offset is not None:
             weights = [self.constant("scale", scale[:, None, None, None]), self.constant("offset", offset)]
-            self.add("Conv", [IMAGE, *weights], output, node, group=len(scale), kernel_shape=(1, 1))
+            self.add("Conv", [IMAGE, *weights], output, group=len(scale), kernel_shape=(1, 1))
         elif offset is not None:
-            self.add("Add", [IMAGE, self.constant("offset", offset[:, None, None])], output, node)
+            self.add("Add", [IMAGE, self.constant("offset", offset[:, None, None])], output)
 
     def _clip(self, node: Node, source: str, output: str) -> None:
         assert isinstance(node.op, Clip)
         if node.op.is_relu:
-            self.add("Relu", [source], output, node)
+            self.add("Relu", [source], output)
             return
         bounds = [
             self.constant(f"{node.id}.{name}", bound) if math.isfinite(bound) else ""
             for name, bound in (("low", node.op.low), ("high", node.op.high))
         ]
-        self.add("Clip", [source, *bounds], output, node)
+        self.add("Clip", [source, *bounds], output)
 
-    def _sum(self, node: Node, inputs: list[str], output: str) -> None:
+    def _sum(self, inputs: list[str], output: str) -> None:
         total = inputs[0]
         for place, term in enumerate(inputs[1:], start=2):
             partial = output if place == len(inputs) else f"{output}_sum{place}"
-            self.add("Add", [total, term], partial, node)
+            self.add("Add", [total, term], partial)
             total = partial
 
     def _weighted_sum(self, node: Node, inputs: list[str], output: str) -> None:
@@ -183,5 +187,5 @@ class _Writer:
                 terms.append(source)
                 continue
             terms.append(f"{output}_term{place}")
-            self.add("Mul", [source, self.constant(f"{node.id}.factor{place}", factor)], terms[-1], node)
-        self.add("Add", terms, output, node)
+            self.add("Mul", [source, self.constant(f"{node.id}.factor{place}", factor)], terms[-1])
+        self.add("Add", terms, output)

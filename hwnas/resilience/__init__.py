@@ -36,6 +36,7 @@ from hwnas.resilience.intervals import (
 from hwnas.resilience.population import Places, Population, Role, TensorBits, WordMasks
 from hwnas.resilience.sampling import Batch, Outcomes, Sampler, SamplingPlan
 from hwnas.resilience.strata import Stratum, stratify, unstratified
+from hwnas.resilience.topology import adcr, relevance_shares, sensitivity, sensitivity_max, sensitivity_mean
 
 __all__ = [
     "BFLOAT16",
@@ -68,6 +69,7 @@ __all__ = [
     "StratumMoments",
     "TensorBits",
     "WordMasks",
+    "adcr",
     "changed_bits",
     "cluster_bootstrap",
     "correlate",
@@ -86,7 +88,11 @@ __all__ = [
     "paired_differences",
     "partial_spearman",
     "percentile_interval",
+    "relevance_shares",
     "resampled_weights",
+    "sensitivity",
+    "sensitivity_max",
+    "sensitivity_mean",
     "spearman",
     "split_half_reliability",
     "stratified_mean",

@@ -1,0 +1,85 @@
+"""What the topology alone says about bit flips: sensitivity indices and the data-computation ratio (our definitions).
+
+Schorn et al. (arXiv 1909.13844) name an *architecture sensitivity index* and an *accumulated data-computation ratio*; their
+formulas are not available to us. These are ours, over stored tensors v (``hwnas.graph.stored_tensors``; the input and the
+logits left out) with N_v elements and relevance share r_v:
+
+- ASI      = sum_v r_v^2 / N_v        zero-mean flips at a fixed bit error rate add in variance
+- ASI_mean = sum_v r_v / sum_v N_v    the expected hit of one uniformly placed flip
+- ASI_max  = max_v r_v / N_v
+- ADCR     = sum over layers with MACs of (elements read + weights + elements written) / MACs
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
+
+from hwnas.graph import Add, Concat, Flatten, Graph, StoredTensor, WeightedAdd, layer_costs, stored_tensors
+
+
+@lru_cache(maxsize=4096)
+def relevance_shares(graph: Graph) -> Mapping[int, float]:
+    """The share r_v > 0 of the output's relevance that passes each stored tensor, by its node; input and logits included.
+
+    1 at the output, walked back: a computation with one input passes its share on, a concat splits it by element count, every
+    add equally (never by its trained mix: the shares are topology alone); shares add up over a tensor's readers.
+    """
+    stored = stored_tensors(graph)
+    elements = {tensor.node: tensor.elements for tensor in stored}
+    shares = dict.fromkeys(elements, 0.0)
+    shares[_logits(graph)] = 1.0
+    for tensor in reversed(stored):
+        for source, part in zip(tensor.reads, _split(graph, tensor, elements), strict=True):
+            shares[source] += part * shares[tensor.node]
+    return MappingProxyType(shares)
+
+
+def sensitivity(graph: Graph) -> float:
+    """ASI: sum of r_v^2 / N_v; at least 0, smaller is more resilient."""
+    return sum(share * share / elements for share, elements in _hidden(graph))
+
+
+def sensitivity_mean(graph: Graph) -> float:
+    """ASI_mean: sum of r_v over sum of N_v; 0 where nothing lies between image and logits."""
+    hidden = _hidden(graph)
+    return sum(share for share, _ in hidden) / max(1, sum(elements for _, elements in hidden))
+
+
+def sensitivity_max(graph: Graph) -> float:
+    """ASI_max: the largest r_v / N_v; 0 where nothing lies between image and logits."""
+    return max((share / elements for share, elements in _hidden(graph)), default=0.0)
+
+
+def adcr(graph: Graph) -> float:
+    """ADCR: elements moved per MAC, added up over the layers that have MACs; batch norm folded into the weights."""
+    return sum(
+        (layer.input_elements + layer.weight_elements + layer.output_elements) / layer.macs
+        for layer in layer_costs(graph)
+        if layer.macs
+    )
+
+
+def _logits(graph: Graph) -> int:
+    """The stored tensor that holds the logits: a flatten is a view of another one."""
+    node = graph[graph.output]
+    while isinstance(node.op, Flatten):
+        node = graph[node.inputs[0]]
+    return node.id
+
+
+def _split(graph: Graph, tensor: StoredTensor, elements: Mapping[int, int]) -> list[float]:
+    """How a stored tensor's share is divided among what it reads, in order; the parts add up to 1."""
+    sizes = [elements[source] for source in tensor.reads]
+    match graph[tensor.producer].op:
+        case Concat():
+            return [size / sum(sizes) for size in sizes]
+        case Add() | WeightedAdd():
+            return [1.0 / len(sizes)] * len(sizes)
+        case _:
+            return [1.0] * len(sizes)
+
+
+def _hidden(graph: Graph) -> list[tuple[float, int]]:
+    """(r_v, N_v) of every stored tensor but the input and the logits."""
+    shares, outside = relevance_shares(graph), (graph.input.id, _logits(graph))
+    return [(shares[tensor.node], tensor.elements) for tensor in stored_tensors(graph) if tensor.node not in outside]

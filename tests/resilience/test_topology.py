@@ -1,0 +1,117 @@
+"""Relevance shares and the indices built on them, against values worked out by hand."""
+
+import pytest
+
+from hwnas.graph import (
+    Add,
+    Concat,
+    Conv,
+    Edit,
+    Flatten,
+    GlobalAvgPool,
+    Graph,
+    Linear,
+    Node,
+    WeightedAdd,
+    stored_tensors,
+)
+from hwnas.resilience import adcr, relevance_shares, sensitivity, sensitivity_max, sensitivity_mean
+from tests.graphs import SAMPLES, Builder
+
+
+def merge(op: Add | WeightedAdd | Concat, left: int = 4, right: int = 4) -> Graph:
+    """Stem (2 channels, 4x4) -> two 1x1 convolutions -> merged -> global average pool -> linear."""
+    b = Builder(1, 4, 4)
+    stem = b.conv(2)
+    a = b.conv(left, stem, kernel=1)
+    c = b.conv(right, stem, kernel=1)
+    b.add(op, a, c)
+    return b.head(classes=3)
+
+
+def test_a_chain_passes_everything_on() -> None:
+    graph = SAMPLES["plain"]()
+    assert set(relevance_shares(graph).values()) == {1.0}
+    sizes = [512, 128, 256, 64, 64, 16]
+    assert sensitivity(graph) == pytest.approx(sum(1 / size for size in sizes))
+    assert sensitivity_mean(graph) == pytest.approx(len(sizes) / sum(sizes))
+    assert sensitivity_max(graph) == 1 / 16
+
+
+@pytest.mark.parametrize("op", [Add(), WeightedAdd()])
+def test_an_add_splits_equally(op: Add | WeightedAdd) -> None:
+    graph = merge(op)
+    # stem 32 elements, share 1/2 + 1/2; branches 64 each, 1/2; sum 64; pooled 4
+    assert sensitivity(graph) == pytest.approx(1 / 32 + 2 * 0.25 / 64 + 1 / 64 + 1 / 4)
+    assert sensitivity_mean(graph) == pytest.approx((1 + 1 / 2 + 1 / 2 + 1 + 1) / (32 + 64 + 64 + 64 + 4))
+    assert sensitivity_max(graph) == 1 / 4
+
+
+def test_a_concat_splits_by_element_count() -> None:
+    shares = relevance_shares(merge(Concat(), left=2, right=6))
+    assert sorted(shares.values()) == pytest.approx([0.25, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0])
+
+
+def test_a_residual_block() -> None:
+    """stem -> conv -> add(stem, conv): the stem's share is 1/2 directly and 1/2 through the branch."""
+    b = Builder(1, 4, 4)
+    stem = b.conv(2)
+    body = b.conv(2, relu=False)
+    b.add(Add(), stem, body)
+    shares = relevance_shares(b.head())
+    assert shares[stem] == 1.0
+    assert shares[body] == 0.5
+
+
+def test_an_add_of_three_and_one_that_reads_a_tensor_twice() -> None:
+    b = Builder(1, 4, 4)
+    stem = b.conv(2)
+    body = b.conv(2, stem)
+    b.add(Add(), stem, stem, body)
+    shares = relevance_shares(b.head())
+    assert shares[body] == pytest.approx(1 / 3)
+    assert shares[stem] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_relevance_is_conserved_from_the_output_to_the_image(name: str) -> None:
+    graph = SAMPLES[name]()
+    shares = relevance_shares(graph)
+    assert shares[graph.input.id] == pytest.approx(1.0)
+    assert all(0 < share <= 1 + 1e-12 for share in shares.values())
+    assert set(shares) == {tensor.node for tensor in stored_tensors(graph)}
+
+
+def test_logits_that_are_a_view() -> None:
+    b = Builder(1, 4, 4)
+    b.add(Conv(out_channels=2, kernel=3, padding=1))
+    b.add(Conv(out_channels=3, kernel=1, padding=0))
+    b.add(GlobalAvgPool())
+    view = b.add(Flatten())
+    graph = Graph(tuple(b.nodes), view)
+    assert sensitivity(graph) == pytest.approx(1 / 32 + 1 / 48)
+
+
+def test_nothing_between_image_and_logits() -> None:
+    b = Builder(1, 2, 2)
+    b.add(Flatten())
+    graph = Graph((*b.nodes, Node(3, Linear(out_features=2), (2,))), 3)
+    assert (sensitivity(graph), sensitivity_mean(graph), sensitivity_max(graph)) == (0.0, 0.0, 0.0)
+    assert adcr(graph) == (4 + 10 + 2) / 8
+
+
+def test_adcr_counts_layers_with_macs_after_folding() -> None:
+    b = Builder(1, 4, 4)
+    b.conv(2)
+    graph = b.head(classes=3)
+    convolution = (16 + (18 + 2) + 32) / (32 * 9)
+    linear = (2 + (6 + 3) + 3) / 6
+    assert adcr(graph) == pytest.approx(convolution + linear)
+
+
+def test_a_wider_layer_is_less_sensitive() -> None:
+    graph = SAMPLES["flat"]()
+    stem = next(node for node in graph if isinstance(node.op, Conv))
+    edit = Edit(graph)
+    edit.replace(stem.id, Conv(out_channels=8, kernel=3, padding=1, stride=2))
+    assert sensitivity(edit.done()) < sensitivity(graph)
