@@ -28,15 +28,13 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
 
 UNRECORDED_RUNS = 3
 MODEL_BLOCK_NS = 20_000_000

@@ -1,0 +1,108 @@
+"""Hardware profiles: those that ship, and what a wrong one says."""
+
+from pathlib import Path
+
+import pytest
+
+from hwnas.device.profile import load_profile, profile_names
+from hwnas.errors import ProfileError
+
+SHIPPED = {
+    "android-xnnpack",
+    "example-accelerator",
+    "jetson-orin-tensorrt",
+    "local-cpu",
+    "local-cpu-all-threads",
+    "local-cpu-int8",
+    "openvino-cpu",
+    "raspberry-pi-5",
+}
+MINIMAL = """
+name = "mine"
+description = "a test"
+kind = "onnxruntime"
+[runtime]
+providers = [{ name = "CPUExecutionProvider" }]
+threads = 1
+"""
+
+
+def written(folder: Path, text: str) -> str:
+    path = folder / "mine.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_the_promised_profiles_ship() -> None:
+    assert set(profile_names()) >= SHIPPED
+
+
+@pytest.mark.parametrize("name", sorted(SHIPPED))
+def test_a_shipped_profile_is_named_like_its_file_and_says_where_its_numbers_come_from(name: str) -> None:
+    profile = load_profile(name)
+    assert profile.name == name
+    assert all(number.source and number.unit and number.basis for number in profile.nominal.values())
+    assert profile.connection.type == "ssh" or profile.kind == "analytic" or name.startswith("local-")
+
+
+def test_the_defaults_are_those_of_the_design() -> None:
+    profile = load_profile("local-cpu")
+    assert (profile.measurement.half_width, profile.measurement.search_half_width) == (0.02, 0.05)
+    assert (profile.opset, profile.ir_version) == (17, 8)
+    assert profile.runtime is not None
+    assert profile.runtime.threads == 1
+
+
+def test_a_path_takes_the_users_own(tmp_path: Path) -> None:
+    assert load_profile(written(tmp_path, MINIMAL)).name == "mine"
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(ProfileError, match=r"no hardware profile 'local-gpu'.*local-cpu, local-cpu-all-threads"):
+        load_profile("local-gpu")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("threads = 1\n", "", r"mine\.toml: field runtime\.threads is missing"),
+        ('name = "mine"', "", "field name is missing"),
+        ("threads = 1", "thread = 1", r"field runtime\.thread is unknown; check its spelling"),
+        ("threads = 1", "threads = -1", r"runtime\.threads: .* 0 \(got -1\)"),
+        ("[runtime]", "[runtimes]", "runtimes is unknown"),
+        ('kind = "onnxruntime"', 'kind = "gpu"', r"kind: .*'onnxruntime' or 'analytic' \(got 'gpu'\)"),
+        ("threads = 1", "threads = 1\n[measurement]\nhalf_width = 1.5", r"measurement\.half_width"),
+        ("threads = 1", "threads = 1\n[limits]\nmax_latency_ms = 0", r"limits\.max_latency_ms"),
+        (
+            "threads = 1",
+            "threads = 1\n[nominal.clock]\nvalue = 2\nunit = 'Hz'\nbasis = 'stated'",
+            r"nominal\.clock\.source is missing",
+        ),
+        ("threads = 1", 'threads = 1\n[connection]\ntype = "ssh"', r"connection\.ssh\.host is missing"),
+        ("threads = 1", "threads = ", "expected TOML"),
+    ],
+)
+def test_a_wrong_profile_names_the_field_and_the_file(tmp_path: Path, old: str, new: str, complaint: str) -> None:
+    with pytest.raises(ProfileError, match=complaint) as caught:
+        load_profile(written(tmp_path, MINIMAL.replace(old, new)))
+    assert "mine.toml" in str(caught.value)
+
+
+def test_an_onnxruntime_profile_needs_a_runtime(tmp_path: Path) -> None:
+    with pytest.raises(ProfileError, match=r"needs a \[runtime\] table"):
+        load_profile(written(tmp_path, MINIMAL[: MINIMAL.index("[runtime]")]))
+
+
+def test_the_hash_is_of_what_the_profile_says_not_of_how(tmp_path: Path) -> None:
+    plain = load_profile(written(tmp_path, MINIMAL)).sha256()
+    assert load_profile(written(tmp_path, "# a comment\n" + MINIMAL + "spinning = true\n")).sha256() == plain
+    assert load_profile(written(tmp_path, MINIMAL.replace("threads = 1", "threads = 2"))).sha256() != plain
+
+
+def test_a_nominal_number_is_had_in_its_unit_only() -> None:
+    profile = load_profile("example-accelerator")
+    assert profile.number("clock", "Hz") == 200e6
+    with pytest.raises(ProfileError, match=r"\[nominal\.clock\] is in 'Hz'; give it in 'MHz'"):
+        profile.number("clock", "MHz")
+    with pytest.raises(ProfileError, match=r"has no \[nominal\.voltage\]"):
+        profile.number("voltage", "V")
