@@ -16,7 +16,7 @@ FROM candidates LEFT JOIN outcomes ON candidate_id = id
 
 def candidate_columns(candidate: Candidate) -> tuple[object, ...]:
     """The columns of a candidate in the order of the table, times and sequence left out, steps last."""
-    cheap = json_text(dict(candidate.cheap), f"cheap values of {candidate.id}")
+    cheap = json_text({name: float(value) for name, value in candidate.cheap.items()}, f"cheap values of {candidate.id}")
     return (
         candidate.id,
         candidate.generation,

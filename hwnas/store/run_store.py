@@ -78,6 +78,7 @@ class RunStore:
                 schema.migrate(connection, found, schema.MIGRATIONS)
             schema.check(connection, str(database))
             connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk before it returns
             if write:
                 use_write_ahead_log(connection, str(folder))
                 connection.execute("INSERT OR REPLACE INTO meta VALUES ('writer', ?)", (writer_stamp(),))
@@ -139,6 +140,7 @@ class RunStore:
         if given is not None and given != outcome.weights:
             raise StoreError(f"the outcome of {outcome.candidate_id} names weights {outcome.weights}, got weights {given}")
         record = outcome_to_json(outcome)
+        self._must_write()
         self._check_may_finish(outcome)
         if weights_data is not None:
             with translated(self.folder):
@@ -247,8 +249,7 @@ class RunStore:
         ``"all"`` keeps what any outcome names; a set of candidate ids keeps theirs and those of the parents of candidates
         that still have to be trained. Outcomes stay as they are.
         """
-        if not self._write:
-            raise _read_only(self.folder)
+        self._must_write()
         named = {row[0]: row[1] for row in self._read("SELECT candidate_id, weights FROM outcomes WHERE weights IS NOT NULL")}
         if keep == "all":
             kept: Set[str] = named.keys()
@@ -260,6 +261,10 @@ class RunStore:
             kept = keep | {parent for (parent,) in waiting}
         with translated(self.folder):
             return weights.collect(self.folder / WEIGHTS, {named[candidate] for candidate in kept & named.keys()})
+
+    def _must_write(self) -> None:
+        if not self._write:
+            raise StoreError(f"the run in {self.folder} was opened for reading; open it with write=True to change it")
 
     def _check_may_finish(self, outcome: Outcome) -> None:
         before = self.outcome(outcome.candidate_id)
@@ -276,8 +281,7 @@ class RunStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        if not self._write:
-            raise _read_only(self.folder)
+        self._must_write()
         with translated(self.folder), self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             yield self._connection
@@ -296,7 +300,3 @@ class RunStore:
 def _next(connection: sqlite3.Connection) -> int:
     ((sequence,),) = connection.execute("UPDATE counter SET last = last + 1 RETURNING last").fetchall()
     return int(sequence)
-
-
-def _read_only(folder: Path) -> StoreError:
-    return StoreError(f"the run in {folder} was opened for reading; open it with write=True to change it")

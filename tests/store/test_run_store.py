@@ -2,11 +2,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from store_samples import child, finished, initial, weights_of
 
 from hwnas.candidate import Failure, Outcome
 from hwnas.errors import RunFolderError, StoreError
 from hwnas.store import RunStore, content_hash
-from store_samples import child, finished, initial, weights_of
 from tests.graphs import SAMPLES
 
 
@@ -53,3 +53,158 @@ def test_what_is_written_is_read_back_by_another_connection(store: RunStore) -> 
                 candidate.architecture_id,
                 candidate.cheap,
             )
+
+
+def test_rows_come_by_generation_and_slot_and_outcomes_as_told(store: RunStore) -> None:
+    first = initial(10)
+    store.add_candidates([first, initial(9), initial(2)])
+    store.add_candidates([child(first, 10, 0), child(first, 2, 0)])
+    told = ["g10-0", "g0-10", "g2-0", "g0-2"]
+    for number, candidate_id in enumerate(told):
+        store.add_outcome(finished(candidate_id, weights_of(number)), weights_of(number))
+    assert [row.id for row in store.rows()] == ["g0-2", "g0-9", "g0-10", "g2-0", "g10-0"]
+    assert [outcome.candidate_id for outcome in store.outcomes()] == told
+
+
+def test_order_is_that_of_writing_when_the_clock_jumps_back(tmp_path: Path) -> None:
+    hours = iter(range(100, 0, -1))
+    with RunStore.create(tmp_path / "run", config="{}", meta={}, clock=lambda: 3600.0 * next(hours)) as store:
+        store.add_candidates([initial(0), initial(1)])
+        for number in (1, 0):
+            store.add_outcome(finished(f"g0-{number}", weights_of(number)), weights_of(number))
+            store.add_event("budget", {"used_s": number})
+        assert [outcome.candidate_id for outcome in store.outcomes()] == ["g0-1", "g0-0"]
+        assert [event.payload["used_s"] for event in store.events()] == [1, 0]
+        rows = {row.id: row for row in store.rows()}
+        assert rows["g0-1"].finished < rows["g0-0"].finished  # type: ignore[operator]
+        assert rows["g0-1"].finished_at > rows["g0-0"].finished_at  # type: ignore[operator]
+        last = store.last_event("budget")
+        assert last is not None
+        assert last.payload == {"used_s": 0}
+        assert store.last_event("warning") is None
+
+
+def test_one_sequence_orders_candidates_outcomes_events_and_measurements(store: RunStore) -> None:
+    store.add_candidates([initial(0)])
+    store.add_measurement("a", "search", {"median_ms": 1.0}, fingerprint_sha256="f", profile_sha256="p")
+    store.add_outcome(finished("g0-0", weights_of(0)), weights_of(0))
+    store.add_event("generation", {"front": 1}, generation=0)
+    row, measurement, event = store.row("g0-0"), next(store.measurements()), next(store.events())
+    assert row.finished is not None
+    assert row.sequence < measurement.sequence < row.finished < event.sequence
+
+
+def test_a_candidate_is_told_once_unless_it_was_unfinished(store: RunStore) -> None:
+    store.add_candidates([initial(0), initial(1)])
+    store.add_outcome(Outcome(candidate_id="g0-0", status="unfinished"), None)
+    store.add_outcome(finished("g0-1", weights_of(1)), weights_of(1))
+    store.add_outcome(finished("g0-0", weights_of(0)), weights_of(0))
+    assert [outcome.candidate_id for outcome in store.outcomes()] == ["g0-1", "g0-0"]
+    with pytest.raises(StoreError, match=r"g0-0 has an outcome already \(finished\)"):
+        store.add_outcome(finished("g0-0", weights_of(2)), weights_of(2))
+    assert store.outcome("g0-0") == finished("g0-0", weights_of(0))
+    assert not list(store.folder.glob(f"weights/{content_hash(weights_of(2))}*"))
+
+
+def test_weights_must_be_those_that_the_outcome_names(store: RunStore) -> None:
+    store.add_candidates([initial(0), initial(1)])
+    with pytest.raises(StoreError, match="names weights"):
+        store.add_outcome(finished("g0-0", weights_of(0)), weights_of(1))
+    with pytest.raises(StoreError, match="not stored"):
+        store.add_outcome(finished("g0-0", weights_of(0)), None)
+    assert store.outcome("g0-0") is None
+    store.add_outcome(finished("g0-0", weights_of(0)), weights_of(0))
+    store.add_outcome(finished("g0-1", weights_of(0)), None)
+    assert len(list((store.folder / "weights").iterdir())) == 1
+
+
+def test_a_generation_is_stored_as_a_whole_or_not_at_all(store: RunStore) -> None:
+    store.add_candidates([initial(0)])
+    orphan = child(initial(7), 1, 1)
+    with pytest.raises(StoreError, match="g1-1 is in the store already, or its parent g0-7 is not"):
+        store.add_candidates([child(initial(0), 1, 0), orphan], ask={})
+    with pytest.raises(StoreError, match="g0-0 is in the store already"):
+        store.add_candidates([initial(0)])
+    with pytest.raises(StoreError, match="finite"):
+        store.add_candidates([child(initial(0), 1, 0)], ask={"seconds": float("nan")})
+    assert [row.id for row in store.rows()] == ["g0-0"]
+    assert not list(store.events())
+
+
+def test_final_values_stand_beside_the_outcome(store: RunStore) -> None:
+    store.add_candidates([initial(0), initial(1)])
+    told = finished("g0-0", weights_of(0))
+    store.add_outcome(told, weights_of(0))
+    store.set_values("g0-0", {"test_error": 0.25, "latency_ms": 2.0})
+    store.set_values("g0-0", {"latency_ms": 1 / 3})
+    with reopened(store, write=True) as again:
+        (row, other) = again.rows()
+        assert row == again.row("g0-0")
+        assert (row.values, row.final) == (told.values, {"test_error": 0.25, "latency_ms": 1 / 3})
+        assert (other.values, other.final) == ({}, {})
+        with pytest.raises(StoreError, match="g0-1 has no outcome"):
+            again.set_values("g0-1", {"test_error": 0.5})
+        with pytest.raises(StoreError, match="finite"):
+            again.set_values("g0-0", {"test_error": float("inf")})
+
+
+def test_every_latency_is_kept_with_its_device(store: RunStore) -> None:
+    for number, kind in enumerate(("search", "final", "search")):
+        store.add_measurement("abc", kind, {"median_ms": number / 3}, fingerprint_sha256=f"f{number}", profile_sha256="p")
+    with pytest.raises(StoreError, match="CHECK"):
+        store.add_measurement("abc", "rumour", {}, fingerprint_sha256="f", profile_sha256="p")  # type: ignore[arg-type]
+    assert [m.latency["median_ms"] for m in store.measurements()] == [0.0, 1 / 3, 2 / 3]
+    assert [(m.fingerprint_sha256, m.kind) for m in store.measurements("search")] == [("f0", "search"), ("f2", "search")]
+
+
+def test_meta_is_set_and_the_configuration_is_not(store: RunStore) -> None:
+    store.set_meta("nominal_ms", 0.25)
+    store.set_meta("nominal_ms", 0.5)
+    assert store.meta("nominal_ms") == 0.5
+    with pytest.raises(StoreError, match="does not change"):
+        store.set_meta("config", {})
+    with pytest.raises(StoreError, match="no meta value pace"):
+        store.meta("pace")
+    with pytest.raises(StoreError, match="meta classes must be what JSON can hold"):
+        store.set_meta("classes", {1, 2})
+
+
+def test_collect_keeps_what_is_needed(store: RunStore) -> None:
+    parents = [initial(slot) for slot in range(4)]
+    store.add_candidates(parents)
+    for number in range(4):
+        store.add_outcome(finished(f"g0-{number}", weights_of(number)), weights_of(number))
+    store.add_candidates([child(parents[1], 1, 0), child(parents[2], 1, 1)])
+    store.add_outcome(Outcome(candidate_id="g1-1", status="unfinished"), None)
+    (store.folder / "weights" / "abc.tmp").write_bytes(b"interrupted")
+    (store.folder / "weights" / f"{'0' * 64}.safetensors").write_bytes(b"never named")
+    assert store.collect("all") == 2
+    assert store.collect({"g0-0", "g1-0"}) == 1
+    for number in range(3):
+        assert store.weights(content_hash(weights_of(number))) == weights_of(number)
+    with pytest.raises(StoreError, match="collected"):
+        store.weights(content_hash(weights_of(3)))
+    assert store.outcome("g0-3") == finished("g0-3", weights_of(3))
+
+
+def test_a_reader_changes_nothing(store: RunStore) -> None:
+    store.add_candidates([initial(0)])
+    with reopened(store) as reader:
+        for change in (
+            lambda: reader.add_candidates([initial(1)]),
+            lambda: reader.add_outcome(finished("g0-0", weights_of(0)), weights_of(0)),
+            lambda: reader.set_meta("a", 1),
+            lambda: reader.collect("all"),
+        ):
+            with pytest.raises(StoreError, match="opened for reading"):
+                change()
+        assert not list((store.folder / "weights").iterdir())
+
+
+def test_unknown_candidates_are_named(store: RunStore) -> None:
+    with pytest.raises(StoreError, match="no candidate g5-0"):
+        store.candidate("g5-0")
+    with pytest.raises(StoreError, match="no candidate g5-0"):
+        store.add_outcome(finished("g5-0", weights_of(0)), weights_of(0))
+    with pytest.raises(RunFolderError, match="already holds a run"):
+        RunStore.create(store.folder, config="{}", meta={})
