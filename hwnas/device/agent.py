@@ -269,12 +269,11 @@ def cpu_times() -> tuple[float, float, float] | None:
     return time.perf_counter(), busy_s, time.process_time()
 
 
-def other_cores(start: tuple[float, float, float] | None) -> float | None:
-    """How many cores other processes kept busy since `start` (counted in steps of 10 ms), or by the load average."""
-    now = cpu_times()
-    if now is None or start is None:
+def other_cores(start: tuple[float, float, float] | None, end: tuple[float, float, float] | None) -> float | None:
+    """How many cores other processes kept busy in between (counted in steps of 10 ms); else what the load average says."""
+    if start is None or end is None:
         return max(0.0, os.getloadavg()[0] - 1.0) if hasattr(os, "getloadavg") else None
-    wall_s, busy_s, own_s = (after - before for after, before in zip(now, start, strict=True))
+    wall_s, busy_s, own_s = (after - before for after, before in zip(end, start, strict=True))
     return max(0.0, busy_s - own_s) / max(wall_s, 1e-3)
 
 
@@ -354,7 +353,7 @@ class Agent:
             "elapsed_s": blocks.elapsed_s,
             "load_ms": load_ms,
             "peak_memory_kb": None if resident_kb is None else max(0, _status_kb("VmHWM") - resident_kb),
-            "other_cores": other_cores(times),
+            "other_cores": other_cores(times, cpu_times()),
         }
 
     def predict(self, model: bytes, feeds: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -370,7 +369,7 @@ class Agent:
         """Block medians of the reference model over about that long."""
         times = cpu_times()
         blocks_ms = self._reference_blocks(max(5, round(duration_s * 1e9 / REFERENCE_BLOCK_NS)))
-        return {"reference_ms": blocks_ms, "other_cores": other_cores(times)}
+        return {"reference_ms": blocks_ms, "other_cores": other_cores(times, cpu_times())}
 
 
 def serve(requests: TextIO, answers: TextIO) -> None:

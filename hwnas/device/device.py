@@ -1,6 +1,5 @@
 """A device that models are measured on: `open_device(profile)` gives one, here or over SSH."""
 
-import dataclasses
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -96,13 +95,16 @@ class LinkedDevice:
         )
 
     def predict(self, model: bytes, inputs: np.ndarray) -> np.ndarray:
-        """The first output for inputs (n, ...) of a model with one input; in batches of 256, or of the model's own size."""
-        specs = input_specs(model, {})
+        """The first output for inputs (n, ...) of a model with one input; in batches of 256, or of the size that it fixes."""
+        specs = input_specs(model)
         if len(specs) != 1 or len(inputs) == 0:
             raise ModelError(f"expected a model with one input and at least one row, got {len(specs)} and {len(inputs)}")
+        size = specs[0].fixed_batch or PREDICT_BATCH
+        if specs[0].fixed_batch and len(inputs) % size:
+            raise ModelError(f"the model takes batches of {size}, and {len(inputs)} rows are no multiple of it")
         outputs = [
             self._link.call("predict", {"model": model, "feeds": {specs[0].name: batch}}, 0.0)["output"]
-            for batch in np.split(inputs, range(PREDICT_BATCH, len(inputs), PREDICT_BATCH))
+            for batch in np.split(inputs, range(size, len(inputs), size))
         ]
         return np.concatenate(outputs)
 
@@ -123,7 +125,7 @@ class LinkedDevice:
 
 def as_plain(specs: list[InputSpec]) -> list[dict[str, Any]]:
     """Input specifications as the agent takes them."""
-    return [dataclasses.asdict(spec) for spec in specs]
+    return [{"name": spec.name, "dtype": spec.dtype, "shape": spec.shape} for spec in specs]
 
 
 def open_device(profile: HardwareProfile, *, reference_nominal_ms: float | None = None) -> Device:

@@ -15,11 +15,12 @@ from hwnas.errors import ModelError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputSpec:
-    """One input of a model, with every dimension settled; `dtype` is numpy's name."""
+    """One input of a model, with every dimension settled; `dtype` is numpy's name, `fixed_batch` the first size if fixed."""
 
     name: str
     dtype: str
     shape: tuple[int, ...]
+    fixed_batch: int | None = None
 
 
 def parse(model: bytes) -> onnx.ModelProto:
@@ -99,7 +100,8 @@ def input_specs(model: bytes, shapes: Mapping[str, int] | None = None) -> list[I
         tensor = put.type.tensor_type
         dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type)).name
         shape = tuple(_size(put.name, axis, dim, shapes or {}) for axis, dim in enumerate(tensor.shape.dim))
-        specs.append(InputSpec(name=put.name, dtype=dtype, shape=shape))
+        is_fixed = bool(shape) and tensor.shape.dim[0].HasField("dim_value")
+        specs.append(InputSpec(name=put.name, dtype=dtype, shape=shape, fixed_batch=shape[0] if is_fixed else None))
     return specs
 
 
