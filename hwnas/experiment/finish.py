@@ -1,0 +1,37 @@
+"""The end of a search: the front is measured narrowly, and the test split is touched, once."""
+
+from collections.abc import Callable, Sequence
+
+from hwnas.execution import unpack
+from hwnas.experiment.latency import LatencyBook
+from hwnas.experiment.parts import Parts
+from hwnas.graph import Graph
+from hwnas.network import Network, State
+from hwnas.store import RunStore
+from hwnas.training import evaluate
+
+
+def finish(
+    *,
+    parts: Parts,
+    store: RunStore,
+    book: LatencyBook | None,
+    front: Sequence[str],
+    model: Callable[[Graph, State], bytes],
+    report: Callable[[int], None],
+) -> None:
+    """Give every front member that has none yet its test error and its final latency; nothing here steers the search."""
+    for done, candidate_id in enumerate(front, 1):
+        row = store.row(candidate_id)
+        if row.outcome is None or row.outcome.weights is None or "test_error" in row.final:
+            continue
+        graph = row.candidate.graph
+        state = unpack(store.weights(row.outcome.weights))
+        values: dict[str, float] = {}
+        if book is not None:
+            latency = book.measure_finally(graph, model(graph, state))
+            values |= {"latency_ms": latency.latency_ms, "latency_ci_ms": latency.ci_ms}
+        test = evaluate(Network(graph, state), parts.data, parts.data.test)
+        values |= {"test_error": test.error, "test_low": test.low, "test_high": test.high, "test_wrong": float(test.wrong)}
+        store.set_values(candidate_id, values)
+        report(done)

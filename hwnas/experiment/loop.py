@@ -1,0 +1,273 @@
+"""The search loop: ask, measure, train, store, tell; and the replay that a resumed run begins with.
+
+For each generation:
+
+1. The strategy is asked (or, on replay, adopts what is stored); its candidates are stored before anything is done with them.
+2. Weights are transferred and ONNX is emitted; the candidates are measured in one batch while the workers are idle.
+3. What is over a limit is stored as infeasible; the others are trained, and each result is stored the moment it comes.
+4. When all have an outcome, they are told in the order of the candidates, so that the number of workers changes nothing.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Generator
+
+from hwnas.candidate import Candidate, Failure, Outcome, stream_seed
+from hwnas.device import Latency
+from hwnas.errors import WorkError
+from hwnas.execution import EvaluationResult, EvaluationTask, Executor, Teacher, pack, unpack
+from hwnas.experiment.budget import Clock
+from hwnas.experiment.cheap import cheap_values, topology_values
+from hwnas.experiment.latency import LatencyBook
+from hwnas.experiment.parts import Parts
+from hwnas.experiment.progress import Listener, Phase, Progress
+from hwnas.experiment.yardstick import Yardstick
+from hwnas.export import emit
+from hwnas.graph import Graph, to_json
+from hwnas.network import State, transfer
+from hwnas.store import RunStore, content_hash
+
+WAIT_S = 0.5  # how long the loop waits for a result before it looks at the clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """Why a search ended, and what it did in this sitting."""
+
+    reason: str
+    trained: int
+    reused: int
+
+
+class SearchLoop:
+    """One sitting of a run."""
+
+    def __init__(
+        self, *, parts: Parts, store: RunStore, executor: Executor, clock: Clock, images: int, listener: Listener
+    ) -> None:
+        self._parts = parts
+        self._store = store
+        self._executor = executor
+        self._clock = clock
+        self._images = images
+        self._listener = listener
+        self._book = None if parts.device is None else LatencyBook(store, parts.device, parts.profile)
+        self._strategy = parts.strategy(self._cheap)
+        self._outcomes: dict[str, Outcome] = {}
+        self._yardstick: Yardstick | None = None
+        self._progress = Progress(phase="preparing", generation=0)
+        self._trained = 0
+        self._reused = 0
+
+    @property
+    def book(self) -> LatencyBook | None:
+        """The latencies, where there is a device."""
+        return self._book
+
+    @property
+    def front(self) -> tuple[str, ...]:
+        """Ids of the front, best error first."""
+        return self._strategy.front
+
+    def run(self) -> Ended:
+        """Replay what is stored, then search until the budget ends."""
+        stored: dict[int, list[Candidate]] = {}
+        for row in self._store.rows():
+            stored.setdefault(row.generation, []).append(row.candidate)
+            if row.outcome is not None and row.outcome.status != "unfinished":
+                self._outcomes[row.id] = row.outcome
+        self._reused = len(self._outcomes)
+        generation = 0
+        while (reason := self._end(generation, stored)) is None:
+            candidates = stored.get(generation)
+            if candidates is None:
+                candidates = self._ask()
+            else:
+                self._strategy.adopt(candidates)
+            if not candidates:
+                return Ended(reason=self._exhausted(generation), trained=self._trained, reused=self._reused)
+            self._generation(generation, candidates)
+            generation += 1
+        return Ended(reason=reason, trained=self._trained, reused=self._reused)
+
+    def _end(self, generation: int, stored: Mapping[int, Sequence[Candidate]]) -> str | None:
+        """Why the search ends before this generation; None while it goes on. What is complete in the store is always replayed."""
+        if generation in stored and all(candidate.id in self._outcomes for candidate in stored[generation]):
+            return None
+        budget = self._parts.config.budget
+        if budget.generations is not None and generation > budget.generations:
+            return f"{budget.generations} generations are done"
+        if budget.max_evaluations is not None and self._evaluations() >= budget.max_evaluations:
+            return f"{budget.max_evaluations} evaluations are done"
+        return "the time budget is used up" if self._clock.is_over else None
+
+    def _evaluations(self) -> int:
+        return sum(outcome.status in ("finished", "failed") for outcome in self._outcomes.values())
+
+    def _ask(self) -> list[Candidate]:
+        if self._book is not None:
+            self._book.refit()
+        ask = self._strategy.ask()
+        facts = {"proposed": ask.proposed, "duplicates": ask.duplicates, "over_limit": dict(ask.over_limit)}
+        if ask.candidates:
+            self._store.add_candidates(ask.candidates, ask=facts)
+        else:
+            self._store.add_event("ask", facts)
+        return list(ask.candidates)
+
+    def _exhausted(self, generation: int) -> str:
+        event = self._store.last_event("ask")
+        over = {} if event is None else event.payload["over_limit"]
+        if generation == 0:
+            limits = ", ".join(f"{limit.objective} at most {limit.maximum:g}" for limit in self._parts.limits)
+            raise WorkError(f"no initial network keeps within the limits ({limits}): broken {over}; loosen what is broken most")
+        return f"no new network was found (over a limit: {over or 'none'})"
+
+    def _generation(self, generation: int, candidates: Sequence[Candidate]) -> None:
+        self.report("measuring", generation=generation, done=0, total=len(candidates))
+        feasible: list[tuple[Candidate, Latency | None]] = []
+        for done, candidate in enumerate(candidates, 1):
+            latency = self._latency(candidate)
+            if candidate.id not in self._outcomes and not self._infeasible(candidate, latency):
+                feasible.append((candidate, latency))
+            self.report("measuring", done=done)
+        self._train(candidates, feasible)
+        self._tell(generation, candidates)
+
+    def _inherit(self, candidate: Candidate) -> State:
+        """The child's own weights as its plans say; fresh ones from its own random stream."""
+        parent = {} if candidate.parent is None else unpack(self._weights_of(candidate.parent))
+        generator = Generator().manual_seed(stream_seed(self._parts.config.seed, candidate.id, "weights"))
+        return transfer([(step.graph, step.inheritance) for step in candidate.steps], parent, generator)
+
+    def _weights_of(self, candidate_id: str) -> bytes:
+        name = self._outcomes[candidate_id].weights
+        if name is None:
+            raise WorkError(f"{candidate_id} is a parent but has no weights")
+        return self._store.weights(name)
+
+    def _latency(self, candidate: Candidate) -> Latency | None:
+        """The candidate's measured latency, from the book where it stands there."""
+        if self._book is None:
+            return None
+        known = self._book.recall(candidate.graph)
+        if known is not None:
+            return known
+        return self._book.measure(candidate.graph, self.model(candidate.graph, self._inherit(candidate)))
+
+    def model(self, graph: Graph, state: State) -> bytes:
+        """The network as the ONNX model that the device runs."""
+        data, profile = self._parts.data, self._parts.profile
+        return emit(graph, state, mean=data.mean, std=data.std, opset=profile.opset, ir_version=profile.ir_version)
+
+    def _infeasible(self, candidate: Candidate, latency: Latency | None) -> bool:
+        """Store a candidate whose measured values break a limit that its predicted ones kept."""
+        values = self._known(candidate, latency)
+        if all(limit.allows(values[limit.objective]) for limit in self._parts.limits):
+            return False
+        self._keep(Outcome(candidate_id=candidate.id, status="infeasible", values=values), None)
+        return True
+
+    def _known(self, candidate: Candidate, latency: Latency | None) -> dict[str, float]:
+        values = topology_values(candidate.graph)
+        if latency is not None:
+            values |= {"latency_ms": latency.latency_ms, "latency_ci_ms": latency.ci_ms}
+        return values
+
+    def _train(self, candidates: Sequence[Candidate], feasible: Sequence[tuple[Candidate, Latency | None]]) -> None:
+        known = {candidate.id: self._known(candidate, latency) for candidate, latency in feasible}
+        for candidate, _ in feasible:
+            self._executor.submit(self._task(candidate))
+        self.report("training", done=len(candidates) - len(known), total=len(candidates))
+        while known:
+            left = self._clock.left_s
+            for result in self._executor.wait(WAIT_S if left is None else min(WAIT_S, left)):
+                outcome = self._outcome(result, known.pop(result.candidate_id))
+                self._keep(outcome, result.weights if outcome.status == "finished" else None)
+                self._trained += 1
+            self.report("training", done=len(candidates) - len(known))
+            if known and self._clock.is_over:
+                self._executor.cancel()
+                for candidate_id in known:
+                    self._keep(Outcome(candidate_id=candidate_id, status="unfinished"), None)
+                return
+
+    def _task(self, candidate: Candidate) -> EvaluationTask:
+        parts = self._parts
+        teacher = None
+        if candidate.parent is not None and not candidate.exact and parts.lemonade.inherit:
+            parent = self._store.candidate(candidate.parent)
+            teacher = Teacher(graph=to_json(parent.graph), weights=self._weights_of(candidate.parent))
+        return EvaluationTask(
+            candidate_id=candidate.id,
+            graph=to_json(candidate.graph),
+            weights=pack(self._inherit(candidate)),
+            calibrated=candidate.calibrated,
+            teacher=teacher,
+            data=parts.data_settings,
+            data_fingerprint=parts.data.fingerprint,
+            trainer=parts.trainer,
+            augmentation=parts.augmentation,
+            images=self._images,
+            seed=stream_seed(parts.config.seed, candidate.id, "training"),
+        )
+
+    def _outcome(self, result: EvaluationResult, known: Mapping[str, float]) -> Outcome:
+        if result.evaluation is None or result.weights is None:
+            failure = result.failure or Failure(kind="work_failed", message="the worker gave no result")
+            return Outcome(candidate_id=result.candidate_id, status="failed", failure=failure)
+        found = result.evaluation
+        error = found.balanced_error if self._parts.config.metric == "balanced_error" else found.error
+        values = {
+            "error": error,
+            "error_low": found.low,
+            "error_high": found.high,
+            "balanced_error": found.balanced_error,
+            "loss": found.loss,
+            "images": float(result.images),
+        }
+        return Outcome(
+            candidate_id=result.candidate_id,
+            status="finished",
+            values={**known, **values},
+            weights=content_hash(result.weights),
+            train_seconds=result.train_seconds,
+        )
+
+    def _keep(self, outcome: Outcome, weights: bytes | None) -> None:
+        self._store.add_outcome(outcome, weights)
+        self._outcomes[outcome.candidate_id] = outcome
+
+    def _tell(self, generation: int, candidates: Sequence[Candidate]) -> None:
+        for candidate in candidates:
+            self._strategy.tell(self._outcomes[candidate.id])
+        if generation == 0 and not self.front:
+            failures = {o.failure.message for c in candidates if (o := self._outcomes[c.id]).failure is not None}
+            raise WorkError(f"no initial network could be trained: {'; '.join(sorted(failures)) or 'the time was too short'}")
+        if self._yardstick is None:
+            first = [outcome for candidate in candidates if (outcome := self._outcomes[candidate.id]).status == "finished"]
+            self._yardstick = Yardstick.of(self._parts.objectives, [outcome.values for outcome in first])
+        summary = {"used_s": self._clock.used_s, "front": len(self.front), "hypervolume": self._hypervolume()}
+        self._store.add_event("generation", summary, generation=generation)
+        self.report("training", front_size=len(self.front), hypervolume=self._hypervolume())
+
+    def report(self, phase: Phase, **changes: Any) -> None:
+        """Let the listener know; what does not change is kept from the last report."""
+        errors = [self._outcomes[member].values["error"] for member in self.front[:1]]
+        failed = sum(outcome.status == "failed" for outcome in self._outcomes.values())
+        changes |= {"best_error": errors[0] if errors else None, "trained": self._trained, "failed": failed}
+        changes |= {"phase": phase, "elapsed_s": self._clock.used_s, "left_s": self._clock.left_s}
+        self._progress = dataclasses.replace(self._progress, **changes)
+        self._listener(self._progress)
+
+    def _hypervolume(self) -> float | None:
+        if self._yardstick is None or not self.front:
+            return None
+        return self._yardstick.hypervolume([self._outcomes[member].values for member in self.front])
+
+    def _cheap(self, graphs: Sequence[Graph]) -> list[Mapping[str, float]]:
+        predicted = None if self._book is None else self._book.predicted_ms
+        return [cheap_values(graph, predicted) for graph in graphs]

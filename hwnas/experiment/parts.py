@@ -1,0 +1,101 @@
+"""From a configuration to the parts of a run, every one of them checked before anything is written."""
+
+from dataclasses import dataclass
+
+import torch
+
+from hwnas.config import RunConfig, settings_of
+from hwnas.data import Augmentation, DataSet, DataSettings, default_augmentation, load
+from hwnas.device import Device, HardwareProfile, load_profile, open_device
+from hwnas.errors import ConfigError
+from hwnas.graph import Graph
+from hwnas.objective import Limit, Objective, objectives_named
+from hwnas.search import CheapValues, Lemonade, LemonadeSettings, Strategy
+from hwnas.spaces import initial_graphs
+from hwnas.training import TrainerSettings
+
+# Above this many pixels a network is bound by arithmetic, not by the number of operations.
+LARGE_IMAGE_PIXELS = 16 * 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a run is made of, but for the store and the workers. ``device`` is None where latency is no objective or limit."""
+
+    config: RunConfig
+    data_settings: DataSettings
+    data: DataSet
+    augmentation: Augmentation
+    trainer: TrainerSettings
+    lemonade: LemonadeSettings
+    objectives: tuple[Objective, ...]
+    limits: tuple[Limit, ...]
+    initial: tuple[Graph, ...]
+    profile: HardwareProfile
+    device: Device | None
+
+    def strategy(self, cheap: CheapValues) -> Strategy:
+        """The configured search strategy, at its beginning."""
+        return Lemonade(
+            settings=self.lemonade,
+            objectives=self.objectives,
+            limits=self.limits,
+            initial=self.initial,
+            cheap=cheap,
+            seed=self.config.seed,
+        )
+
+
+def assemble(config: RunConfig, *, reference_nominal_ms: float | None = None) -> Parts:
+    """The parts of a run. Raises RequestError where the configuration, the data or the profile is wrong, DeviceError where
+    the device cannot be reached."""
+    if config.strategy != "lemonade":
+        raise ConfigError(f"unknown strategy {config.strategy!r}; known is lemonade")
+    objectives = objectives_named(config.objectives)
+    profile = load_profile(config.device)
+    limits = _limits(config, profile)
+    lemonade = settings_of(LemonadeSettings, config.lemonade, "[lemonade]")
+    data_settings = settings_of(DataSettings, {"seed": config.seed, **config.data}, "[data]")
+    settings_of(TrainerSettings, config.trainer, "[trainer]")
+    data = load(data_settings)
+    trainer = settings_of(TrainerSettings, {**_trainer_defaults(config, data), **config.trainer}, "[trainer]")
+    augmentation = default_augmentation(data)
+    if config.augmentation:
+        augmentation = settings_of(Augmentation, config.augmentation, "[augmentation]")
+    measures = "latency_ms" in {objective.name for objective in objectives} | {limit.objective for limit in limits}
+    return Parts(
+        config=config,
+        data_settings=data_settings,
+        data=data,
+        augmentation=augmentation,
+        trainer=trainer,
+        lemonade=lemonade,
+        objectives=objectives,
+        limits=limits,
+        initial=tuple(graph for _, graph in initial_graphs(data.shape, len(data.classes))),
+        profile=profile,
+        device=open_device(profile, reference_nominal_ms=reference_nominal_ms) if measures else None,
+    )
+
+
+def _limits(config: RunConfig, profile: HardwareProfile) -> tuple[Limit, ...]:
+    """The profile's limits, each overridden by the configuration's."""
+    stated = {
+        "latency_ms": profile.limits.max_latency_ms,
+        "parameters": profile.limits.max_parameters,
+        "macs": profile.limits.max_macs,
+        "memory_kb": profile.limits.max_memory_kb,
+    }
+    merged = {name: float(value) for name, value in stated.items() if value is not None} | dict(config.limits)
+    return tuple(Limit(objective=name, maximum=value) for name, value in merged.items())
+
+
+def _trainer_defaults(config: RunConfig, data: DataSet) -> dict[str, object]:
+    """What suits the data: small images want many small steps, large ones larger batches, and bfloat16 where the CPU has it."""
+    defaults: dict[str, object] = {"class_weighted": config.metric == "balanced_error"}
+    if data.shape[1] * data.shape[2] > LARGE_IMAGE_PIXELS:
+        defaults |= {"batch_size": 64, "learning_rate": 0.05}
+        capabilities = torch.cpu.get_capabilities()
+        if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"):
+            defaults["precision"] = "bfloat16"
+    return defaults

@@ -1,0 +1,36 @@
+"""What a run says of itself while it works."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Phase: TypeAlias = Literal["preparing", "measuring", "training", "finishing", "done"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """A run at one moment.
+
+    ``done`` of ``total`` networks of this phase; ``trained`` and ``failed`` over the whole run; ``best_error`` a share in
+    [0, 1] and ``hypervolume`` in [0, 1] (None before there is one); times in seconds, ``left_s`` None without a time budget.
+    """
+
+    phase: Phase
+    generation: int
+    done: int = 0
+    total: int = 0
+    trained: int = 0
+    failed: int = 0
+    front_size: int = 0
+    best_error: float | None = None
+    hypervolume: float | None = None
+    elapsed_s: float = 0.0
+    left_s: float | None = None
+    message: str = ""
+
+
+Listener: TypeAlias = Callable[[Progress], None]
+
+
+def silent(progress: Progress) -> None:
+    """A listener that does nothing."""
