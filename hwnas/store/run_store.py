@@ -50,12 +50,14 @@ class RunStore:
         json_value(config, "the configuration of a run")
         entries = {name: json_text(value, f"meta {name}") for name, value in meta.items()} | {"config": config}
         refuse_used(folder)
-        with translated(folder):
+        try:
             folder.mkdir(parents=True, exist_ok=True)
-            with closing(lock_for_writing(folder)):
-                refuse_used(folder)
-                (folder / WEIGHTS).mkdir(exist_ok=True)
-                make(folder, entries)
+        except OSError as error:
+            raise RunFolderError(f"{folder} cannot be made ({error.strerror}): choose another --out") from None
+        with translated(folder), closing(lock_for_writing(folder)):
+            refuse_used(folder)
+            (folder / WEIGHTS).mkdir(exist_ok=True)
+            make(folder, entries)
         return cls.open(folder, write=True, clock=clock)
 
     @classmethod

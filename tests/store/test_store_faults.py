@@ -1,7 +1,6 @@
 """Disks that are full, files that are damaged, storage that cannot be written."""
 
 import os
-import resource
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -13,6 +12,8 @@ from store_samples import finished, initial, weights_of
 
 from hwnas.errors import StoreError
 from hwnas.store import RunStore, content_hash
+
+resource = pytest.importorskip("resource", reason="limits on file sizes are POSIX's")
 
 
 @contextmanager

@@ -33,7 +33,15 @@ def test_a_used_folder_is_left_as_it_is(tmp_path: Path, folder: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     (other / "notes.txt").write_text("mine")
-    for used, message in ((folder, "already holds a run"), (other, "not empty"), (other / "notes.txt", "is a file")):
+    (tmp_path / "lost" / "weights").mkdir(parents=True)
+    (tmp_path / "lost" / "weights" / "ab.safetensors").write_bytes(b"of a run without its database")
+    used_folders = {
+        folder: "already holds a run",
+        other: "not empty",
+        other / "notes.txt": "is a file",
+        tmp_path / "lost": "not empty",
+    }
+    for used, message in used_folders.items():
         before = contents(tmp_path)
         with pytest.raises(RunFolderError, match=message):
             RunStore.create(used, config="{}", meta={})
@@ -55,6 +63,9 @@ def test_a_wrong_request_makes_no_folder(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="meta classes"):
         RunStore.create(tmp_path / "run", config="{}", meta={"classes": {1, 2}})
     assert not (tmp_path / "run").exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(RunFolderError, match="cannot be made"):
+        RunStore.create(tmp_path / "file" / "run", config="{}", meta={})
 
 
 def test_an_interrupted_creation_is_no_obstacle(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from store_samples import finished, initial, weights_of
-from writer import SLOTS
+from store_writer import SLOTS
 
 from hwnas.errors import RunFolderError
 from hwnas.store import RunStore
@@ -24,7 +24,7 @@ def writing(folder: Path) -> Iterator["subprocess.Popen[str]"]:
     """A process that writes to the run; it is killed at the end, as by kill -9."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(HERE), str(HERE.parents[1])))}
     with subprocess.Popen(
-        [sys.executable, str(HERE / "writer.py"), str(folder)], env=environment, stdout=subprocess.PIPE, text=True
+        [sys.executable, str(HERE / "store_writer.py"), str(folder)], env=environment, stdout=subprocess.PIPE, text=True
     ) as process:
         try:
             yield process

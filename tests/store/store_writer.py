@@ -1,4 +1,4 @@
-"""A process that writes to a run until it is killed, and says on stdout what is on the disk: ``writer.py FOLDER``."""
+"""A process that writes to a run until it is killed, and says on stdout what is on the disk: ``store_writer.py FOLDER``."""
 
 import sys
 from pathlib import Path
