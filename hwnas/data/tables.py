@@ -52,9 +52,10 @@ class Table:
                 number += 1
 
     def _batches(self) -> Iterator[pyarrow.Table]:
+        batches = iter(self.stream.iter(batch_size=_BATCH_ROWS))
         try:
-            with _quiet():
-                yield from self.stream.iter(batch_size=_BATCH_ROWS)
+            while (batch := _quiet_next(batches)) is not None:
+                yield batch
         except (pyarrow.ArrowException, datasets.exceptions.DatasetsError, OSError) as error:
             raise DataError(
                 f"the {self.split} files in {self.files.source} cannot be read ({error}); fetch them again"
@@ -120,6 +121,11 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         datasets.logging.set_verbosity(verbosity)
+
+
+def _quiet_next(batches: Iterator[pyarrow.Table]) -> pyarrow.Table | None:
+    with _quiet():
+        return next(batches, None)
 
 
 def _image_column(features: Any, files: SourceFiles) -> str:
