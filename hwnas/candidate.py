@@ -61,8 +61,11 @@ class Candidate:
     @property
     def calibrated(self) -> tuple[int, ...]:
         """The batch norms, new since the parent, that are calibrated before training."""
-        records = [record for step in self.steps for record in step.inheritance.records]
-        return tuple(r.node for r in records if isinstance(r, Calibrated) and r.node in self.graph)
+        nodes: list[int] = []
+        for step in self.steps:  # step by step: the id of a node that one step removed may be taken by a later one
+            nodes = [node for node in nodes if node in step.graph]
+            nodes += [record.node for record in step.inheritance.records if isinstance(record, Calibrated)]
+        return tuple(nodes)
 
     @property
     def exact(self) -> bool:

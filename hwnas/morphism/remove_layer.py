@@ -55,6 +55,6 @@ def _pointwise(graph: Graph, layer: StoredTensor, layers: dict[int, StoredTensor
 def _removable(graph: Graph, first: int, last: int) -> bool:
     (x,) = graph[first].inputs
     readers = [graph[user] for user in graph.users[last]]
-    orphans = any(isinstance(reader.op, BatchNorm) for reader in readers)
+    orphans = isinstance(graph[last].op, Conv) and any(isinstance(reader.op, BatchNorm) for reader in readers)
     repeats = any(isinstance(reader.op, Concat) and x in reader.inputs for reader in readers)
     return graph.shapes[x] == graph.shapes[last] and not orphans and not repeats

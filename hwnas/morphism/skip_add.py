@@ -1,6 +1,7 @@
 """Skip connection by weighted add: a network morphism of type IV [Elsken2017, section 3; Elsken2019].
 
-1. For two feature maps x and y of one shape, y not computed from x, (1 - mix) x + mix y is put after x.
+1. For two feature maps x and y of one shape (more than one pixel, where a global average pool would be the same tensor), y
+   not computed from x, (1 - mix) x + mix y is put after x.
 2. ``mix`` is learnt and begins at 0: the output is x, and the gradient of mix, <gradient of the output, y - x>, is alive
    since x and y differ.
 """
@@ -23,7 +24,7 @@ class SkipAdd:
 
     def sites(self, graph: Graph) -> tuple[Site, ...]:
         """Every pair of stored feature maps of one shape that are not yet added to one another."""
-        stored = [tensor for tensor in stored_tensors(graph) if len(tensor.shape) == 3]
+        stored = [tensor for tensor in stored_tensors(graph) if len(tensor.shape) == 3 and tensor.shape[1:] != (1, 1)]
         below = {tensor.node: graph.ancestors(tensor.node) for tensor in stored}
         return tuple(
             Site((x.node, y.node))

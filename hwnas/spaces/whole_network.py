@@ -5,8 +5,8 @@ separable. Ours (our definition) are smaller, so that the front's small end is t
 instead of pooling, and some end in a flatten, which costs the linear layer weights but keeps where a feature is.
 
 1. Images with a side above 32 are first brought down: each stage before the others halves them.
-2. Each stage is one Conv-BN-ReLU, from the second on separable where the network is; it halves the map by its stride, or a
-   2x2 max-pool after it does.
+2. Each stage is one Conv-BN-ReLU, from the second on separable where the network is; it halves the map by its stride (as long
+   as every weight still meets a pixel), or a 2x2 max-pool after it does.
 3. The head is a global average pool, or, where the last map is small, a flatten; then a linear layer.
 """
 
@@ -31,6 +31,7 @@ from hwnas.graph import (
 
 Head: TypeAlias = Literal["gap", "flat"]
 LARGEST_SIDE = 32  # what the stages themselves work on
+STRIDED_SIDE = 3  # a 3x3 window of stride 2 on a shorter side has weights that only ever meet padding
 FLAT_PIXELS = 16  # the largest map that is flattened
 
 
@@ -111,12 +112,12 @@ class _Stack:
 
 def _build(recipe: Recipe, shape: tuple[int, int, int], classes: int) -> Graph:
     stack = _Stack(shape)
-    while max(stack.shape[1:]) > LARGEST_SIDE and min(stack.shape[1:]) > 1:  # 1.
+    while max(stack.shape[1:]) > LARGEST_SIDE and min(stack.shape[1:]) >= STRIDED_SIDE:  # 1.
         first = len(stack.nodes) == 1
         stack.stage(recipe.channels[0], stride=2, separable=recipe.separable and not first)
     for place, channels in enumerate(recipe.channels):  # 2.
         first = len(stack.nodes) == 1
-        stride = 2 if recipe.strided and min(stack.shape[1:]) > 1 else 1
+        stride = 2 if recipe.strided and min(stack.shape[1:]) >= STRIDED_SIDE else 1
         stack.stage(channels, stride=stride, separable=recipe.separable and not first)
         if not recipe.strided and place < len(recipe.channels) - 1:
             stack.pool()
@@ -128,7 +129,7 @@ def _head(stack: _Stack, head: Head, classes: int) -> None:
     if head == "flat":  # 3.
         while stack.shape[1] * stack.shape[2] > FLAT_PIXELS and min(stack.shape[1:]) > 1:
             stack.pool()
-    if head == "gap" or stack.shape[1] * stack.shape[2] > FLAT_PIXELS:
+    if stack.shape[1] * stack.shape[2] > (1 if head == "gap" else FLAT_PIXELS):
         stack.add(GlobalAvgPool())
     stack.add(Flatten())
     stack.add(Linear(out_features=classes))
