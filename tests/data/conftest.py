@@ -1,13 +1,12 @@
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hwnas.data import DataSet, DataSettings, load
+from tests.data.samples import Loader
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
-Loader = Callable[..., DataSet]
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Small data sets in real formats, written by the tests that read them."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,10 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 from PIL import Image
+
+from hwnas.data import DataSet
+
+Loader = Callable[..., DataSet]
 
 
 def encode(pixels: np.ndarray, kind: str = "PNG", **options: Any) -> bytes:

@@ -10,8 +10,7 @@ import pytest
 
 from hwnas.data import DataSettings, load
 from hwnas.errors import ConfigError, DataError
-from tests.data.conftest import Loader
-from tests.data.samples import encode, noise, write_folder, write_parquet
+from tests.data.samples import Loader, encode, noise, write_folder, write_parquet
 
 THREE = [number % 3 for number in range(60)]
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hwnas.data import default_augmentation
-from tests.data.conftest import Loader
+from tests.data.samples import Loader
 
 
 def test_cifar10s_test_images_have_their_published_mean(shared: Path, load_from: Loader) -> None:
