@@ -1,6 +1,37 @@
-"""Trained networks as ONNX files."""
+"""Trained networks as ONNX files: written straight from graph and weights, checked, bundled, verified.
 
+``hwnas.export.quantise`` (int8 and float16) is slow to import and is not part of this list.
+"""
+
+from hwnas.export.bundle import BundleEntry, Evaluation, Exported, ExportSettings, export_model, write_bundle
 from hwnas.export.deploy import Deployed, deploy
 from hwnas.export.emit import class_names, emit
+from hwnas.export.manifest import Evaluated, Manifest, ModelFile, read_manifest
+from hwnas.export.parity import Agreement, Precision, Predict, classification_error, compare, reference_logits, runtime
+from hwnas.export.verify import FileReport, verify_bundle
 
-__all__ = ["Deployed", "class_names", "deploy", "emit"]
+__all__ = [
+    "Agreement",
+    "BundleEntry",
+    "Deployed",
+    "Evaluated",
+    "Evaluation",
+    "ExportSettings",
+    "Exported",
+    "FileReport",
+    "Manifest",
+    "ModelFile",
+    "Precision",
+    "Predict",
+    "class_names",
+    "classification_error",
+    "compare",
+    "deploy",
+    "emit",
+    "export_model",
+    "read_manifest",
+    "reference_logits",
+    "runtime",
+    "verify_bundle",
+    "write_bundle",
+]

@@ -1,0 +1,251 @@
+"""The bundle: a folder of ONNX files that were checked before they came into it."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from safetensors.numpy import save
+from torch import Tensor
+
+from hwnas import __version__
+from hwnas.errors import ConfigError, ExportError, ModelError
+from hwnas.export.emit import class_names, emit
+from hwnas.export.manifest import ID_PATTERN, MANIFEST, REFERENCES, Evaluated, Manifest, ModelFile, read_manifest, sha256
+from hwnas.export.parity import TOLERANCES, Array, Precision, Predict, classification_error, compare, reference_logits
+from hwnas.graph import Graph, architecture_id
+
+REFERENCE_IMAGES = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleEntry:
+    """A trained network to export: its id (the file's name), graph, state and what its metadata shall say besides."""
+
+    id: str
+    graph: Graph
+    state: Mapping[str, Tensor]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not re.match(ID_PATTERN, self.id):
+            raise ExportError(f"expected an id of letters, digits, '.', '_' and '-', got {self.id!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """Labelled images (n, C, H, W) in [0, 1] and (n,), of which split, and what ``predict`` computes on ("host", a device)."""
+
+    images: Array
+    labels: NDArray[np.int64]
+    split: str = "test"
+    computed_on: str = "host"
+
+    def __post_init__(self) -> None:
+        if self.split not in ("validation", "test") or len(self.images) != len(self.labels) or not len(self.labels):
+            raise ExportError(
+                f"expected one label for each image of the validation or test split, got {len(self.labels)} labels for "
+                f"{len(self.images)} images of {self.split!r}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportSettings:
+    """How networks become files.
+
+    ``mean`` and ``std`` are the training images' per channel; ``calibration`` (n, C, H, W) are training images, needed for int8,
+    ``reduce_range`` is for devices without int8 dot instructions.
+    """
+
+    classes: Sequence[str]
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    precisions: Sequence[Precision] = ("float32",)
+    opset: int = 17
+    ir_version: int = 8
+    reduce_range: bool = False
+    calibration: Array | None = None
+    evaluation: Evaluation | None = None
+
+    def __post_init__(self) -> None:
+        unknown = [precision for precision in self.precisions if precision not in TOLERANCES]
+        if unknown or not self.precisions or len(set(self.precisions)) != len(self.precisions):
+            raise ConfigError(f"expected precisions among {', '.join(TOLERANCES)}, each once, got {list(self.precisions)}")
+        if "int8" in self.precisions and self.calibration is None:
+            raise ConfigError("int8 needs training images to calibrate on; give the data, or leave int8 out")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """One checked file: its bytes, its entry in the manifest, and the logits to verify it by, (n, classes)."""
+
+    model: bytes
+    file: ModelFile
+    logits: Array
+
+
+def write_bundle(
+    folder: str | os.PathLike[str],
+    entries: Sequence[BundleEntry],
+    *,
+    images: Array,
+    predict: Predict,
+    settings: ExportSettings,
+) -> Manifest:
+    """Write every network in every precision into ``folder``, or nothing at all.
+
+    Args:
+        folder: new, empty, or a bundle, which is replaced.
+        entries: the networks; their ids differ.
+        images: real ones (n, C, H, W) in [0, 1]; the first 32 are the reference inputs, stored beside the models.
+        predict: runs a file, as ``runtime(profile)`` and ``Device.predict`` do.
+        settings: how networks become files.
+
+    Raises:
+        ConfigError: the folder holds something else, or there is nothing to export.
+        ExportError: a file does not compute what its network computes; nothing was written.
+    """
+    target = Path(folder)
+    old = _replaceable(target)
+    ids = [entry.id for entry in entries]
+    if not ids or len(set(ids)) != len(ids) or not len(images):
+        raise ConfigError(f"expected models with different ids and at least one image, got {ids} and {len(images)} images")
+    references = np.ascontiguousarray(images[:REFERENCE_IMAGES], np.float32)
+    exported = [
+        export_model(entry, precision, images=references, predict=predict, settings=settings)
+        for entry in entries
+        for precision in settings.precisions
+    ]
+    stored = save({"images": references} | {f"logits/{made.file.name}": made.logits for made in exported})
+    manifest = Manifest(hwnas_version=__version__, references_sha256=sha256(stored), files=tuple(made.file for made in exported))
+    contents = {made.file.name: made.model for made in exported} | {REFERENCES: stored}
+    _land(target, contents | {MANIFEST: manifest.model_dump_json(indent=2).encode()})
+    for name in old - manifest.names():
+        (target / name).unlink(missing_ok=True)
+    return manifest
+
+
+def export_model(
+    entry: BundleEntry, precision: Precision, *, images: Array, predict: Predict, settings: ExportSettings
+) -> Exported:
+    """One network as one checked file: valid ONNX; float32 within 1e-4 of torch; others with their error beside float32's.
+
+    Raises ExportError where it is not.
+    """
+    name = f"{entry.id}.onnx" if precision == "float32" else f"{entry.id}.{precision}.onnx"
+    float32 = emit(
+        entry.graph,
+        entry.state,
+        mean=settings.mean,
+        std=settings.std,
+        metadata=class_names(settings.classes) | {"id": entry.id, "precision": precision} | _metadata(entry, precision),
+        opset=settings.opset,
+        ir_version=settings.ir_version,
+    )
+    model = _converted(float32, precision, settings)
+    expected = reference_logits(entry.graph, entry.state, images, mean=settings.mean, std=settings.std)
+    _check_onnx(name, model)
+    got = predict(model, images)
+    agreement = compare(got, expected)
+    if precision == "float32" and not agreement.difference <= TOLERANCES[precision]:
+        raise ExportError(
+            f"{name}: logits differ from torch's by {agreement.difference:.2g} of the largest one, at most "
+            f"{TOLERANCES[precision]:.0e} is allowed; nothing was written. Please report this"
+        )
+    if not np.isfinite(got).all():
+        raise ExportError(f"{name}: {precision} gives logits that are not finite; leave this precision out for {entry.id}")
+    evaluated, change = _evaluate(float32, model, predict, settings.evaluation)
+    if evaluated is not None and precision != "float32":
+        model = _with_metadata(model, f"{evaluated.split}_error", repr(evaluated.error))
+    file = ModelFile(
+        name=name,
+        id=entry.id,
+        architecture_id=architecture_id(entry.graph),
+        precision=precision,
+        size_bytes=len(model),
+        sha256=sha256(model),
+        difference=agreement.difference,
+        top1_agreement=agreement.top1,
+        evaluated=evaluated,
+        error_change=change,
+        metadata={item.key: item.value for item in onnx.load_model_from_string(model).metadata_props},
+    )
+    return Exported(model=model, file=file, logits=expected if precision == "float32" else got)
+
+
+def _metadata(entry: BundleEntry, precision: Precision) -> dict[str, str]:
+    """The caller's metadata; in another precision the float32 network's errors must not pass for the file's own."""
+    if precision == "float32":
+        return dict(entry.metadata)
+    return {f"float32_{key}" if key.endswith("_error") else key: value for key, value in entry.metadata.items()}
+
+
+def _converted(float32: bytes, precision: Precision, settings: ExportSettings) -> bytes:
+    if precision == "float32":
+        return float32
+    from hwnas.export.quantise import to_float16, to_int8  # slow to import, seldom needed
+
+    if precision == "float16":
+        return to_float16(float32)
+    assert settings.calibration is not None
+    return to_int8(float32, settings.calibration, reduce_range=settings.reduce_range)
+
+
+def _check_onnx(name: str, model: bytes) -> None:
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(f"{name} is not valid ONNX: {error}. Please report this") from error
+
+
+def _evaluate(
+    float32: bytes, model: bytes, predict: Predict, evaluation: Evaluation | None
+) -> tuple[Evaluated | None, float | None]:
+    if evaluation is None:
+        return None, None
+    error = classification_error(predict(model, evaluation.images), evaluation.labels)
+    before = error if model == float32 else classification_error(predict(float32, evaluation.images), evaluation.labels)
+    evaluated = Evaluated.model_validate(
+        {"split": evaluation.split, "images": len(evaluation.labels), "error": error, "computed_on": evaluation.computed_on}
+    )
+    return evaluated, error - before
+
+
+def _with_metadata(model: bytes, key: str, value: str) -> bytes:
+    proto = onnx.load_model_from_string(model)
+    proto.metadata_props.add(key=key, value=value)
+    serialised: bytes = proto.SerializeToString()
+    return serialised
+
+
+def _replaceable(folder: Path) -> set[str]:
+    """Names in the folder, all of which an older bundle put there. Raises ConfigError if there is anything else."""
+    if not folder.exists():
+        return set()
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is a file; give a folder for the bundle")
+    names = {path.name for path in folder.iterdir()}
+    try:
+        foreign = names - (read_manifest(folder).names() if names else set())
+    except ModelError:
+        foreign = names
+    if foreign:
+        raise ConfigError(
+            f"{folder} holds something else ({', '.join(sorted(foreign)[:3])}); give a new folder, or an old bundle"
+        )
+    return names
+
+
+def _land(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Each file appears whole; the manifest, which is last, after all that it names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as waiting:
+        for name, content in contents.items():
+            (Path(waiting) / name).write_bytes(content)
+        for name in contents:
+            os.replace(Path(waiting) / name, folder / name)

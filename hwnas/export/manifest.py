@@ -1,0 +1,82 @@
+"""``manifest.json``: what a bundle holds, as it is written and as it is believed when read back."""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hwnas.errors import ModelError
+from hwnas.export.parity import Precision
+
+MANIFEST = "manifest.json"
+REFERENCES = "references.safetensors"
+ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # no separators: a manifest from outside names no file outside its folder
+
+FileName: TypeAlias = Annotated[str, Field(pattern=ID_PATTERN)]
+Sha256: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Evaluated(_Table):
+    """A file's classification error in [0, 1], on how many images of which split, and on what it was computed."""
+
+    split: Literal["validation", "test"]
+    images: int
+    error: float
+    computed_on: str
+
+
+class ModelFile(_Table):
+    """One exported file.
+
+    ``difference`` is its largest logit difference from torch over max(1, largest logit), ``top1_agreement`` the share of
+    reference images with torch's class; ``error_change`` its error minus the float32 network's on the same images.
+    """
+
+    name: FileName
+    id: FileName
+    architecture_id: str
+    precision: Precision
+    size_bytes: int
+    sha256: Sha256
+    difference: float
+    top1_agreement: float
+    evaluated: Evaluated | None = None
+    error_change: float | None = None
+    metadata: dict[str, str]
+
+
+class Manifest(_Table):
+    """A bundle's files and the hash of its stored reference inputs and logits."""
+
+    format: Literal["hwnas-bundle"] = "hwnas-bundle"
+    version: Literal[1] = 1
+    hwnas_version: str
+    references_sha256: Sha256
+    files: tuple[ModelFile, ...]
+
+    def names(self) -> set[str]:
+        """Every file name in the bundle's folder."""
+        return {MANIFEST, REFERENCES} | {file.name for file in self.files}
+
+
+def sha256(content: bytes) -> str:
+    """64 hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a bundle. Raises ModelError where the folder holds none or it is damaged."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ModelError(f"{folder} is not a bundle: it has no {MANIFEST}; `hwnas export` makes one")
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ModelError(f"{path} is not a bundle's manifest: {place}: {first['msg']}; export the bundle again") from error
