@@ -133,9 +133,9 @@ def test_a_wrong_file_never_lands(tmp_path: Path, predict: Predict) -> None:
     with pytest.raises(ExportError, match=r"differ from torch's by 0\.0002 of the largest"):
         write_bundle(tmp_path / "new", entries("plain"), images=pictures(), predict=wrong_by(2e-4, predict), settings=settings())
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+    half, broken = settings(precisions=("float16",)), wrong_by(float("nan"), predict)
     with pytest.raises(ExportError, match="not finite"):
-        half = settings(precisions=("float16",))
-        export_model(entries("plain")[0], "float16", images=pictures(), predict=wrong_by(float("nan"), predict), settings=half)
+        export_model(entries("plain")[0], "float16", images=pictures(), predict=broken, settings=half)
 
 
 def damage_manifest(folder: Path) -> None:
