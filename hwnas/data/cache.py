@@ -6,6 +6,7 @@ import logging
 import os
 import tempfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
@@ -14,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from hwnas.data.dataset import Split
-from hwnas.data.decoding import Decoded, Progress, decode_files
+from hwnas.data.decoded import Decoded
 from hwnas.data.files import SourceFiles
 from hwnas.data.settings import DataSettings
 from hwnas.errors import DataError
@@ -24,14 +25,14 @@ _VERSION = 1
 _LOG = logging.getLogger(__name__)
 
 
-def decoded(files: SourceFiles, settings: DataSettings, progress: Progress | None = None) -> Decoded:
-    """Return the files' images from the cache, or decode them and fill it; one that cannot be written is done without."""
+def cached(files: SourceFiles, settings: DataSettings, decode: Callable[[], Decoded]) -> Decoded:
+    """Return what `decode` once returned for these files, or call it now and keep that; what cannot be kept is logged."""
     folder = settings.cache_folder or platformdirs.user_cache_path("hwnas") / "data"
     path = folder / f"{cache_key(files, settings)}.safetensors"
     kept = _read(path)
     if kept is not None:
         return kept
-    made = decode_files(files, settings, progress)
+    made = decode()
     try:
         _write(path, made)
     except OSError as error:

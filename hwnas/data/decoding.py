@@ -1,31 +1,21 @@
 """From tables of encoded rows to tensors: labels numbered, groups numbered, images decoded to one shape."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from hwnas.data.dataset import Split
+from hwnas.data.decoded import Decoded, Progress
 from hwnas.data.files import SourceFiles
 from hwnas.data.images import decode, read_header
 from hwnas.data.settings import DataSettings
 from hwnas.data.tables import Table, open_tables
 from hwnas.errors import DataError
 
-Progress = Callable[[int, int], None]
 _FALLBACK_SIZE = (64, 64)
 _REPORT_EVERY = 500
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decoded:
-    """A source's rows as tensors: classes, the splits that its files name, and the training rows' groups, int64 (n,)."""
-
-    classes: tuple[str, ...]
-    splits: dict[str, Split]
-    groups: torch.Tensor | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

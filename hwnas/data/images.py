@@ -87,6 +87,8 @@ def decode(encoded: bytes | Path, where: str, shape: tuple[int, int, int]) -> np
     """
     channels, height, width = shape
     with _opened(encoded, where) as image:
+        # A JPEG much larger than needed is decoded at 1/2, 1/4 or 1/8 of its size: six times as fast for a photograph.
+        image.draft(None, (2 * max(height, width),) * 2)
         ImageOps.exif_transpose(image, in_place=True)
         pixels = _opaque(image).convert("L" if channels == 1 else "RGB")
         if pixels.size != (width, height):

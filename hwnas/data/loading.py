@@ -1,12 +1,14 @@
 """From settings to a data set: the one way in."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from hwnas.data.cache import cached
 from hwnas.data.dataset import DataSet, Split
+from hwnas.data.decoded import Decoded, Progress
+from hwnas.data.files import SourceFiles, find_files
 from hwnas.data.partition import split_rows
 from hwnas.data.settings import DIGITS, DataSettings
 from hwnas.errors import DataError
@@ -16,7 +18,7 @@ _VALIDATION_SHARE = 0.1
 _TEST_SHARE = 0.2
 
 
-def load(settings: DataSettings, progress: Callable[[int, int], None] | None = None) -> DataSet:
+def load(settings: DataSettings, progress: Progress | None = None) -> DataSet:
     """Return the data set that `settings` name, the same for the same settings and files.
 
     Splits that are files of their own are taken as they are; the others are split from the training rows: stratified by
@@ -25,21 +27,25 @@ def load(settings: DataSettings, progress: Callable[[int, int], None] | None = N
     """
     if settings.source == DIGITS:
         return _digits(settings)
+    source = Path(settings.source).expanduser()
+    files = find_files(source)
+    parts = cached(files, settings, lambda: _decode(files, settings, progress))
+    groups = None if parts.groups is None else parts.groups.numpy()
+    name = source.resolve().name.removesuffix(".parquet")
+    shares = (settings.validation_share or _VALIDATION_SHARE, settings.test_share or _TEST_SHARE)
+    return _data_set(name, parts.classes, parts.splits, groups, shares, settings.seed)
+
+
+def _decode(files: SourceFiles, settings: DataSettings, progress: Progress | None) -> Decoded:
     try:
-        # Hugging Face `datasets` and Pillow are an extra; who searches on digits has neither.
-        from hwnas.data.cache import decoded
-        from hwnas.data.files import find_files
+        # Hugging Face `datasets` and Pillow are an extra, slow to import and not needed for digits or for what is cached.
+        from hwnas.data.decoding import decode_files
     except ModuleNotFoundError as error:
         raise DataError(
             f"reading {settings.source} needs the package {error.name}, which is not installed: "
             'python -m pip install "hwnas[data]"'
         ) from error
-    source = Path(settings.source).expanduser()
-    parts = decoded(find_files(source), settings, progress)
-    groups = None if parts.groups is None else parts.groups.numpy()
-    name = source.resolve().name.removesuffix(".parquet")
-    shares = (settings.validation_share or _VALIDATION_SHARE, settings.test_share or _TEST_SHARE)
-    return _data_set(name, parts.classes, parts.splits, groups, shares, settings.seed)
+    return decode_files(files, settings, progress)
 
 
 def _digits(settings: DataSettings) -> DataSet:

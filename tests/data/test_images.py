@@ -79,6 +79,13 @@ def test_other_sizes_are_scaled_to_cover_and_cropped_at_the_centre() -> None:
     assert (half[:, :8] == 0).all()
 
 
+def test_a_large_photograph_is_scaled_like_a_small_one() -> None:
+    small = Image.fromarray(RNG.integers(0, 256, (12, 16, 3), dtype=np.uint8))
+    photograph = np.asarray(small.resize((1600, 1200), Image.Resampling.BICUBIC))
+    lossy, lossless = (decode(encode(photograph, kind), "it", (3, 30, 20)).astype(int) for kind in ("JPEG", "PNG"))
+    assert np.abs(lossy - lossless).mean() < 1
+
+
 def test_a_bomb_is_refused_by_its_header() -> None:
     bomb = encode(np.zeros((2000, 2000), dtype=np.uint8))
     assert len(bomb) < 10_000
