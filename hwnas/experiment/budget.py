@@ -1,6 +1,5 @@
 """When a run ends, and how many images a child is trained on."""
 
-import math
 import time
 from collections.abc import Callable
 
@@ -81,15 +80,13 @@ def images_per_child(
 
 
 def _images_per_second(graph: Graph, data: DataSet, trainer: TrainerSettings, augmentation: Augmentation) -> float:
-    """How fast one worker trains a network, the first, slower steps left out."""
+    """How fast one worker trains a network; the first training, which also loads parts of torch, does not count."""
     generator = Generator().manual_seed(0)
     network = Network(graph, transfer([(graph, from_scratch(graph))], {}, generator))
-    images, rate = 8 * trainer.batch_size, 0.0
-    started = time.monotonic()
-    while time.monotonic() - started < PROBE_S:
-        training = train(
-            network, data, settings=trainer, augmentation=augmentation, images=images, generator=generator
-        )
-        rate = training.images / training.seconds
-        images = math.ceil(rate * PROBE_S / 4)
-    return rate
+    images, spent_s = 4 * trainer.batch_size, 0.0
+    train(network, data, settings=trainer, augmentation=augmentation, images=images, generator=generator)
+    while spent_s < PROBE_S:
+        images *= 2
+        training = train(network, data, settings=trainer, augmentation=augmentation, images=images, generator=generator)
+        spent_s = training.seconds
+    return images / spent_s
