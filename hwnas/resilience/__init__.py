@@ -1,6 +1,6 @@
 """Resilience: what topology and fault models say of how a network stands bit flips. numpy and scipy only."""
 
-from hwnas.resilience.bootstrap import cluster_bootstrap, fault_weights, percentile_interval, resampled_weights
+from hwnas.resilience.bootstrap import cluster_bootstrap, percentile_interval, resampled_weights
 from hwnas.resilience.comparison import Difference, holm, independent_differences, paired_differences
 from hwnas.resilience.correlation import (
     Reliability,
@@ -11,6 +11,7 @@ from hwnas.resilience.correlation import (
     split_half_reliability,
 )
 from hwnas.resilience.curve import Curve, CurveSummary, crossing_ber, half_level, normalised_area, summarise
+from hwnas.resilience.estimators import Design, FaultSample
 from hwnas.resilience.faults import (
     BitFaultModel,
     Burst,
@@ -51,10 +52,12 @@ __all__ = [
     "Burst",
     "Curve",
     "CurveSummary",
+    "Design",
     "Difference",
     "Estimate",
     "Fault",
     "FaultKind",
+    "FaultSample",
     "Format",
     "Outcomes",
     "Places",
@@ -76,7 +79,6 @@ __all__ = [
     "crossing_ber",
     "disturbed",
     "draw_bit_errors",
-    "fault_weights",
     "format_named",
     "half_level",
     "holm",

@@ -16,12 +16,6 @@ from hwnas.resilience.intervals import DEFAULT_CONFIDENCE, Estimate, Floats
 DEFAULT_RESAMPLES = 2000
 
 
-def fault_weights(strata: ArrayLike, sizes: ArrayLike) -> Floats:
-    """Weight of every fault (n,) so that a weighted sum over faults estimates the population mean: W_h / n_h, adding up to 1."""
-    strata, sizes = np.asarray(strata, np.int64), np.asarray(sizes, float)
-    return np.asarray((sizes / sizes.sum() / np.maximum(np.bincount(strata, minlength=len(sizes)), 1))[strata])
-
-
 def resampled_weights(
     weights: ArrayLike, strata: ArrayLike, rng: np.random.Generator, resamples: int = DEFAULT_RESAMPLES
 ) -> Floats:

@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike
 
 from hwnas.errors import ConfigError
 from hwnas.resilience.formats import Format, Values
-from hwnas.resilience.population import Indices, Population, TensorBits
+from hwnas.resilience.intervals import Indices
+from hwnas.resilience.population import Population, TensorBits
 
 
 class FaultKind(StrEnum):

@@ -10,12 +10,11 @@ from enum import StrEnum
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from hwnas.errors import ConfigError, ModelError
 from hwnas.resilience.formats import Format, Words
-
-Indices = NDArray[np.int64]
+from hwnas.resilience.intervals import Indices
 
 
 class Role(StrEnum):

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hwnas.resilience.population import Indices, Population
+from hwnas.resilience.intervals import Indices
+from hwnas.resilience.population import Population
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,96 @@
+"""What a stratified sample of faults says of the population: means and shares, of all of it or of some strata."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hwnas.errors import ConfigError
+from hwnas.resilience.intervals import (
+    DEFAULT_CONFIDENCE,
+    Estimate,
+    Floats,
+    Indices,
+    StratumMoments,
+    cautious,
+    stratified_mean,
+    stratified_share,
+    stratum_moments,
+    unseen_share,
+)
+from hwnas.resilience.strata import Stratum
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Design:
+    """How a population was cut: the size of each stratum (h,), and its bit group as an integer (h,)."""
+
+    sizes: Indices
+    groups: Indices
+
+    @classmethod
+    def of(cls, strata: Sequence[Stratum]) -> "Design":
+        """The design of these strata; strata of one bit group in different layers share its integer."""
+        groups = np.unique([stratum.group for stratum in strata], return_inverse=True)[1]
+        return cls(sizes=np.array([stratum.size for stratum in strata], np.int64), groups=groups.astype(np.int64))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultSample:
+    """One number per tried fault, `values` (n,), and the stratum it was drawn from, `strata` (n,).
+
+    Any number will do: the drop that the sampler was told, the classification change rate, 1 for critical. Raises
+    ConfigError where their shapes differ.
+    """
+
+    design: Design
+    strata: Indices
+    values: Floats
+
+    def __post_init__(self) -> None:
+        if self.strata.shape != self.values.shape or self.strata.ndim != 1:
+            raise ConfigError(f"expected one stratum per value, got {self.strata.shape} and {self.values.shape}; correct them")
+
+    def within(self, strata: ArrayLike) -> "FaultSample":
+        """The part of the sample in the numbered strata, as a sample of that part of the population: one layer, one group."""
+        chosen = np.unique(np.asarray(strata, np.int64))
+        here = np.isin(self.strata, chosen)
+        design = Design(sizes=self.design.sizes[chosen], groups=self.design.groups[chosen])
+        return FaultSample(design=design, strata=np.searchsorted(chosen, self.strata[here]), values=self.values[here])
+
+    def weights(self) -> Floats:
+        """Weight of every fault, (n,), adding up to 1: the weighted sum of anything estimates its population mean."""
+        counts = np.bincount(self.strata, minlength=len(self.design.sizes))
+        return np.asarray((self.design.sizes / self.design.sizes.sum() / np.maximum(counts, 1))[self.strata])
+
+    def moments(self) -> StratumMoments:
+        """Moments of the strata, cautious by two values a group: no effect, possible everywhere, and the largest seen in it."""
+        groups = self.design.groups
+        lowest, highest = np.zeros((2, groups.max() + 1))
+        np.minimum.at(lowest, groups[self.strata], self.values)
+        np.maximum.at(highest, groups[self.strata], self.values)
+        moments = stratum_moments(self.values, self.strata, self.design.sizes)
+        return cautious(moments, groups, lowest, highest)
+
+    def mean(self, *, largest_value: float, confidence: float = DEFAULT_CONFIDENCE) -> Estimate:
+        """Population mean. Where no fault had any effect the interval is what could have stayed unseen of `largest_value`.
+
+        Raises ConfigError for fewer than two values in a stratum that was not drawn in full.
+        """
+        moments = self.moments()
+        estimate = stratified_mean(moments, confidence)
+        if estimate.standard_error > 0:
+            return estimate
+        reach = unseen_share(moments, confidence) * largest_value
+        return replace(estimate, low=estimate.value - reach, high=estimate.value + reach)
+
+    def share(self, *, confidence: float = DEFAULT_CONFIDENCE) -> Estimate:
+        """Population share of the faults whose value is 1; the others' is 0. Raises ConfigError for other values."""
+        if not np.isin(self.values, (0, 1)).all():
+            raise ConfigError("a share is taken of values 0 and 1 only; compare with a threshold first")
+        moments = stratum_moments(self.values, self.strata, self.design.sizes)
+        if 0 < self.values.sum() < len(self.values):
+            ends = np.zeros(self.design.groups.max() + 1)
+            moments = cautious(moments, self.design.groups, ends, ends + 1)
+        return stratified_share(moments, confidence)

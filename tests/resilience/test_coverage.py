@@ -1,0 +1,114 @@
+"""The intervals hold the truth as often as they claim, with the stop rule on: 93 % at least for a nominal 95 %."""
+
+import numpy as np
+import pytest
+
+from hwnas.resilience import (
+    FLOAT32,
+    INT8,
+    Design,
+    FaultSample,
+    Format,
+    Outcomes,
+    Population,
+    Role,
+    Sampler,
+    SamplingPlan,
+    TensorBits,
+    cluster_bootstrap,
+    mean,
+    stratify,
+)
+
+CAMPAIGNS = 600
+LEAST = 0.93
+
+
+def network(sizes: list[int], layout: Format) -> Population:
+    return Population(
+        tensors=tuple(
+            TensorBits(name=f"w{i}", layer=f"layer {i}", role=Role.WEIGHT, size=size, format=layout)
+            for i, size in enumerate(sizes)
+        )
+    )
+
+
+def drops_of(population: Population, damage: str) -> np.ndarray:
+    """Drop of every bit in points; `damage` says how the most significant bit (30 of float32, 7 of int8) does harm."""
+    rng = np.random.default_rng(1)
+    places = population.locate(np.arange(population.size))
+    top = places.bits == (30 if population.tensors[0].format is FLOAT32 else 7)
+    layer_rate = rng.uniform(0.1, 0.95, len(population.tensors))[places.tensors]
+    harm = {
+        "spread": rng.normal(40, 15, population.size),
+        "all or nothing": 80.0 * (rng.random(population.size) < layer_rate),
+        "rare": 80.0 * (rng.random(population.size) < 0.08) + rng.normal(0, 1, population.size),
+        "long tail": rng.lognormal(0, 0.8, population.size),
+    }[damage]
+    elsewhere = rng.normal(0, 0.1, population.size) * (rng.random(population.size) < 0.3)
+    return np.where(top, harm, elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "layout", "damage", "half_width"),
+    [
+        ([200] * 10, FLOAT32, "spread", 0.5),
+        ([20, 50, 150, 450, 1500], FLOAT32, "spread", 0.25),
+        ([500], FLOAT32, "spread", 0.25),
+        ([200] * 10, FLOAT32, "all or nothing", 0.3),
+        ([20, 50, 150, 450, 1500], FLOAT32, "all or nothing", 0.5),
+        ([30, 1500], FLOAT32, "all or nothing", 0.5),
+        ([30, 300, 1500], FLOAT32, "rare", 0.5),
+        ([400], FLOAT32, "rare", 0.5),
+        ([100, 400, 400, 1600], INT8, "long tail", 0.1),
+    ],
+    ids=lambda value: value.name if isinstance(value, Format) else str(value),
+)
+def test_stratified_mean_with_the_stop_rule(sizes: list[int], layout: Format, damage: str, half_width: float) -> None:
+    population = network(sizes, layout)
+    strata, drops = stratify(population), drops_of(population, damage)
+    truth, held = drops.mean(), 0
+    for seed in range(CAMPAIGNS):
+        sampler = Sampler(strata, SamplingPlan(seed=seed))
+        while not sampler.done(half_width):
+            bits = sampler.ask().bits
+            sampler.tell(Outcomes(bits=bits, values=drops[bits], costs=np.ones(len(bits))))
+        estimate = sampler.estimate()
+        assert estimate.half_width <= half_width
+        held += estimate.low <= truth <= estimate.high
+    assert held / CAMPAIGNS >= LEAST
+
+
+def test_stratification_needs_many_times_fewer_faults_than_a_plain_sample() -> None:
+    population = network([20, 50, 150, 450, 1500], FLOAT32)
+    drops, half_width = drops_of(population, "spread"), 0.25
+    sampler = Sampler(stratify(population), SamplingPlan(seed=0))
+    while not sampler.done(half_width):
+        bits = sampler.ask().bits
+        sampler.tell(Outcomes(bits=bits, values=drops[bits], costs=np.ones(len(bits))))
+    assert (1.96 * drops.std() / half_width) ** 2 > 10 * sampler.estimate().n
+
+
+def test_mean_of_trials() -> None:
+    rng = np.random.default_rng(0)
+    samples = rng.beta(8, 2, (2000, 12))  # accuracies at one bit error rate
+    estimates = [mean(sample) for sample in samples]
+    assert np.mean([e.low <= 0.8 <= e.high for e in estimates]) >= LEAST
+
+
+def test_share_of_critical_faults_and_the_bootstrap_of_a_mean() -> None:
+    rng = np.random.default_rng(0)
+    sizes, shares, counts = np.array([3000, 6000, 60000]), np.array([0.8, 0.2, 0.01]), np.array([30, 30, 150])
+    strata, truth = np.repeat(np.arange(3), counts), sizes @ shares / sizes.sum()
+    design, held, held_bootstrap = Design(sizes=sizes, groups=np.arange(3)), [], []
+    for seed in range(CAMPAIGNS):
+        critical = rng.random(len(strata)) < shares[strata]
+        sample = FaultSample(design=design, strata=strata, values=critical.astype(float))
+        wilson = sample.share()
+        held.append(wilson.low <= truth <= wilson.high)
+        percentile = cluster_bootstrap(
+            lambda w, c=critical: w @ c, sample.weights(), strata, np.random.default_rng(seed), resamples=400
+        )
+        held_bootstrap.append(percentile.low <= truth <= percentile.high)
+    assert np.mean(held) >= LEAST
+    assert np.mean(held_bootstrap) >= 0.9  # percentile intervals of few faults are known to be a little short

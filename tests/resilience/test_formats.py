@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from hwnas.errors import ConfigError
+from hwnas.resilience import BFLOAT16, FLOAT16, FLOAT32, FORMATS, INT8, BitGroup, Format, format_named
+
+EVERY = pytest.mark.parametrize("layout", FORMATS.values(), ids=FORMATS)
+
+
+def some_values(layout: Format, count: int = 257) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 2**layout.bits, count).astype(layout.word).view(layout.storage)
+
+
+@EVERY
+def test_every_bit_lies_in_one_group(layout: Format) -> None:
+    owners = [sum(group.low <= bit <= group.high for group in layout.groups) for bit in range(layout.bits)]
+    assert owners == [1] * layout.bits
+
+
+@EVERY
+def test_flip_is_its_own_inverse_even_through_nan_and_infinity(layout: Format) -> None:
+    values = some_values(layout)
+    masks = np.random.default_rng(1).integers(0, 2**layout.bits, len(values)).astype(layout.word)
+    once = layout.flip(values, masks)
+    assert once.dtype == layout.storage
+    np.testing.assert_array_equal(layout.words(once) ^ layout.words(values), masks)
+    np.testing.assert_array_equal(layout.words(layout.flip(once, masks)), layout.words(values))
+
+
+@EVERY
+def test_forced_bits_have_the_level_and_the_others_stay(layout: Format) -> None:
+    values, mask = some_values(layout), layout.mask(0, layout.bits - 1)
+    for level in (0, 1):
+        words = layout.words(layout.force(values, mask, level=level))
+        assert ((words & layout.word.type(mask)) == (mask if level else 0)).all()
+        np.testing.assert_array_equal(words | layout.word.type(mask), layout.words(values) | layout.word.type(mask))
+
+
+@pytest.mark.parametrize(
+    ("layout", "value", "bit", "expected"),
+    [(FLOAT32, 1.0, 30, np.inf), (FLOAT32, 0.5, 31, -0.5), (FLOAT32, 1.0, 23, 0.5), (FLOAT32, 1.0, 22, 1.5)]
+    + [(FLOAT16, 1.0, 14, np.inf), (FLOAT16, 1.0, 9, 1.5), (BFLOAT16, 1.0, 14, np.inf), (BFLOAT16, 1.0, 6, 1.5)]
+    + [(INT8, 3, 7, -125), (INT8, 3, 0, 2), (FORMATS["int32"], 0, 31, -(2**31))],
+)
+def test_known_flips(layout: Format, value: float, bit: int, expected: float) -> None:
+    flipped = layout.flip(layout.encode([value]), layout.mask(bit))
+    assert layout.decode(flipped)[0] == expected
+
+
+def test_words_are_the_same_memory() -> None:
+    weights = np.ones(3, np.float32)
+    FLOAT32.words(weights)[1] ^= np.uint32(1 << 31)
+    assert weights.tolist() == [1.0, -1.0, 1.0]
+
+
+@given(hnp.arrays(np.float32, 20, elements=st.floats(width=32)))
+def test_bfloat16_rounds_to_the_nearest_and_ties_to_even(values: np.ndarray) -> None:
+    stored = BFLOAT16.encode(values)
+    back = BFLOAT16.decode(stored)
+    np.testing.assert_array_equal(np.isnan(back), np.isnan(values))
+    np.testing.assert_array_equal(BFLOAT16.encode(back), stored)
+    ordinary = np.isfinite(values) & np.isfinite(back)
+    for step in (-1, 1):  # no neighbour is nearer, and at equal distance the neighbour is odd
+        neighbour = BFLOAT16.decode((stored + np.uint16(step % 2**16)).astype(np.uint16))
+        here, there = (np.abs(np.float64(x[ordinary]) - values[ordinary]) for x in (back, neighbour))
+        with np.errstate(invalid="ignore"):
+            worse = (there > here) | ((there == here) & (stored[ordinary] % 2 == 0)) | np.isnan(there) | (values[ordinary] == 0)
+        assert worse.all()
+
+
+def test_integers_are_clipped_and_float16_overflows_to_infinity() -> None:
+    assert INT8.encode([300, -300, 2.5, 3.5]).tolist() == [127, -128, 2, 4]
+    assert FLOAT16.encode([1e6])[0] == np.inf
+
+
+def test_wrong_requests_are_refused() -> None:
+    with pytest.raises(ConfigError, match="float64"):
+        FLOAT32.words(np.zeros(2))
+    with pytest.raises(ConfigError, match="bits 0 to 7"):
+        INT8.mask(8)
+    with pytest.raises(ConfigError, match="float16, bfloat16"):
+        format_named("float64")
+    with pytest.raises(ConfigError, match="cover"):
+        Format(name="x", storage=np.dtype(np.int8), word=np.dtype(np.uint8), groups=(BitGroup(name="a", low=0, high=6),))

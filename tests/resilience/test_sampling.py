@@ -1,0 +1,178 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from hwnas.errors import ConfigError, StoreError
+from hwnas.resilience import (
+    FLOAT32,
+    INT8,
+    Outcomes,
+    Population,
+    Role,
+    Sampler,
+    SamplingPlan,
+    Stratum,
+    TensorBits,
+    stratify,
+    unstratified,
+)
+from hwnas.resilience.sampling import _Deck
+
+
+def network(sizes: list[int], layout: object = FLOAT32) -> Population:
+    return Population(
+        tensors=tuple(
+            TensorBits(name=f"w{i}", layer=f"layer {i}", role=Role.WEIGHT, size=size, format=layout)  # type: ignore[arg-type]
+            for i, size in enumerate(sizes)
+        )
+    )
+
+
+def top_heavy(population: Population, rng: np.random.Generator) -> np.ndarray:
+    """Drops in points of every bit: about 40 in bit 30, about 0.1 elsewhere."""
+    top = population.locate(np.arange(population.size)).bits == 30
+    return np.where(top, rng.normal(40, 15, population.size), rng.exponential(0.1, population.size))
+
+
+def tell(sampler: Sampler, bits: np.ndarray, drops: np.ndarray, costs: np.ndarray | None = None) -> Outcomes:
+    outcomes = Outcomes(bits=bits, values=drops[bits], costs=np.ones(len(bits)) if costs is None else costs[bits])
+    sampler.tell(outcomes)
+    return outcomes
+
+
+def run(strata: tuple[Stratum, ...], plan: SamplingPlan, drops: np.ndarray, half_width: float) -> Sampler:
+    sampler = Sampler(strata, plan)
+    while not sampler.done(half_width):
+        tell(sampler, sampler.ask().bits, drops)
+    return sampler
+
+
+@given(st.integers(1, 60), st.lists(st.integers(0, 20)), st.integers(0, 2**32))
+def test_a_deck_deals_every_number_once_whatever_the_portions(size: int, portions: list[int], seed: int) -> None:
+    whole = _Deck(size, np.random.default_rng(seed)).deal(size)
+    assert sorted(whole) == list(range(size))
+    deck, dealt = _Deck(size, np.random.default_rng(seed)), []
+    for portion in portions:
+        dealt += deck.deal(min(portion, size - len(dealt)))
+    assert dealt == whole[: len(dealt)]
+
+
+def test_plain_draws_are_uniform_over_bits_not_over_layers() -> None:
+    population = network([3, 40], INT8)
+    plan = SamplingPlan(seed=0, pilot=20, heavy_pilot=20)
+    strata, hits = unstratified(population), np.zeros(population.size)
+    for seed in range(2000):
+        hits[Sampler(strata, SamplingPlan(seed=seed, pilot=20, heavy_pilot=20)).ask().bits] += 1
+    # without replacement the counts vary less than multinomial ones, by the population correction
+    statistic = ((hits - hits.mean()) ** 2 / hits.mean()).sum() / (1 - plan.pilot / population.size)
+    assert 0.01 < stats.chi2(population.size - 1).sf(statistic) < 0.99
+
+
+@pytest.mark.parametrize("cut", [stratify, unstratified])
+def test_a_population_drawn_in_full_gives_the_exact_truth(cut: object) -> None:
+    population = network([2, 3, 1], INT8)
+    drops = np.random.default_rng(0).normal(0, 5, population.size)
+    sampler = run(cut(population), SamplingPlan(seed=1), drops, 0.0)  # type: ignore[operator]
+    estimate = sampler.estimate()
+    assert estimate.n == population.size
+    assert estimate.value == pytest.approx(drops.mean())
+    assert estimate.half_width == pytest.approx(0, abs=1e-12)
+    assert len(sampler.ask().bits) == 0
+
+
+def test_no_stop_before_the_pilots_and_the_heavy_stratum_gets_its_larger_one() -> None:
+    population = network([50, 2000])
+    strata, drops = stratify(population), top_heavy(population, np.random.default_rng(0))
+    sampler = Sampler(strata, SamplingPlan(seed=0, pilot=5, heavy_pilot=20))
+    first = sampler.ask()
+    assert np.bincount(first.strata).tolist() == [5] * len(strata)
+    tell(sampler, first.bits, drops)
+    assert not sampler.done(np.inf)
+    second = sampler.ask()
+    assert [(strata[i].layer, strata[i].group) for i in set(second.strata.tolist())] == [("layer 1", "float32 exponent top")]
+    assert len(second.bits) == 15
+    assert not set(first.bits.tolist()) & set(second.bits.tolist())
+    tell(sampler, second.bits, drops)
+    assert sampler.done(np.inf)
+
+
+def test_allocation_follows_weight_spread_and_cost() -> None:
+    population = network([4000, 4000, 1000], INT8)
+    places = population.locate(np.arange(population.size))
+    drops = np.random.default_rng(0).normal(0, np.where(places.bits == 7, 4.0, 0.5))
+    costs = np.where(places.tensors == 1, 4.0, 1.0)
+    sampler = Sampler(stratify(population), SamplingPlan(seed=0, pilot=40, heavy_pilot=40, batch=500))
+    for _ in range(12):
+        tell(sampler, sampler.ask().bits, drops, costs)
+    counts = {(s.layer, s.group): n for s, n in zip(sampler.strata, sampler._sample().moments().counts, strict=True)}
+    sign = [counts[f"layer {i}", "int8 sign"] for i in range(3)]
+    assert sign[0] / sign[1] == pytest.approx(2, rel=0.15)  # four times the cost, half the faults
+    assert sign[0] / sign[2] == pytest.approx(4, rel=0.15)  # in proportion to size
+    assert sign[0] / counts["layer 0", "int8 top"] == pytest.approx(8, rel=0.25)  # in proportion to the spread
+
+
+@given(st.integers(0, 10**6), st.integers(1, 250), st.randoms(use_true_random=False))
+@settings(max_examples=25, deadline=None)
+def test_replaying_a_killed_campaign_goes_on_exactly(seed: int, killed_after: int, shuffler: object) -> None:
+    population = network([20, 60, 5])
+    strata, drops = stratify(population), top_heavy(population, np.random.default_rng(5))
+    plan, sampler, told = SamplingPlan(seed=seed, batch=30), Sampler(strata, SamplingPlan(seed=seed, batch=30)), []
+    while sum(len(outcomes.bits) for outcomes in told) < killed_after:
+        bits = sampler.ask().bits.tolist()
+        shuffler.shuffle(bits)  # type: ignore[attr-defined]
+        told.append(tell(sampler, np.array(bits[:17]), drops))
+    stored = Outcomes(*(), **{name: np.concatenate([getattr(o, name) for o in told]) for name in ("bits", "values", "costs")})
+    resumed = Sampler.replay(strata, plan, stored)
+    np.testing.assert_array_equal(resumed.ask().bits, sampler.ask().bits)
+    for each in (sampler, resumed):
+        while not each.done(0.5):
+            tell(each, each.ask().bits, drops)
+    assert resumed.estimate() == sampler.estimate()
+
+
+def test_equal_outcomes_have_an_interval_of_what_stayed_unseen() -> None:
+    population = network([5000], INT8)
+    sampler = run(unstratified(population), SamplingPlan(seed=0, pilot=50, heavy_pilot=50), np.zeros(population.size), 1.0)
+    assert 0.9 < sampler.estimate().half_width <= 1.0
+    assert sampler.estimate().n >= 296  # rule of three: 1 % of 100 points needs about 3 / 0.01 faults
+    assert sampler.estimate().value == 0.0
+
+
+def test_the_largest_number_of_faults_is_kept_after_the_pilot() -> None:
+    population = network([500, 500])
+    drops = top_heavy(population, np.random.default_rng(0))
+    sampler = run(stratify(population), SamplingPlan(seed=0, max_faults=200), drops, 0.0)
+    assert sampler.estimate().n == 200
+    assert run(stratify(population), SamplingPlan(seed=0, max_faults=1), drops, 0.0).estimate().n >= 50
+
+
+def test_faults_not_asked_for_are_refused_and_change_nothing() -> None:
+    population = network([50])
+    drops = np.zeros(population.size)
+    sampler = Sampler(stratify(population), SamplingPlan(seed=0))
+    asked = sampler.ask().bits
+    stranger = np.setdiff1d(np.arange(population.size), asked)[:1]
+    for wrong in (stranger, np.repeat(asked[:1], 2)):
+        with pytest.raises(StoreError, match="another model, plan or seed"):
+            tell(sampler, np.concatenate([asked[1:2], wrong]), drops)
+    np.testing.assert_array_equal(sampler.ask().bits, asked)
+    outcomes = tell(sampler, asked, drops)
+    with pytest.raises(StoreError):
+        sampler.tell(outcomes)
+    with pytest.raises(StoreError):
+        Sampler.replay(stratify(population), SamplingPlan(seed=1), outcomes)
+
+
+def test_wrong_requests_are_refused() -> None:
+    with pytest.raises(ConfigError, match="pilot"):
+        SamplingPlan(seed=0, pilot=1)
+    with pytest.raises(ConfigError, match="seed"):
+        SamplingPlan(seed=-1)
+    with pytest.raises(ConfigError, match="finite"):
+        Outcomes(bits=np.array([1]), values=np.array([np.nan]), costs=np.array([1.0]))
+    with pytest.raises(ConfigError, match="one value"):
+        Outcomes(bits=np.array([1, 2]), values=np.array([0.0]), costs=np.array([1.0]))
+    with pytest.raises(ConfigError, match="pilot"):
+        Sampler(stratify(network([9])), SamplingPlan(seed=0)).estimate()
