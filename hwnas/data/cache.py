@@ -35,7 +35,7 @@ def cached(files: SourceFiles, settings: DataSettings, decode: Callable[[], Deco
     made = decode()
     try:
         _write(path, made)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         _LOG.warning("decoded images cannot be kept in %s (%s): they will be decoded again next time", folder, error)
     return made
 

@@ -1,4 +1,6 @@
 import os
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -85,10 +87,17 @@ def test_an_unwritable_folder_costs_only_time(source: Path, tmp_path: Path, capl
     assert "cannot be kept" in caplog.text
 
 
-def test_no_partial_file_stays_behind(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
-        raise OSError("disk full")
+@pytest.mark.skipif(sys.platform == "win32", reason="file size limits are POSIX")
+def test_a_full_disk_leaves_no_partial_file(source: Path, tmp_path: Path) -> None:
+    import resource
 
-    monkeypatch.setattr("hwnas.data.cache.os.replace", fail)
-    assert hashes(source, tmp_path / "cache")[0]
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+        fresh, _ = hashes(source, tmp_path / "cache")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert fresh
     assert list((tmp_path / "cache").iterdir()) == []
