@@ -1,5 +1,6 @@
 """A device that models are measured on: `open_device(profile)` gives one, here or over SSH."""
 
+import threading
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -47,14 +48,19 @@ class Device(Protocol):
 
 
 class LinkedDevice:
-    """A device behind a link to its agent. Not for several threads at once: measurements would disturb each other."""
+    """A device behind a link to its agent; requests from several threads wait for each other, or they would disturb."""
 
     def __init__(self, profile: HardwareProfile, link: Link, reference_nominal_ms: float | None) -> None:
         self._profile_sha256 = profile.sha256()
         self._link = link
+        self._lock = threading.Lock()
         self._fingerprint = Fingerprint.from_facts(link.configured["facts"])
         self._fingerprint_sha256 = self._fingerprint.sha256()
         self._nominal_ms = reference_nominal_ms or float(np.median(link.configured["reference_ms"]))
+
+    def _call(self, op: str, arguments: Mapping[str, Any], time_limit_s: float) -> Mapping[str, Any]:
+        with self._lock:
+            return self._link.call(op, arguments, time_limit_s)
 
     @property
     def reference_nominal_ms(self) -> float:
@@ -86,7 +92,7 @@ class LinkedDevice:
             "half_width": half_width,
             "time_limit_s": time_limit_s,
         }
-        answer = self._link.call("measure", arguments, time_limit_s)
+        answer = self._call("measure", arguments, time_limit_s)
         return Latency.from_blocks(
             answer,
             nominal_ms=self._nominal_ms,
@@ -103,14 +109,14 @@ class LinkedDevice:
         if specs[0].fixed_batch and len(inputs) % size:
             raise ModelError(f"the model takes batches of {size}, and {len(inputs)} rows are no multiple of it")
         outputs = [
-            self._link.call("predict", {"model": model, "feeds": {specs[0].name: batch}}, 0.0)["output"]
+            self._call("predict", {"model": model, "feeds": {specs[0].name: batch}}, 0.0)["output"]
             for batch in np.split(inputs, range(size, len(inputs), size))
         ]
         return np.concatenate(outputs)
 
     def noise(self, duration_s: float = 0.5) -> Noise:
         """How much the reference model varies on the device right now."""
-        return Noise.from_blocks(self._link.call("noise", {"duration_s": duration_s}, duration_s))
+        return Noise.from_blocks(self._call("noise", {"duration_s": duration_s}, duration_s))
 
     def close(self) -> None:
         """Let go of the device; closing twice does nothing."""

@@ -19,7 +19,6 @@ import pytest
 from hwnas.device.profile import HardwareProfile, Provider, Runtime, Ssh
 
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
-DEVICE_PACKAGES = ("numpy", f"onnxruntime=={onnxruntime.__version__}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,15 +95,26 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     process.wait()
 
 
-@pytest.fixture(scope="session")
-def device_python() -> Path:
-    """The interpreter of an environment with numpy and onnxruntime and nothing else; made once per machine and version."""
-    key = f"{sys.version_info.major}.{sys.version_info.minor}-{onnxruntime.__version__}-{os.getuid()}"
-    home = Path(tempfile.gettempdir()) / f"hwnas-test-device-{key}"
+def environment(name: str, *packages: str) -> Path:
+    """The interpreter of an environment with these packages and nothing else; made once per machine and version."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}-{onnxruntime.__version__}-{getpass.getuser()}"
+    home = Path(tempfile.gettempdir()) / f"hwnas-test-{name}-{version}"
     if not home.exists():
-        building = Path(tempfile.mkdtemp(prefix="hwnas-test-device-"))
+        building = Path(tempfile.mkdtemp(prefix=f"hwnas-test-{name}-"))
         subprocess.run([sys.executable, "-m", "venv", str(building)], check=True)
         pip = [str(building / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, *DEVICE_PACKAGES], check=True, timeout=300)
+        subprocess.run([*pip, *packages], check=True, timeout=300)
         building.rename(home)
     return home / "bin" / "python"
+
+
+@pytest.fixture(scope="session")
+def device_python() -> Path:
+    return environment("device", "numpy", f"onnxruntime=={onnxruntime.__version__}")
+
+
+@pytest.fixture(scope="session")
+def openvino_python() -> Path:
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        pytest.skip("onnxruntime-openvino is made for Linux on x86-64 only")
+    return environment("openvino", "numpy", "onnxruntime-openvino")

@@ -16,7 +16,8 @@ import psutil
 import pytest
 
 from hwnas.device import Device, HardwareProfile, load_profile, open_device, session
-from hwnas.device.ssh import agent_command, delays_s
+from hwnas.device.channel import agent_command
+from hwnas.device.ssh import delays_s
 from hwnas.errors import DeviceError, DeviceUnreachableError, ModelError
 from tests.device.conftest import Server, free_port, start_sshd
 from tests.device.models import conv_net, one_node
@@ -169,6 +170,19 @@ def test_a_provider_that_the_device_lacks_is_said(server: Server, device_python:
     given["runtime"]["providers"] = [{"name": "OpenVINOExecutionProvider"}]
     with pytest.raises(DeviceError, match=r"127\.0\.0\.1: .*no OpenVINOExecutionProvider here, it has .*CPU"):
         open_device(HardwareProfile.model_validate(given))
+
+
+def test_openvino_is_another_device(server: Server, openvino_python: Path, device: Device) -> None:
+    given = server.profile(openvino_python).model_dump()
+    given["runtime"] = load_profile("openvino-cpu").model_dump()["runtime"]
+    images = np.random.default_rng(0).random((1, 3, 8, 8), dtype=np.float32)
+    with open_device(HardwareProfile.model_validate(given)) as openvino:
+        assert "OpenVINOExecutionProvider" in openvino.fingerprint().providers
+        here, there = (at.measure(conv_net(), half_width=0.1, time_limit_s=0.5) for at in (device, openvino))
+        np.testing.assert_allclose(openvino.predict(conv_net(), images), device.predict(conv_net(), images), atol=1e-4)
+    assert there.fingerprint_sha256 != here.fingerprint_sha256
+    assert there.profile_sha256 != here.profile_sha256
+    assert there.load_ms > here.load_ms  # it compiles the model
 
 
 def test_nothing_reaches_the_shell_unquoted(server: Server, tmp_path: Path) -> None:
