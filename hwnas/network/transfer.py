@@ -65,15 +65,21 @@ def _make(
         case Calibrated():
             return _passing_batch_norm(record.node, shapes)
         case Factorised():
-            depthwise, pointwise = _factorise(parent[record.source])
+            depthwise, pointwise = _factorise(_source(parent, record.source))
             return {record.depthwise: depthwise, record.pointwise: pointwise}
         case Slice():
-            return {record.tensor: _slice(record, shapes[record.tensor], parent[record.source], sets, generator)}
+            return {record.tensor: _slice(record, shapes[record.tensor], _source(parent, record.source), sets, generator)}
+
+
+def _source(parent: Mapping[str, Tensor], name: str) -> Tensor:
+    if name not in parent:
+        raise MorphismError(f"the plan reads {name}, which the parent does not have; it was made for another parent")
+    return parent[name]
 
 
 def _top_k(rule: TopK, parent: Mapping[str, Tensor]) -> Tensor:
     """(count,) ascending indices; equal norms are settled by the lower index."""
-    norms = parent[rule.source].flatten(1).abs().sum(1)
+    norms = _source(parent, rule.source).flatten(1).abs().sum(1)
     return torch.sort(torch.argsort(norms, descending=True, stable=True)[: rule.count]).values
 
 
@@ -117,17 +123,20 @@ def _factorise(weight: Tensor) -> tuple[Tensor, Tensor]:
 def _slice(
     record: Slice, shape: Shape, source: Tensor, sets: Mapping[str, Tensor], generator: Generator
 ) -> Tensor:
-    if record.fill == "fresh":
-        child = _he(shape, generator)
-    else:
-        child = torch.full(shape, 1.0 if record.fill == "ones" else 0.0)
+    filled = torch.full(shape, 1.0 if record.fill == "ones" else 0.0)
+    child = _he(shape, generator) if record.fill == "fresh" else filled
     block, places = source, []
     for axis in range(len(shape)):
         cut = next((a for a in record.axes if a.axis == axis), None)
         if cut is None:
             places.append(torch.arange(shape[axis]))
             continue
-        read, written = _indices(cut, sets)
+        read, written, length = _indices(cut, sets)
+        if length != shape[axis]:
+            raise MorphismError(f"{record.tensor}: the plan for axis {axis} has {length} of {shape[axis]} entries")
+        if len(read) and int(read.max()) >= source.shape[axis]:
+            last = int(read.max()) + 1
+            raise MorphismError(f"{record.tensor}: the plan for axis {axis} reads up to {last} of {source.shape[axis]} entries")
         block = block.index_select(axis, read)
         places.append(written)
     grid = torch.meshgrid(*places, indexing="ij")
@@ -138,9 +147,10 @@ def _slice(
     return child
 
 
-def _indices(axis: Axis, sets: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Which entries of the source are read, and where in the child they are written, both (k,)."""
-    read, written, position = [], [], 0
+def _indices(axis: Axis, sets: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, int]:
+    """Which entries of the source are read, and where in the child they are written, both (k,); and the axis' length."""
+    none = torch.empty(0, dtype=torch.long)
+    read, written, position = [none], [none], 0
     for segment in axis.segments:
         if isinstance(segment, Gap):
             position += segment.count
@@ -153,4 +163,4 @@ def _indices(axis: Axis, sets: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         read.append(entries)
         written.append(torch.arange(position, position + len(entries)))
         position += len(entries)
-    return torch.cat(read), torch.cat(written)
+    return torch.cat(read), torch.cat(written), position
