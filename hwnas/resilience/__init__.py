@@ -1,7 +1,7 @@
 """Resilience: what topology and fault models say of how a network stands bit flips. numpy and scipy only."""
 
 from hwnas.resilience.bootstrap import cluster_bootstrap, percentile_interval, resampled_weights
-from hwnas.resilience.comparison import Difference, holm, independent_differences, paired_differences
+from hwnas.resilience.comparison import Difference, holm, independent_differences, paired_differences, rank_intervals
 from hwnas.resilience.correlation import (
     Reliability,
     correlate,
@@ -90,6 +90,7 @@ __all__ = [
     "paired_differences",
     "partial_spearman",
     "percentile_interval",
+    "rank_intervals",
     "relevance_shares",
     "resampled_weights",
     "sensitivity",

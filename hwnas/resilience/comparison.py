@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from hwnas.errors import ConfigError
+from hwnas.resilience.bootstrap import percentile_interval
 from hwnas.resilience.intervals import DEFAULT_CONFIDENCE, Estimate, mean
 
 
@@ -44,6 +45,15 @@ def paired_differences(outcomes: ArrayLike, confidence: float = DEFAULT_CONFIDEN
 def independent_differences(estimates: Sequence[Estimate]) -> tuple[Difference, ...]:
     """All pairs of networks whose faults were drawn apart (their bits are not the same bits): Welch's t on the estimates."""
     return _corrected([(i, j, _welch(estimates[i], estimates[j])) for i, j in combinations(range(len(estimates)), 2)])
+
+
+def rank_intervals(values: ArrayLike, samples: ArrayLike, confidence: float = DEFAULT_CONFIDENCE) -> tuple[Estimate, ...]:
+    """Rank of each of m networks by values (m,), 1 the smallest and ties shared, from bootstraps (r, m) of those values."""
+    values = np.asarray(values, float)
+    ranks, resampled = stats.rankdata(values), stats.rankdata(np.asarray(samples, float), axis=1)
+    return tuple(
+        percentile_interval(float(rank), resampled[:, number], len(values), confidence) for number, rank in enumerate(ranks)
+    )
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:

@@ -35,7 +35,7 @@ def partial_spearman(x: Floats, y: Floats, controls: Floats) -> float:
     """
     ranks = np.column_stack([np.ones(len(x)), *(stats.rankdata(column) for column in controls.T)])
     both = np.column_stack([stats.rankdata(x), stats.rankdata(y)])
-    residuals = both - ranks @ np.linalg.lstsq(ranks, both)[0]
+    residuals = both - ranks @ np.linalg.lstsq(ranks, both, rcond=None)[0]
     residuals[:, np.ptp(residuals, axis=0) < 1e-9 * len(x)] = 0.0  # rounding left over is not information
     return _pearson(residuals[:, 0], residuals[:, 1])
 

@@ -32,6 +32,16 @@ class Estimate:
         """Half the interval's width; a one-sided bound counts in full."""
         return max(self.value - self.low, self.high - self.value)
 
+    def scaled(self, factor: float) -> "Estimate":
+        """The estimate times `factor` > 0: from per bit to per device, from fraction to points."""
+        return replace(
+            self,
+            value=self.value * factor,
+            low=self.low * factor,
+            high=self.high * factor,
+            standard_error=self.standard_error * factor,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StratumMoments:

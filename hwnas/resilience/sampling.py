@@ -134,14 +134,15 @@ class Sampler:
 
     def estimate(self) -> Estimate:
         """Mean outcome of one fault drawn uniformly from the population. Raises ConfigError before the pilot is complete."""
-        return self._sample().mean(largest_value=self.plan.largest_value, confidence=self.plan.confidence)
+        return self.sample().mean(largest_value=self.plan.largest_value, confidence=self.plan.confidence)
 
-    def _sample(self) -> FaultSample:
+    def sample(self) -> FaultSample:
+        """All that was told so far, in the order it was told."""
         return FaultSample(design=self.design, strata=np.array(self._strata, np.int64), values=np.array(self._values))
 
     def done(self, half_width: float) -> bool:
         """Whether the pilot is complete and the interval narrow enough, or nothing is left to try; False inside a batch."""
-        moments = self._sample().moments()
+        moments = self.sample().moments()
         if self._pending or (moments.counts < self._pilot(moments)).any():
             return False
         return self._left() == 0 or self.estimate().half_width <= half_width
@@ -155,7 +156,7 @@ class Sampler:
 
     def _next_counts(self) -> Indices:
         """Size of each stratum's part of the next batch, (h,)."""
-        moments = self._sample().moments()
+        moments = self.sample().moments()
         missing = np.maximum(self._pilot(moments) - moments.counts, 0)
         left = self._left()
         if missing.any() or left == 0:

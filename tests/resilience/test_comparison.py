@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from hwnas.errors import ConfigError
-from hwnas.resilience import holm, independent_differences, mean, paired_differences
+from hwnas.resilience import holm, independent_differences, mean, paired_differences, rank_intervals
 
 
 def test_holm_on_a_worked_example() -> None:
@@ -37,6 +37,12 @@ def test_equal_networks_rarely_differ_over_all_pairs_together() -> None:
     rng = np.random.default_rng(2)
     wrong = [any(d.real for d in paired_differences(rng.normal(size=(5, 12)))) for _ in range(300)]
     assert np.mean(wrong) <= 0.07
+
+
+def test_ranks_are_sure_where_networks_are_far_apart() -> None:
+    samples = np.random.default_rng(3).normal([0, 10, 10.1, 20], 1, (500, 4))
+    ranks = rank_intervals([0, 10, 10.1, 20], samples)
+    assert [(rank.value, rank.low, rank.high) for rank in ranks] == [(1, 1, 1), (2, 2, 3), (3, 2, 3), (4, 4, 4)]
 
 
 def test_identical_outcomes_and_constant_gaps() -> None:

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -55,6 +55,7 @@ def test_bit_errors_at_the_ends_and_beyond() -> None:
 
 
 @given(INDEX)
+@settings(deadline=None, derandomize=True)
 def test_a_single_fault_is_the_bit_drawn_and_flips_back(index: int) -> None:
     (fault,) = Single().at(NET, index, RNG)
     assert NET.index(tensor=fault.tensor, element=fault.element, bit=fault.bits[0]) == index
@@ -74,15 +75,18 @@ def test_stuck_at_is_effective_where_the_bit_had_the_other_level() -> None:
 
 
 @given(INDEX, st.integers(1, 8))
+@settings(deadline=None, derandomize=True)
 def test_a_burst_of_bits_is_adjacent_and_inside_its_word(index: int, length: int) -> None:
     (fault,) = Burst(length=length).at(NET, index, RNG)
     (single,) = Single().at(NET, index, RNG)
     assert (fault.tensor, fault.element) == (single.tensor, single.element)
     assert list(fault.bits) == list(range(fault.bits[0], fault.bits[0] + length))
     assert single.bits[0] in fault.bits
+    assert fault.bits[-1] < next(tensor.format.bits for tensor in NET.tensors if tensor.name == fault.tensor)
 
 
 @given(INDEX, st.integers(1, 5))
+@settings(deadline=None, derandomize=True)
 def test_a_burst_of_words_hits_one_bit_of_neighbours(index: int, length: int) -> None:
     faults = Burst(length=length, across="words").at(NET, index, RNG)
     (single,) = Single().at(NET, index, RNG)

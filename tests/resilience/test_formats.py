@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -18,6 +18,14 @@ def some_values(layout: Format, count: int = 257) -> np.ndarray:
 def test_every_bit_lies_in_one_group(layout: Format) -> None:
     owners = [sum(group.low <= bit <= group.high for group in layout.groups) for bit in range(layout.bits)]
     assert owners == [1] * layout.bits
+
+
+def test_groups_are_those_of_the_method() -> None:
+    bounds = {name: [(group.low, group.high) for group in layout.groups] for name, layout in FORMATS.items()}
+    assert bounds["float32"] == [(31, 31), (30, 30), (27, 29), (23, 26), (0, 22)]
+    assert bounds["float16"] == [(15, 15), (14, 14), (12, 13), (10, 11), (0, 9)]
+    assert bounds["bfloat16"] == [(15, 15), (14, 14), (11, 13), (7, 10), (0, 6)]
+    assert bounds["int8"] == [(7, 7), (6, 6), (4, 5), (0, 3)]
 
 
 @EVERY
@@ -57,6 +65,7 @@ def test_words_are_the_same_memory() -> None:
 
 
 @given(hnp.arrays(np.float32, 20, elements=st.floats(width=32)))
+@settings(deadline=None, derandomize=True)
 def test_bfloat16_rounds_to_the_nearest_and_ties_to_even(values: np.ndarray) -> None:
     stored = BFLOAT16.encode(values)
     back = BFLOAT16.decode(stored)
@@ -69,6 +78,14 @@ def test_bfloat16_rounds_to_the_nearest_and_ties_to_even(values: np.ndarray) -> 
         with np.errstate(invalid="ignore"):
             worse = (there > here) | ((there == here) & (stored[ordinary] % 2 == 0)) | np.isnan(there) | (values[ordinary] == 0)
         assert worse.all()
+
+
+def test_bfloat16_ties_overflow_and_nan() -> None:
+    step = 2.0**-7
+    assert BFLOAT16.decode(BFLOAT16.encode([1 + step / 2, 1 + 3 * step / 2])).tolist() == [1.0, 1 + 2 * step]
+    largest, noisy_nan = np.array([0x7F7FFFFF, 0x7F800001], np.uint32).view(np.float32)
+    assert BFLOAT16.decode(BFLOAT16.encode([largest, -np.inf])).tolist() == [np.inf, -np.inf]
+    assert np.isnan(BFLOAT16.decode(BFLOAT16.encode([noisy_nan])))
 
 
 def test_integers_are_clipped_and_float16_overflows_to_infinity() -> None:

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -51,6 +51,12 @@ def test_two_strata_have_welchs_degrees_of_freedom() -> None:
     assert estimate.standard_error == pytest.approx(math.sqrt(first.var(ddof=1) / 9 + second.var(ddof=1) / 17) / 2)
 
 
+def test_scaling_is_that_of_the_values() -> None:
+    values = RNG.exponential(size=20)
+    scaled, again = mean(values).scaled(32e6), mean(values * 32e6)
+    assert (scaled.low, scaled.high, scaled.standard_error) == pytest.approx((again.low, again.high, again.standard_error))
+
+
 def test_what_was_drawn_in_full_adds_no_error() -> None:
     values = RNG.normal(size=30)
     part = stratified_mean(stratum_moments(values, np.repeat([0, 1], 15), [15, 1000]))
@@ -60,6 +66,7 @@ def test_what_was_drawn_in_full_adds_no_error() -> None:
 
 
 @given(st.integers(1, 400), st.data())
+@settings(deadline=None, derandomize=True)
 def test_wilson_is_scipys(n: int, data: st.DataObject) -> None:
     yes = data.draw(st.integers(0, n))
     expected = stats.binomtest(yes, n).proportion_ci(method="wilson")
@@ -93,6 +100,7 @@ def test_the_unseen_share_is_the_worst_over_all_ways_to_hide() -> None:
 
 
 @given(st.lists(st.floats(-50, 50), min_size=3, max_size=12), st.floats(-60, 0), st.floats(0, 60))
+@settings(deadline=None, derandomize=True)
 def test_caution_never_narrows_and_is_shared_by_a_group(values: list[float], low: float, high: float) -> None:
     count = len(values)
     moments = stratum_moments(values * 2, np.repeat([0, 1], count), [100, 300])

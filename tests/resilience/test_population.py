@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwnas.errors import ConfigError, ModelError
@@ -38,6 +38,7 @@ def test_roles_are_counted_apart_and_can_be_left_out() -> None:
 
 
 @given(st.sets(st.integers(0, MIXED.size - 1)))
+@settings(deadline=None, derandomize=True)
 def test_masks_hold_exactly_the_bits_given(indices: set[int]) -> None:
     found = set()
     for words in MIXED.masks(sorted(indices)):
