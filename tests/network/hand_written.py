@@ -46,7 +46,7 @@ class Residual(nn.Module):
         stem = self.stem(x).relu()
         block = (stem + self.second(self.first(stem).relu())).relu()
         block = (self.fourth(self.third(block).relu()) + self.short(block)).relu()
-        return torch.as_tensor(self.classifier(block.mean((2, 3))))
+        return self.classifier(block.mean((2, 3)))
 
 
 class Dense(nn.Module):
@@ -67,7 +67,7 @@ class Dense(nn.Module):
         stem = self.stem(x).relu()
         mixed = (1 - self.mix) * self.left(stem).relu() + self.mix * self.right(stem)
         both = nn.functional.max_pool2d(self.norm(torch.cat([stem, mixed], 1)).relu(), 3, 2, 1)
-        return torch.as_tensor(self.classifier(self.last_norm(self.grouped(both)).relu().mean((2, 3))))
+        return self.classifier(self.last_norm(self.grouped(both)).relu().mean((2, 3)))
 
 
 HAND_WRITTEN = {"plain": plain, "flat": flat, "residual": Residual, "separable": separable, "dense": Dense}
