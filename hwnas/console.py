@@ -1,0 +1,137 @@
+"""What the command line shows: progress and messages on stderr, results on stdout."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from hwnas.run_log import Generations, clock, summary
+
+if TYPE_CHECKING:
+    from hwnas import api
+    from hwnas.report import Entry, Format
+
+# Made at each use: tests and callers replace sys.stdout and sys.stderr.
+_WIDTH = 160  # of a table where there is no terminal, so that no column is cut in a file
+
+
+def out() -> Console:
+    """The console for results."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_WIDTH)
+
+
+def err() -> Console:
+    """The console for everything that is no result; lines are not wrapped where there is no terminal."""
+    return Console(stderr=True, highlight=False)
+
+
+def note(message: str) -> None:
+    """Say something to the user."""
+    err().print(Text(message), soft_wrap=True)
+
+
+def complain(message: str) -> None:
+    """Say what went wrong."""
+    err().print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+
+
+class LiveProgress:
+    """A run's progress in a few lines of a terminal that are drawn anew."""
+
+    def __init__(self) -> None:
+        self._bars = Progress(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}"))
+        self._children: TaskID = self._bars.add_task("preparing", total=None, text="")
+        self._time: TaskID = self._bars.add_task("time", total=None, text="", visible=False)
+        self._line = Text("", style="dim")
+
+    def __rich__(self) -> Group:
+        """Both bars and the line below them."""
+        return Group(self._bars, self._line)
+
+    def __call__(self, progress: "api.Progress") -> None:
+        """Take a run's progress in."""
+        what = f"generation {progress.generation}: {progress.phase}" if progress.phase in ("measuring", "training") else progress.phase
+        self._bars.update(
+            self._children,
+            description=what,
+            total=progress.total or None,
+            completed=progress.done,
+            text=f"{progress.done}/{progress.total}" if progress.total else "",
+        )
+        if progress.left_s is not None:
+            total = progress.elapsed_s + progress.left_s
+            self._bars.update(
+                self._time, total=total, completed=progress.elapsed_s, text=f"{clock(progress.left_s)} left", visible=True
+            )
+        self._line.plain = summary(progress)
+
+
+@contextmanager
+def progress_shown(*, quiet: bool, verbose: bool) -> "Iterator[Callable[[api.Progress], None] | None]":
+    """A listener that shows a run: live in a terminal, elsewhere a line for each generation, nothing where quiet.
+
+    ``verbose`` prints the lines of the run's log, whatever the terminal.
+    """
+    console = err()
+    if verbose:
+        handler = logging.StreamHandler(console.file)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logging.getLogger("hwnas").addHandler(handler)
+        try:
+            yield None
+        finally:
+            logging.getLogger("hwnas").removeHandler(handler)
+    elif quiet:
+        yield None
+    elif console.is_terminal and not console.is_dumb_terminal:
+        live = LiveProgress()
+        with Live(live, console=console, refresh_per_second=4, transient=True):
+            yield live
+    else:
+        yield Generations(lambda progress: note(summary(progress)))
+
+
+def show_entries(entries: "Sequence[Entry]", form: "Format") -> None:
+    """The front, or whatever entries, on stdout."""
+    from hwnas.report import as_csv, as_json, as_table
+
+    if form == "table":
+        out().print(as_table(entries))
+    else:
+        emit(as_csv(entries).rstrip("\n") if form == "csv" else as_json(entries))
+
+
+def emit(text: str) -> None:
+    """Text on stdout as it is, never wrapped or coloured."""
+    out().out(text, highlight=False)
+
+
+def emit_json(value: object) -> None:
+    """A value as JSON on stdout."""
+    emit(json.dumps(value, indent=2, allow_nan=False))
+
+
+def show_facts(facts: Mapping[str, str]) -> None:
+    """Names and values on stdout."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in facts.items():
+        table.add_row(f"[bold]{name}", Text(value))
+    out().print(table)
+
+
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Rows of text on stdout."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    out().print(table)

@@ -1,0 +1,144 @@
+"""From a run's stored networks to a bundle, and a bundle's errors on its own data: where store, data and export meet."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hwnas import __version__
+from hwnas.config import RunConfig, settings_of
+from hwnas.data import DataSet, DataSettings, Split, load
+from hwnas.device import HardwareProfile, load_profile
+from hwnas.errors import DataError, RequestError
+from hwnas.execution import unpack
+from hwnas.experiment.run import stored_config
+from hwnas.export import (
+    BundleEntry,
+    Evaluation,
+    ExportSettings,
+    Manifest,
+    Precision,
+    classification_error,
+    read_manifest,
+    runtime,
+    write_bundle,
+)
+from hwnas.store import Row, RunStore
+
+CALIBRATION_IMAGES = 256
+_HOST = "local-cpu"
+
+
+def export_models(store: RunStore, rows: Sequence[Row], folder: Path, *, precisions: Sequence[str]) -> Manifest:
+    """Write trained candidates as a bundle; reference images are of the validation split, calibration images of training.
+
+    Other precisions than float32 are evaluated on the test split, since nothing else tells their error. Raises RequestError
+    where the data are not the run's, StoreError where stored weights are damaged; then nothing is written.
+    """
+    untrained = [row.id for row in rows if row.outcome is None or row.outcome.weights is None]
+    if untrained:
+        raise RequestError(f"only trained models can be exported; {', '.join(untrained)} did not finish")
+    settings = _data_settings(stored_config(store))
+    facts = _metadata(store, settings)
+    entries = [_entry(store, row, facts) for row in rows]
+    data = load(settings)
+    if data.fingerprint != store.meta("data_fingerprint"):
+        raise DataError(
+            f"the data in {settings.source} are not those of the run: fingerprint {data.fingerprint}, "
+            f"expected {store.meta('data_fingerprint')}; bring the run's data back"
+        )
+    profile = HardwareProfile.model_validate(store.meta("profile"))
+    return write_bundle(
+        folder,
+        entries,
+        images=_images(data.validation),
+        predict=runtime(load_profile(_HOST)),
+        settings=_settings(data, profile, precisions),
+    )
+
+
+def test_errors(folder: Path, source: str) -> dict[str, tuple[float, float | None]]:
+    """For each file of a bundle its error on the test split of ``source``, and the one it states (None: none stated).
+
+    Raises DataError where that split is not the one that the bundle's errors were computed on.
+    """
+    manifest = read_manifest(folder)
+    stated = manifest.files[0].metadata
+    settings = _data_settings_from(stated, source)
+    test = load(settings).test
+    if test.sha256() != stated["test_sha256"]:
+        raise DataError(
+            f"the test split of {source} is not the one that the bundle's errors were computed on "
+            f"(sha256 {test.sha256()}, expected {stated['test_sha256']})"
+        )
+    predict, images, labels = runtime(load_profile(_HOST)), _images(test), test.labels.numpy()
+    errors = {}
+    for file in manifest.files:
+        said = file.metadata.get("test_error")
+        error = classification_error(predict((folder / file.name).read_bytes(), images), labels)
+        errors[file.name] = (error, None if said is None else float(said))
+    return errors
+
+
+def _data_settings(config: RunConfig) -> DataSettings:
+    return settings_of(DataSettings, {"seed": config.seed, **config.data}, "[data]")
+
+
+def _data_settings_from(metadata: Mapping[str, str], source: str) -> DataSettings:
+    if "data_settings" not in metadata or "test_sha256" not in metadata:
+        raise DataError("this bundle does not say how its data were split; export it again with hwnas export")
+    return settings_of(DataSettings, json.loads(metadata["data_settings"]) | {"source": source}, "the bundle's data_settings")
+
+
+def _metadata(store: RunStore, settings: DataSettings) -> dict[str, str]:
+    """What every exported file says of the run it comes from; paths of this machine are left out."""
+    split: dict[str, Any] = {
+        name: getattr(settings, name)
+        for name in ("image_size", "group_by", "label_column", "validation_share", "test_share", "seed", "max_pixels")
+    }
+    return {
+        "test_sha256": store.meta("test_sha256"),
+        "data_name": store.meta("data_name"),
+        "data_fingerprint": store.meta("data_fingerprint"),
+        "data_settings": json.dumps(split),
+        "run": os.path.basename(store.folder.resolve()),
+        "hwnas_version": __version__,
+    }
+
+
+def _entry(store: RunStore, row: Row, facts: Mapping[str, str]) -> BundleEntry:
+    assert row.outcome is not None
+    assert row.outcome.weights is not None
+    metadata = {**facts, "validation_error": repr(row.values["error"])}
+    if "test_error" in row.final:
+        metadata["test_error"] = repr(row.final["test_error"])
+    state = unpack(store.weights(row.outcome.weights))
+    return BundleEntry(id=row.id, graph=row.candidate.graph, state=state, metadata=metadata)
+
+
+def _settings(data: DataSet, profile: HardwareProfile, precisions: Sequence[str]) -> ExportSettings:
+    evaluation, calibration = None, None
+    if any(precision != "float32" for precision in precisions):
+        evaluation = Evaluation(images=_images(data.test), labels=data.test.labels.numpy())
+        chosen = torch.arange(0, len(data.train), max(1, len(data.train) // CALIBRATION_IMAGES))[:CALIBRATION_IMAGES]
+        calibration = _images(data.train.rows(chosen))
+    return ExportSettings(
+        classes=data.classes,
+        mean=data.mean,
+        std=data.std,
+        precisions=cast(Sequence[Precision], precisions),  # checked by ExportSettings
+        opset=profile.opset,
+        ir_version=profile.ir_version,
+        calibration=calibration,
+        evaluation=evaluation,
+    )
+
+
+def _images(split: Split) -> NDArray[np.float32]:
+    """Images float32 (n, C, H, W) in [0, 1], as an exported model takes them."""
+    return (split.images.float() / 255).numpy()

@@ -1,0 +1,94 @@
+"""From the options of ``hwnas search`` to a configuration: where each one belongs, and what is chosen where none is given."""
+
+import os
+import re
+from collections.abc import Mapping
+from copy import deepcopy
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from hwnas.config import RunConfig, make_config
+from hwnas.errors import ConfigError
+
+# Where an option stands in the configuration file.
+OPTIONS: Mapping[str, tuple[str, ...]] = {
+    **{name: (name,) for name in ("seed", "device", "strategy", "workers", "metric", "objectives")},
+    "generations": ("budget", "generations"),
+    "time_budget": ("budget", "time"),
+    "max_evaluations": ("budget", "max_evaluations"),
+    "max_latency_ms": ("limits", "latency_ms"),
+    "max_parameters": ("limits", "parameters"),
+    "max_macs": ("limits", "macs"),
+    "max_memory_kb": ("limits", "memory_kb"),
+    "data": ("data", "source"),
+    "image_size": ("data", "image_size"),
+    "group_by": ("data", "group_by"),
+}
+RUNS = Path("runs")
+DIGITS = "digits"  # the built-in data set; every other source is a path
+
+
+def merged_config(tables: Mapping[str, Any], options: Mapping[str, Any]) -> RunConfig:
+    """The configuration of a file's tables, overridden by options that are not None; by default one worker a physical core.
+
+    Paths become absolute, so that a run can be resumed from anywhere. Raises ConfigError.
+    """
+    unknown = [name for name in options if name not in OPTIONS]
+    if unknown:
+        raise ConfigError(f"unknown option {', '.join(unknown)}; known are {', '.join(OPTIONS)}")
+    merged: dict[str, Any] = {"workers": physical_cores(), **deepcopy(dict(tables))}
+    for name, value in options.items():
+        if value is not None:
+            *sections, key = OPTIONS[name]
+            table = merged
+            for section in sections:
+                table = table.setdefault(section, {})
+                if not isinstance(table, dict):
+                    raise ConfigError(f"the configuration: {section} must be a table, got {table!r}")
+            table[key] = _value(name, value)
+    config = make_config(merged)
+    source, device = config.data.get("source", DIGITS), config.device
+    if source != DIGITS:
+        config = config.model_copy(update={"data": {**config.data, "source": _absolute(str(source))}})
+    if Path(device).suffix == ".toml":
+        config = config.model_copy(update={"device": _absolute(device)})
+    return config
+
+
+def default_folder(config: RunConfig) -> Path:
+    """``runs/<data>-<device>-<time>``, with a number behind it where that is taken."""
+    data = Path(str(config.data.get("source", DIGITS))).name.removesuffix(".parquet")
+    name = f"{data}-{Path(config.device).stem}-{datetime.now():%Y%m%d-%H%M%S}"
+    names = [name, *(f"{name}-{number}" for number in range(2, 100))]
+    return next((RUNS / free for free in names if not (RUNS / free).exists()), RUNS / name)
+
+
+def physical_cores() -> int:
+    """Cores of this machine that this process may use, two threads of one core counted once."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(psutil.cpu_count(logical=False) or allowed, allowed))
+
+
+def _value(name: str, value: Any) -> Any:
+    if name == "objectives" and isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    if name == "image_size" and isinstance(value, str):
+        return image_size(value)
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """(height, width) of ``HxW``. Raises ConfigError."""
+    match = re.fullmatch(r"(\d+)x(\d+)", text.strip().lower())
+    if match is None:
+        raise ConfigError(f"an image size is height x width in pixels, such as 32x48, got {text!r}")
+    return int(match[1]), int(match[2])
+
+
+def _absolute(path: str) -> str:
+    """A path as an absolute one where it exists; what does not is left for its reader to refuse."""
+    expanded = Path(path).expanduser()
+    return str(expanded.resolve()) if expanded.exists() else path

@@ -1,0 +1,9 @@
+"""Tables, figures and the page of a run; reads the store only.
+
+`hwnas.report.page` is imported by its own name: it loads plotly, which a table of the front does not need.
+"""
+
+from hwnas.report.entry import Entry, entries
+from hwnas.report.table import Format, as_csv, as_json, as_table
+
+__all__ = ["Entry", "Format", "as_csv", "as_json", "as_table", "entries"]

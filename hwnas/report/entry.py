@@ -1,0 +1,88 @@
+"""A candidate as a user reads it, and the front as it follows from what is stored."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from hwnas.objective import Objective
+from hwnas.pareto import Resolution, front
+from hwnas.store import Row
+
+_WHOLE_NUMBERS = ("parameters", "macs")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A candidate that came to an end, and whether it is on the front."""
+
+    row: Row
+    on_front: bool
+
+    @property
+    def id(self) -> str:
+        """``g<generation>-<slot>``."""
+        return self.row.id
+
+    @property
+    def status(self) -> str:
+        """``finished``, ``failed``, ``infeasible``, ``unfinished`` or ``stopped_early``."""
+        return self.row.outcome.status if self.row.outcome else "unfinished"
+
+    @property
+    def failure(self) -> str | None:
+        """Why it failed."""
+        failure = self.row.outcome.failure if self.row.outcome else None
+        return None if failure is None else f"{failure.kind}: {failure.message}"
+
+    def value(self, name: str) -> float | None:
+        """The best that is known of a value: measured after the search, else as the search saw it; None where it is not known.
+
+        Of what was never trained the sizes are known; a latency that was only predicted is not given.
+        """
+        for known in (self.row.final, self.row.values):
+            if name in known:
+                return known[name]
+        return None if name.startswith("latency") else self.row.cheap.get(name)
+
+    def to_json(self) -> dict[str, str | float | bool | None]:
+        """The entry as one flat object; errors are shares in [0, 1], times ms, memory kB, None what is not known."""
+        sizes: dict[str, float | None] = {}
+        for name in _WHOLE_NUMBERS:
+            size = self.value(name)
+            sizes[name] = None if size is None else int(size)
+        return {
+            "id": self.id,
+            **{name: self.value(name) for name in ("error", "error_low", "error_high", "test_error")},
+            **sizes,
+            **{name: self.value(name) for name in ("memory_kb", "latency_ms", "latency_ci_ms")},
+            "search_latency_ms": self.row.values.get("latency_ms"),
+            "search_latency_ci_ms": self.row.values.get("latency_ci_ms"),
+            **{name: self.value(name) for name in ("sensitivity", "sensitivity_mean", "sensitivity_max", "adcr")},
+            "parent": self.row.parent,
+            "operator": self.row.operator,
+            "generation": self.row.generation,
+            "status": self.status,
+            "front": self.on_front,
+            "failure": self.failure,
+            "architecture_id": self.row.architecture_id,
+        }
+
+
+def entries(rows: Iterable[Row], objectives: Sequence[Objective]) -> list[Entry]:
+    """Every candidate that has an outcome: the front first, best error first, then the others in the order of their ids.
+
+    The front is that of the search: values as it saw them, compared with the objectives' resolutions (DESIGN.md, idea 7).
+    """
+    ended = {row.id: row for row in rows if row.outcome is not None}
+    finished = [row for row in ended.values() if row.outcome is not None and row.outcome.status == "finished"]
+    members: tuple[str, ...] = ()
+    if finished:
+        members = front(
+            [row.id for row in finished],
+            [[row.values[objective.name] for objective in objectives] for row in finished],
+            [(row.values["error"], row.values["parameters"]) for row in finished],
+            [Resolution(size=objective.resolution, relative=objective.relative) for objective in objectives],
+        )
+    others = [candidate_id for candidate_id in ended if candidate_id not in set(members)]
+    return [Entry(row=ended[member], on_front=True) for member in members] + [
+        Entry(row=ended[other], on_front=False) for other in others
+    ]

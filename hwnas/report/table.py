@@ -1,0 +1,96 @@
+"""Entries as text: a table for people, CSV and JSON for programs."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from rich.table import Table
+
+from hwnas.report.entry import Entry
+
+Format: TypeAlias = Literal["table", "csv", "json"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column of the table: its title, the text of a cell ("" where nothing is known), and whether it holds numbers."""
+
+    title: str
+    text: Callable[[Entry], str]
+    number: bool = True
+
+
+def percent(share: float | None) -> str:
+    """A share as per cent."""
+    return "" if share is None else f"{share:.2%}".replace("%", " %")
+
+
+def size(value: float | None) -> str:
+    """A count with its thousands apart, without unit."""
+    return "" if value is None else f"{value:,.0f}"
+
+
+def latency(entry: Entry) -> str:
+    """A latency in ms with the half-width of its 95 % interval."""
+    value, half = entry.value("latency_ms"), entry.value("latency_ci_ms")
+    return "" if value is None else f"{value:.4f} ± {half or 0:.4f}"
+
+
+def figures(name: str) -> Callable[[Entry], str]:
+    """Three significant digits of a value."""
+
+    def text(entry: Entry) -> str:
+        value = entry.value(name)
+        return "" if value is None else f"{value:.3g}"
+
+    return text
+
+
+COLUMNS = (
+    Column(title="id", text=lambda entry: entry.id, number=False),
+    Column(title="error", text=lambda entry: percent(entry.value("error"))),
+    Column(title="test error", text=lambda entry: percent(entry.value("test_error"))),
+    Column(title="parameters", text=lambda entry: size(entry.value("parameters"))),
+    Column(title="MACs", text=lambda entry: size(entry.value("macs"))),
+    Column(title="latency ms", text=latency),
+    Column(title="sensitivity", text=figures("sensitivity")),
+    Column(title="operator", text=lambda entry: entry.row.operator, number=False),
+    Column(title="parent", text=lambda entry: entry.row.parent or "", number=False),
+)
+STATUS = Column(title="status", text=lambda entry: "front" if entry.on_front else entry.status, number=False)
+
+
+def columns_of(entries: Sequence[Entry]) -> list[Column]:
+    """The columns that have anything in them; the status where not all are on the front."""
+    columns = [*COLUMNS, *([] if all(entry.on_front for entry in entries) else [STATUS])]
+    return [column for column in columns if any(column.text(entry) for entry in entries)]
+
+
+def as_table(entries: Sequence[Entry]) -> Table:
+    """Entries as a table for a terminal."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    columns = columns_of(entries)
+    for column in columns:
+        table.add_column(column.title, justify="right" if column.number else "left", overflow="fold")
+    for entry in entries:
+        table.add_row(*(column.text(entry) for column in columns))
+    return table
+
+
+def as_csv(entries: Sequence[Entry]) -> str:
+    """Entries as CSV with a line of names; the columns are the keys of ``Entry.to_json``."""
+    out = io.StringIO()
+    records: list[Mapping[str, object]] = [entry.to_json() for entry in entries]
+    if records:
+        writer = csv.DictWriter(out, fieldnames=list(records[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(records)
+    return out.getvalue()
+
+
+def as_json(entries: Sequence[Entry]) -> str:
+    """Entries as a JSON list of objects."""
+    return json.dumps([entry.to_json() for entry in entries], indent=2, allow_nan=False)

@@ -1,0 +1,96 @@
+"""The log file of a run: ``hwnas.log`` in its folder."""
+
+import logging
+import logging.handlers
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hwnas.errors import HwnasError
+
+if TYPE_CHECKING:
+    from hwnas.experiment import Progress
+
+LOG = "hwnas.log"
+_log = logging.getLogger(__name__)
+
+
+def summary(progress: "Progress") -> str:
+    """A run at one moment in one line."""
+    parts = [f"generation {progress.generation}", f"{progress.trained} trained"]
+    if progress.failed:
+        parts.append(f"{progress.failed} failed")
+    parts.append(f"front {progress.front_size}")
+    if progress.hypervolume is not None:
+        parts.append(f"hypervolume {progress.hypervolume:.4f}")
+    if progress.best_error is not None:
+        parts.append(f"best error {progress.best_error:.2%}".replace("%", " %"))
+    parts.append(f"{clock(progress.elapsed_s)} used")
+    if progress.left_s is not None:
+        parts.append(f"{clock(progress.left_s)} left")
+    return ", ".join(parts)
+
+
+def clock(seconds: float) -> str:
+    """Seconds as m:ss or h:mm:ss."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class Generations:
+    """A listener that passes on only what a line is worth: the end of each generation, and of the run."""
+
+    def __init__(self, write: Callable[["Progress"], None]) -> None:
+        self._write = write
+        self._last: Progress | None = None
+
+    def __call__(self, progress: "Progress") -> None:
+        """Take a run's progress in."""
+        last, self._last = self._last, progress
+        ended = progress.phase in ("finishing", "done")
+        if last is not None and last.phase not in ("finishing", "preparing") and (ended or last.generation != progress.generation):
+            self._write(last)
+
+
+@contextmanager
+def run_log(folder: Path) -> Iterator[Callable[["Progress"], None]]:
+    """A listener that logs each generation, while everything that hwnas logs goes to the run's file.
+
+    The file begins with the first progress, when the folder is a run's; what was logged before is kept until then, and is
+    dropped where no run comes of it.
+    """
+    logger = logging.getLogger("hwnas")
+    level = logger.level
+    waiting = logging.handlers.MemoryHandler(capacity=10_000, flushLevel=logging.CRITICAL + 1, flushOnClose=False)
+    file: logging.Handler | None = None
+    generations = Generations(lambda progress: _log.info(summary(progress)))
+
+    def listen(progress: "Progress") -> None:
+        nonlocal file
+        if file is None:
+            file = logging.FileHandler(folder / LOG, encoding="utf-8")
+            file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+            waiting.setTarget(file)
+            waiting.flush()
+            logger.addHandler(file)
+            logger.removeHandler(waiting)
+        generations(progress)
+
+    logger.addHandler(waiting)
+    logger.setLevel(logging.INFO)
+    try:
+        yield listen
+    except HwnasError as error:
+        _log.error("%s", error)
+        raise
+    except BaseException as error:  # what ends the process is worth a line: a bug with its traceback, Ctrl-C without
+        _log.error("ended by %s", type(error).__name__, exc_info=isinstance(error, Exception))
+        raise
+    finally:
+        logger.setLevel(level)
+        for handler in (waiting, file):
+            if handler is not None:
+                logger.removeHandler(handler)
+                handler.close()
