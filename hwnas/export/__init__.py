@@ -8,7 +8,7 @@ from hwnas.export.deploy import Deployed, deploy
 from hwnas.export.emit import class_names, emit
 from hwnas.export.manifest import Evaluated, Manifest, ModelFile, read_manifest
 from hwnas.export.parity import Agreement, Precision, Predict, classification_error, compare, reference_logits, runtime
-from hwnas.export.verify import FileReport, verify_bundle
+from hwnas.export.verify import FileReport, bundle_errors, verify_bundle
 
 __all__ = [
     "Agreement",
@@ -23,6 +23,7 @@ __all__ = [
     "ModelFile",
     "Precision",
     "Predict",
+    "bundle_errors",
     "class_names",
     "classification_error",
     "compare",

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hwnas.device import HardwareProfile, session
-from hwnas.errors import ExportError
+from hwnas.errors import ExportError, ModelError
 from hwnas.export.emit import IMAGE, LOGITS
 from hwnas.graph import Graph
 from hwnas.network import Network
@@ -33,6 +33,9 @@ def runtime(profile: HardwareProfile) -> Predict:
 
     def predict(model: bytes, images: Array) -> Array:
         opened = session(model, profile)
+        wanted = tuple(opened.get_inputs()[0].shape[1:])
+        if images.shape[1:] != wanted or not len(images):
+            raise ModelError(f"the model takes images (n, {', '.join(map(str, wanted))}), got {images.shape}; resize the images")
         batches = np.split(images, range(BATCH, len(images), BATCH))
         return np.concatenate([opened.run([LOGITS], {IMAGE: batch})[0] for batch in batches])
 

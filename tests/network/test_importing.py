@@ -81,8 +81,8 @@ class Functional(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         a = self.first(x)
         b = self.second(F.relu(a, inplace=True))
-        c = torch.cat([a, b.relu()], dim=1)  # a is now its own activation
-        c = F.max_pool2d(F.avg_pool2d(F.relu6(c), 2), kernel_size=3, stride=2)
+        c = torch.cat([a, F.relu6(b)], dim=1)  # a is now its own activation
+        c = F.max_pool2d(F.avg_pool2d(c, 2), kernel_size=3, stride=2).relu()
         c = F.dropout(F.hardtanh(c, -0.5, 0.5), 0.5, self.training)
         return self.fc(c.view(c.size(0), -1))
 

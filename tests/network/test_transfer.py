@@ -178,15 +178,6 @@ def test_top_k_settles_ties_by_the_lower_index(count: int) -> None:
     assert child.flatten().tolist() == expected[count]
 
 
-def test_top_k_among_many_equals_takes_the_first() -> None:
-    """So many that a sort which is not stable would shuffle them."""
-    signs = torch.where(torch.arange(500) % 3 == 0, 1.0, -1.0).reshape(500, 1, 1, 1)
-    whole = Axis(axis=0, segments=(Chosen(index_set="kept", start=0),))
-    record = Slice(tensor="2.weight", source="2.weight", axes=(whole,))
-    child = made(one_conv(60, 1, 1), (record,), {"2.weight": signs}, TopK(name="kept", source="2.weight", count=60))
-    assert torch.equal(child, signs[:60])
-
-
 @pytest.mark.parametrize(("kernel", "groups"), [(1, 1), (3, 1), (5, 1), (3, 6), (5, 2)])
 def test_identity_passes_its_input_on(kernel: int, groups: int) -> None:
     weight = made(one_conv(6, 6, kernel, groups), (Identity(tensor="2.weight"),), {})
