@@ -10,7 +10,7 @@ import numpy as np
 from hwnas.device.fingerprint import Fingerprint
 from hwnas.device.latency import Latency, Noise
 from hwnas.device.link import Link, LocalLink
-from hwnas.device.model import InputSpec, input_specs
+from hwnas.device.model import input_specs, random_feeds
 from hwnas.device.profile import HardwareProfile
 from hwnas.device.reference import reference_model
 from hwnas.errors import DeviceError, ModelError, ProfileError
@@ -88,7 +88,7 @@ class LinkedDevice:
         """
         arguments = {
             "model": model,
-            "inputs": as_plain(input_specs(model, shapes)),
+            "feeds": random_feeds(input_specs(model, shapes)),
             "half_width": half_width,
             "time_limit_s": time_limit_s,
         }
@@ -129,11 +129,6 @@ class LinkedDevice:
         self.close()
 
 
-def as_plain(specs: list[InputSpec]) -> list[dict[str, Any]]:
-    """Input specifications as the agent takes them."""
-    return [{"name": spec.name, "dtype": spec.dtype, "shape": spec.shape} for spec in specs]
-
-
 def open_device(profile: HardwareProfile, *, reference_nominal_ms: float | None = None) -> Device:
     """Reach the profile's device and get it ready to measure.
 
@@ -150,7 +145,7 @@ def open_device(profile: HardwareProfile, *, reference_nominal_ms: float | None 
     configuration = {
         "runtime": profile.runtime.model_dump(),
         "model": reference_model(),
-        "inputs": as_plain(input_specs(reference_model())),
+        "feeds": random_feeds(input_specs(reference_model())),
     }
     if profile.connection.type == "local":
         return LinkedDevice(profile, LocalLink(configuration), reference_nominal_ms)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,26 +21,37 @@ def spread(blocks_ms: np.ndarray) -> float:
     return float((high - low) / 2 / middle)
 
 
+def other_cores(cpu_times: Sequence[Sequence[float] | None]) -> float | None:
+    """How many cores other processes kept busy between two of the agent's `cpu_times`; None where it cannot tell."""
+    start, end = cpu_times
+    if start is None or end is None:
+        return None
+    wall_s, busy_s, own_s = (after - before for after, before in zip(end, start, strict=True))
+    return max(0.0, busy_s - own_s) / max(wall_s, 1e-3)
+
+
 def is_quiet(reference_spread: float, other_cores: float | None) -> bool:
     """Whether nothing disturbs: the reference's spread is at most 3 %, and others keep at most 0.3 cores busy."""
     return reference_spread <= QUIET_SPREAD and (other_cores is None or other_cores <= QUIET_OTHER_CORES)
 
 
-_AS_MEASURED = ("samples", "runs_per_sample", "elapsed_s", "load_ms", "peak_memory_kb", "other_cores")
+_AS_MEASURED = ("raw_ms", "waiting", "samples", "runs_per_sample", "elapsed_s", "load_ms", "peak_memory_kb")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
     """A measured latency; times in ms, memory in kB, the 95 % interval is latency_ms +- ci_ms.
 
-    `latency_ms` is corrected for drift by the reference model, `raw_ms` is not. `samples` are means of `runs_per_sample` runs;
-    percentiles are over samples, drift-corrected. `quiet` is false where the reference varied or other processes were busy.
+    `latency_ms` is corrected for drift and for waiting as agent.py says; `raw_ms` is the plain median of what the clock said,
+    and `waiting` the share of that time spent waiting for a core that other processes held. Percentiles are corrected, too;
+    `samples` are means of `runs_per_sample` runs. `quiet` is false where the reference varied or other processes were busy.
     `peak_memory_kb` and `other_cores` are None where the device cannot tell.
     """
 
     latency_ms: float
     ci_ms: float
     raw_ms: float
+    waiting: float
     p50_ms: float
     p90_ms: float
     p99_ms: float
@@ -74,11 +85,11 @@ class Latency:
         blocks_ms, reference_ms = np.asarray(answer["blocks_ms"]), np.asarray(answer["reference_ms"])
         centre, half = interval(block_ratios(blocks_ms, reference_ms))
         reference_now_ms, reference_spread = float(np.median(reference_ms)), spread(reference_ms)
+        busy = other_cores(answer["cpu_times"])
         p50_ms, p90_ms, p99_ms = (float(value) * nominal_ms / reference_now_ms for value in answer["percentiles_ms"])
         return cls(
             latency_ms=centre * nominal_ms,
             ci_ms=half * nominal_ms,
-            raw_ms=float(np.median(blocks_ms)),
             p50_ms=p50_ms,
             p90_ms=p90_ms,
             p99_ms=p99_ms,
@@ -86,7 +97,8 @@ class Latency:
             reference_ms=reference_now_ms,
             reference_nominal_ms=nominal_ms,
             reference_spread=reference_spread,
-            quiet=is_quiet(reference_spread, answer["other_cores"]),
+            other_cores=busy,
+            quiet=is_quiet(reference_spread, busy),
             fingerprint_sha256=fingerprint_sha256,
             profile_sha256=profile_sha256,
             **{name: answer[name] for name in _AS_MEASURED},
@@ -119,6 +131,6 @@ class Noise:
     @classmethod
     def from_blocks(cls, answer: Mapping[str, Any]) -> "Noise":
         """Evaluate what the agent's `noise` answered."""
-        reference_ms, busy = np.asarray(answer["reference_ms"]), answer["other_cores"]
+        reference_ms, busy = np.asarray(answer["reference_ms"]), other_cores(answer["cpu_times"])
         varies = spread(reference_ms)
         return cls(reference_ms=float(np.median(reference_ms)), spread=varies, other_cores=busy, quiet=is_quiet(varies, busy))

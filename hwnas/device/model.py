@@ -1,7 +1,7 @@
 """ONNX files as they come from outside: read with their external data, checked, and asked for their inputs."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,3 +118,12 @@ def _size(name: str, axis: int, dim: onnx.TensorShapeProto.Dimension, shapes: Ma
     raise ModelError(
         f"input {name!r}: nothing says how large its dimension {axis}, {symbol!r}, is; give it, as in --shape {symbol}=N"
     )
+
+
+def random_feeds(specs: Sequence[InputSpec]) -> dict[str, np.ndarray]:
+    """Seeded inputs as specified: floats uniform in [0, 1), whole numbers 0 or 1, which are valid as indices, too."""
+    rng, feeds = np.random.default_rng(0), {}
+    for spec in specs:
+        values = rng.random(spec.shape) if spec.dtype.startswith("float") else rng.integers(0, 2, spec.shape)
+        feeds[spec.name] = values.astype(spec.dtype)
+    return feeds

@@ -8,19 +8,21 @@ import pytest
 
 from hwnas.device import agent
 from hwnas.device.fingerprint import Fingerprint
-from hwnas.device.latency import Latency, Noise, is_quiet, spread
+from hwnas.device.latency import Latency, Noise, is_quiet, other_cores, spread
 from hwnas.errors import DeviceError
 
 ANSWER = {
     "blocks_ms": np.asarray([2.0, 2.2, 2.1]),
     "reference_ms": np.asarray([1.0, 1.0, 1.2, 1.0]),
     "percentiles_ms": np.asarray([2.1, 2.3, 4.0]),
+    "raw_ms": 2.15,
+    "waiting": 0.01,
     "samples": 30,
     "runs_per_sample": 1,
     "elapsed_s": 0.1,
     "load_ms": 3.0,
     "peak_memory_kb": None,
-    "other_cores": 0.0,
+    "cpu_times": [(0.0, 10.0, 1.0), (2.0, 12.0, 3.0)],
 }
 PI_CPUINFO = "processor\t: 0\nBogoMIPS\t: 108.00\nFeatures\t: fp asimd evtstrm aes crc32 asimdhp asimddp\nCPU part\t: 0xd0b"
 
@@ -37,7 +39,7 @@ def test_a_latency_is_the_ratio_times_the_nominal() -> None:
     measured = latency()
     ratios = [2.0 / 1.0, 2.2 / 1.1, 2.1 / 1.1]
     assert measured.latency_ms == pytest.approx(0.5 * np.mean(ratios))
-    assert measured.raw_ms == 2.1
+    assert measured.raw_ms == 2.15
     assert measured.reference_ms == 1.0
     assert measured.p90_ms == pytest.approx(2.3 * 0.5)
     assert measured.half_width == pytest.approx(measured.ci_ms / measured.latency_ms)
@@ -54,6 +56,12 @@ def test_a_clock_that_stands_still_is_an_error(blocks_ms: list[float]) -> None:
         latency(blocks_ms=np.asarray(blocks_ms))
 
 
+def test_our_own_work_does_not_count_as_others() -> None:
+    assert other_cores([(0.0, 10.0, 1.0), (2.0, 15.0, 3.0)]) == 1.5
+    assert other_cores([(0.0, 10.0, 1.0), (2.0, 11.9, 3.0)]) == 0.0
+    assert other_cores([None, None]) is None
+
+
 def test_quiet_needs_an_even_reference_and_idle_neighbours() -> None:
     assert is_quiet(0.01, 0.0)
     assert is_quiet(0.01, None)
@@ -67,7 +75,7 @@ def test_one_disturbed_block_in_ten_does_not_make_a_spread() -> None:
 
 
 def test_noise_is_read_off_the_reference() -> None:
-    noise = Noise.from_blocks({"reference_ms": np.asarray([1.0, 1.0, 1.3, 1.3]), "other_cores": 0.0})
+    noise = Noise.from_blocks({"reference_ms": np.asarray([1.0, 1.0, 1.3, 1.3]), "cpu_times": [None, None]})
     assert noise.reference_ms == pytest.approx(1.15)
     assert not noise.quiet
 

@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto
 
-from hwnas.device.model import InputSpec, input_specs, parse, read_model
+from hwnas.device.model import InputSpec, input_specs, parse, random_feeds, read_model
 from hwnas.errors import ModelError
 from tests.device.models import conv_net, external, one_node
 
@@ -93,3 +93,13 @@ def test_initialised_inputs_need_no_feed() -> None:
     model = parse(conv_net())
     model.graph.input.add().CopyFrom(onnx.helper.make_tensor_value_info("w0", TensorProto.FLOAT, [8, 3, 3, 3]))
     assert [spec.name for spec in input_specs(model.SerializeToString())] == ["x"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int64", "uint8", "bool"])
+def test_feeds_are_seeded_and_of_the_declared_type(dtype: str) -> None:
+    first, second = (random_feeds([InputSpec(name="x", shape=(2, 5), dtype=dtype)])["x"] for _ in range(2))
+    assert first.dtype == dtype
+    assert first.shape == (2, 5)
+    np.testing.assert_array_equal(first, second)
+    assert first.min() >= 0
+    assert first.max() <= 1

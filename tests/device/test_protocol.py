@@ -12,17 +12,25 @@ from scipy import stats
 from hwnas.device import agent
 from hwnas.device.latency import Latency
 
-MODEL_NS, REFERENCE_NS = 400_000, 200_000
+MODEL_NS, REFERENCE_NS, SLICE_NS = 400_000, 200_000, 1_500_000
 NOMINAL_MS = REFERENCE_NS / 1e6
 
 
 class Machine:
-    """Runs that take their nominal time x slowdown(now) x noise; nothing else takes time."""
+    """Runs that take their nominal time x slowdown(now) x noise, and may wait for a core; nothing else takes time."""
 
-    def __init__(self, slowdown: Callable[[float], float] = lambda now_s: 1.0, noise: float = 0.01, seed: int = 0) -> None:
-        self.now_ns = 0
+    def __init__(
+        self,
+        slowdown: Callable[[float], float] = lambda now_s: 1.0,
+        noise: float = 0.01,
+        neighbours: int = 0,
+        seed: int = 0,
+    ) -> None:
+        self.now_ns = self.waited_ns = 0
         self.runs: list[str] = []
-        self._slowdown, self._noise, self._rng = slowdown, noise, np.random.default_rng(seed)
+        self.timer = agent.Timer(self.clock, lambda: self.waited_ns)
+        self._slowdown, self._noise, self._neighbours = slowdown, noise, neighbours
+        self._rng = np.random.default_rng(seed)
 
     def clock(self) -> int:
         return self.now_ns
@@ -31,25 +39,30 @@ class Machine:
         def once() -> None:
             self.runs.append(name)
             factor = self._slowdown(self.now_ns / 1e9) * math.exp(self._noise * self._rng.standard_normal())
-            self.now_ns += max(1, round(nominal_ns * factor))
+            own_ns = max(1, round(nominal_ns * factor))
+            waiting_ns = SLICE_NS * self._neighbours * int(self._rng.poisson(own_ns / SLICE_NS))
+            self.waited_ns += waiting_ns
+            self.now_ns += own_ns + waiting_ns
 
         return once
 
     def measure(self, half_width: float = 0.02, time_limit_s: float = 10.0, model_ns: int = MODEL_NS) -> Latency:
         blocks = agent.alternate(
-            self.run("model", model_ns), self.run("reference", REFERENCE_NS), self.clock, half_width, time_limit_s
+            self.run("model", model_ns), self.run("reference", REFERENCE_NS), self.timer, half_width, time_limit_s
         )
-        samples_ms = np.concatenate(blocks.samples_ms)
+        own_ms, wall_ms = np.concatenate(blocks.samples_ms, axis=1)
         answer = {
-            "blocks_ms": [np.median(samples) for samples in blocks.samples_ms],
+            "blocks_ms": [np.median(samples[0]) for samples in blocks.samples_ms],
             "reference_ms": blocks.reference_ms,
-            "percentiles_ms": np.percentile(samples_ms, (50, 90, 99)),
-            "samples": len(samples_ms),
+            "percentiles_ms": np.percentile(own_ms, (50, 90, 99)),
+            "raw_ms": float(np.median(wall_ms)),
+            "waiting": float(1 - own_ms.sum() / wall_ms.sum()),
+            "samples": len(own_ms),
             "runs_per_sample": blocks.runs_per_sample,
             "elapsed_s": blocks.elapsed_s,
             "load_ms": 1.0,
             "peak_memory_kb": None,
-            "other_cores": None,
+            "cpu_times": [None, None],
         }
         return Latency.from_blocks(answer, nominal_ms=NOMINAL_MS, fingerprint_sha256="f", profile_sha256="p")
 
@@ -82,6 +95,13 @@ def test_the_raw_latency_is_what_the_clock_said() -> None:
     latency = Machine(lambda now_s: 1.5).measure()
     assert latency.raw_ms == pytest.approx(1.5 * MODEL_NS / 1e6, rel=0.02)
     assert latency.reference_ms == pytest.approx(1.5 * NOMINAL_MS, rel=0.02)
+
+
+@pytest.mark.parametrize("model_ns", [20_000, 400_000, 6_000_000])
+def test_processes_that_take_turns_on_the_core_do_not_count(model_ns: int) -> None:
+    latency = Machine(neighbours=3).measure(model_ns=model_ns)
+    assert latency.latency_ms == pytest.approx(model_ns / 1e6, rel=0.02)
+    assert latency.waiting == pytest.approx(0.75, abs=0.1)
 
 
 def test_a_disturbed_reference_is_not_quiet_and_an_undisturbed_one_is() -> None:
