@@ -1,24 +1,20 @@
 """When a run ends, and how many images a child is trained on."""
 
+import math
 import time
 from collections.abc import Callable
 
-from torch import Generator
-
 from hwnas.config import Budget
-from hwnas.data import Augmentation, DataSet
-from hwnas.graph import Graph
-from hwnas.morphism.fresh import from_scratch
-from hwnas.network import Network, transfer
-from hwnas.training import TrainerSettings, train
+from hwnas.data import DataSet
 
 DEFAULT_TIME_S = 180.0
-# Of a time budget: at least ten generations must fit (issue 2); planned are more, since networks grow on the way.
-PLANNED_GENERATIONS = 16
-TRAINING_SHARE = 0.75
-GROWTH = 1.5  # how much slower the children train than the initial networks do
-PROBE_S = 0.4
+# At least ten generations must fit into a time budget. Fourteen are planned in a minute and more in a longer one, by its
+# square root: time is shared between trying more networks and training each for longer.
+PLANNED_IN_A_MINUTE = 14
+GROWTH = 1.5  # how much slower the children train than the initial networks do, over a run
+MEASURING_S = 0.2  # what measuring one child takes
 LEAST_STEPS = 64
+MOST_EPOCHS = 50
 
 
 class Clock:
@@ -52,41 +48,20 @@ def time_limit_s(budget: Budget) -> float | None:
     return budget.time
 
 
-def images_per_child(
-    budget: Budget,
-    *,
-    data: DataSet,
-    trainer: TrainerSettings,
-    augmentation: Augmentation,
-    initial: list[Graph],
-    accepted: int,
-    workers: int,
+def default_images(data: DataSet) -> int:
+    """The training budget of a child where no time is given: fixed, so that such runs repeat exactly."""
+    return max(8000, len(data.train))
+
+
+def images_in_time(
+    limit_s: float, images_per_second: float, *, accepted: int, measures: bool, batch_size: int, data: DataSet
 ) -> int:
-    """How many images each child is trained on, chosen once for a run.
+    """The training budget of a child that lets the planned generations fit into a time limit.
 
-    As configured; or a fixed default where no time is given, so that such runs repeat exactly; or, with a time budget, what
-    lets the planned generations fit at the speed at which a middling initial network trains right now.
+    ``images_per_second`` is what all workers together train of a middling initial network, ``accepted`` the children of a
+    generation, which are ``measures``-ed one after another.
     """
-    if budget.images_per_child is not None:
-        return budget.images_per_child
-    limit_s = time_limit_s(budget)
-    if limit_s is None:
-        return max(8000, len(data.train))
-    rate = _images_per_second(initial[len(initial) // 2], data, trainer, augmentation)
-    children = PLANNED_GENERATIONS * accepted + len(initial)
-    images = limit_s * TRAINING_SHARE * workers * rate / GROWTH / children
-    least = LEAST_STEPS * trainer.batch_size
-    return max(least, min(round(images), 50 * len(data.train)))
-
-
-def _images_per_second(graph: Graph, data: DataSet, trainer: TrainerSettings, augmentation: Augmentation) -> float:
-    """How fast one worker trains a network; the first training, which also loads parts of torch, does not count."""
-    generator = Generator().manual_seed(0)
-    network = Network(graph, transfer([(graph, from_scratch(graph))], {}, generator))
-    images, spent_s = 4 * trainer.batch_size, 0.0
-    train(network, data, settings=trainer, augmentation=augmentation, images=images, generator=generator)
-    while spent_s < PROBE_S:
-        images *= 2
-        training = train(network, data, settings=trainer, augmentation=augmentation, images=images, generator=generator)
-        spent_s = training.seconds
-    return images / spent_s
+    generations = PLANNED_IN_A_MINUTE * math.sqrt(max(1.0, limit_s / 60))
+    training_s = limit_s / generations - (accepted * MEASURING_S if measures else 0)
+    images = round(max(training_s, 0.0) * images_per_second / GROWTH / accepted)
+    return max(LEAST_STEPS * batch_size, min(images, MOST_EPOCHS * len(data.train)))

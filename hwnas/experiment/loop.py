@@ -13,21 +13,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Generator
-
-from hwnas.candidate import Candidate, Failure, Outcome, stream_seed
+from hwnas.candidate import Candidate, Failure, Outcome
 from hwnas.device import Latency
 from hwnas.errors import WorkError
-from hwnas.execution import EvaluationResult, EvaluationTask, Executor, Teacher, pack, unpack
+from hwnas.execution import EvaluationResult, EvaluationTask, Executor, Teacher, unpack
 from hwnas.experiment.budget import Clock
 from hwnas.experiment.cheap import cheap_values, topology_values
 from hwnas.experiment.latency import LatencyBook
 from hwnas.experiment.parts import Parts
 from hwnas.experiment.progress import Listener, Phase, Progress
+from hwnas.experiment.tasks import inherit, task_for
 from hwnas.experiment.yardstick import Yardstick
 from hwnas.export import emit
 from hwnas.graph import Graph, to_json
-from hwnas.network import State, transfer
+from hwnas.network import State
 from hwnas.store import RunStore, content_hash
 
 WAIT_S = 0.5  # how long the loop waits for a result before it looks at the clock
@@ -138,10 +137,8 @@ class SearchLoop:
         self._tell(generation, candidates)
 
     def _inherit(self, candidate: Candidate) -> State:
-        """The child's own weights as its plans say; fresh ones from its own random stream."""
         parent = {} if candidate.parent is None else unpack(self._weights_of(candidate.parent))
-        generator = Generator().manual_seed(stream_seed(self._parts.config.seed, candidate.id, "weights"))
-        return transfer([(step.graph, step.inheritance) for step in candidate.steps], parent, generator)
+        return inherit(candidate, parent, self._parts.config.seed)
 
     def _weights_of(self, candidate_id: str) -> bytes:
         name = self._outcomes[candidate_id].weights
@@ -196,24 +193,11 @@ class SearchLoop:
                 return
 
     def _task(self, candidate: Candidate) -> EvaluationTask:
-        parts = self._parts
         teacher = None
-        if candidate.parent is not None and not candidate.exact and parts.lemonade.inherit:
+        if candidate.parent is not None and not candidate.exact and self._parts.lemonade.inherit:
             parent = self._store.candidate(candidate.parent)
             teacher = Teacher(graph=to_json(parent.graph), weights=self._weights_of(candidate.parent))
-        return EvaluationTask(
-            candidate_id=candidate.id,
-            graph=to_json(candidate.graph),
-            weights=pack(self._inherit(candidate)),
-            calibrated=candidate.calibrated,
-            teacher=teacher,
-            data=parts.data_settings,
-            data_fingerprint=parts.data.fingerprint,
-            trainer=parts.trainer,
-            augmentation=parts.augmentation,
-            images=self._images,
-            seed=stream_seed(parts.config.seed, candidate.id, "training"),
-        )
+        return task_for(candidate, self._inherit(candidate), teacher, self._parts, self._images)
 
     def _outcome(self, result: EvaluationResult, known: Mapping[str, float]) -> Outcome:
         if result.evaluation is None or result.weights is None:

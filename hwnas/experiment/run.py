@@ -8,11 +8,12 @@ from hwnas import __version__
 from hwnas.config import RunConfig, settings_of
 from hwnas.errors import RequestError, RunFolderError
 from hwnas.execution import Executor, LocalExecutor
-from hwnas.experiment.budget import Clock, images_per_child
+from hwnas.experiment.budget import Clock, default_images, images_in_time, time_limit_s
 from hwnas.experiment.finish import finish
 from hwnas.experiment.loop import Ended, SearchLoop
 from hwnas.experiment.parts import Parts, assemble
 from hwnas.experiment.progress import Listener, silent
+from hwnas.experiment.tasks import images_per_second
 from hwnas.store import RunStore
 
 
@@ -23,15 +24,7 @@ def start(config: RunConfig, folder: Path, *, listener: Listener = silent) -> En
     refuse_used(folder)
     parts = assemble(config)
     with _executor(parts) as executor:
-        images = images_per_child(
-            config.budget,
-            data=parts.data,
-            trainer=parts.trainer,
-            augmentation=parts.augmentation,
-            initial=list(parts.initial),
-            accepted=parts.lemonade.accepted,
-            workers=config.workers,
-        )
+        images = _images_per_child(parts, executor)
         with RunStore.create(folder, config=config.model_dump_json(), meta=_meta(parts, images)) as store:
             return _search(parts, store, executor, clock, images, listener)
 
@@ -65,6 +58,23 @@ def refuse_used(folder: Path) -> None:
     """Raise RunFolderError where a folder holds something already."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RunFolderError(f"{folder} is not empty; to go on with a run: hwnas resume {folder}; or choose another --out")
+
+
+def _images_per_child(parts: Parts, executor: Executor) -> int:
+    """How many images each child is trained on, chosen once for a run: as configured, by default, or from the time limit."""
+    budget, limit_s = parts.config.budget, time_limit_s(parts.config.budget)
+    if budget.images_per_child is not None:
+        return budget.images_per_child
+    if limit_s is None:
+        return default_images(parts.data)
+    return images_in_time(
+        limit_s,
+        images_per_second(parts, executor),
+        accepted=parts.lemonade.accepted,
+        measures=parts.device is not None,
+        batch_size=parts.trainer.batch_size,
+        data=parts.data,
+    )
 
 
 def _executor(parts: Parts) -> Executor:

@@ -1,0 +1,56 @@
+"""From a candidate to the task that a worker is given."""
+
+from torch import Generator
+
+from hwnas.candidate import Candidate, Step, stream_seed
+from hwnas.errors import WorkError
+from hwnas.execution import EvaluationResult, EvaluationTask, Executor, Teacher, pack
+from hwnas.experiment.parts import Parts
+from hwnas.graph import to_json
+from hwnas.morphism.fresh import from_scratch
+from hwnas.network import State, transfer
+
+PROBE_STEPS = (32, 64, 256)  # the first are slow: torch loads parts of itself on first use
+
+
+def inherit(candidate: Candidate, parent: State, run_seed: int) -> State:
+    """The child's own weights as its plans say; fresh ones from its own random stream."""
+    generator = Generator().manual_seed(stream_seed(run_seed, candidate.id, "weights"))
+    return transfer([(step.graph, step.inheritance) for step in candidate.steps], parent, generator)
+
+
+def task_for(candidate: Candidate, state: State, teacher: Teacher | None, parts: Parts, images: int) -> EvaluationTask:
+    """The task of training a candidate from its inherited ``state`` on ``images`` images."""
+    return EvaluationTask(
+        candidate_id=candidate.id,
+        graph=to_json(candidate.graph),
+        weights=pack(state),
+        calibrated=candidate.calibrated,
+        teacher=teacher,
+        data=parts.data_settings,
+        data_fingerprint=parts.data.fingerprint,
+        trainer=parts.trainer,
+        augmentation=parts.augmentation,
+        images=images,
+        seed=stream_seed(parts.config.seed, candidate.id, "training"),
+    )
+
+
+def images_per_second(parts: Parts, executor: Executor) -> float:
+    """How fast all workers together train a middling initial network right now: the slowest of them, times their number."""
+    graph = parts.initial[len(parts.initial) // 2]
+    steps = (Step(operator="initial", graph=graph, inheritance=from_scratch(graph)),)
+    rate = 0.0
+    for count in PROBE_STEPS:
+        for worker in range(parts.config.workers):
+            candidate = Candidate(generation=0, slot=worker, parent=None, steps=steps)
+            images = count * parts.trainer.batch_size
+            executor.submit(task_for(candidate, inherit(candidate, {}, parts.config.seed), None, parts, images))
+        results: list[EvaluationResult] = []
+        while len(results) < parts.config.workers:
+            results += executor.wait()
+        for result in results:
+            if result.failure is not None:
+                raise WorkError(f"a trial training failed: {result.failure.message}")
+        rate = parts.config.workers * min(result.images / result.train_seconds for result in results)
+    return rate
