@@ -17,7 +17,8 @@ from hwnas import __version__
 from hwnas.errors import ConfigError, ExportError, ModelError
 from hwnas.export.emit import class_names, emit
 from hwnas.export.manifest import ID_PATTERN, MANIFEST, REFERENCES, Evaluated, Manifest, ModelFile, read_manifest, sha256
-from hwnas.export.parity import TOLERANCES, Array, Precision, Predict, classification_error, compare, reference_logits
+from hwnas.export.parity import TOLERANCES, Array, Predict, classification_error, compare, reference_logits
+from hwnas.export.precision import PRECISIONS, Precision, convert
 from hwnas.graph import Graph, architecture_id
 
 REFERENCE_IMAGES = 32
@@ -73,9 +74,9 @@ class ExportSettings:
     evaluation: Evaluation | None = None
 
     def __post_init__(self) -> None:
-        unknown = [precision for precision in self.precisions if precision not in TOLERANCES]
+        unknown = [precision for precision in self.precisions if precision not in PRECISIONS]
         if unknown or not self.precisions or len(set(self.precisions)) != len(self.precisions):
-            raise ConfigError(f"expected precisions among {', '.join(TOLERANCES)}, each once, got {list(self.precisions)}")
+            raise ConfigError(f"expected precisions among {', '.join(PRECISIONS)}, each once, got {list(self.precisions)}")
         if "int8" in self.precisions and self.calibration is None:
             raise ConfigError("int8 needs training images to calibrate on; give the data, or leave int8 out")
 
@@ -147,7 +148,7 @@ def export_model(
         opset=settings.opset,
         ir_version=settings.ir_version,
     )
-    model = _converted(float32, precision, settings)
+    model = convert(float32, precision, calibration=settings.calibration, reduce_range=settings.reduce_range)
     expected = reference_logits(entry.graph, entry.state, images, mean=settings.mean, std=settings.std)
     _check_onnx(name, model)
     got = predict(model, images)
@@ -183,17 +184,6 @@ def _metadata(entry: BundleEntry, precision: Precision) -> dict[str, str]:
     if precision == "float32":
         return dict(entry.metadata)
     return {f"float32_{key}" if key.endswith("_error") else key: value for key, value in entry.metadata.items()}
-
-
-def _converted(float32: bytes, precision: Precision, settings: ExportSettings) -> bytes:
-    if precision == "float32":
-        return float32
-    from hwnas.export.quantise import to_float16, to_int8  # slow to import, seldom needed
-
-    if precision == "float16":
-        return to_float16(float32)
-    assert settings.calibration is not None
-    return to_int8(float32, settings.calibration, reduce_range=settings.reduce_range)
 
 
 def _check_onnx(name: str, model: bytes) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hwnas.errors import ModelError
-from hwnas.export.parity import Precision
+from hwnas.export.precision import Precision
 
 MANIFEST = "manifest.json"
 REFERENCES = "references.safetensors"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -12,12 +12,12 @@ from torch import Tensor
 from hwnas.device import HardwareProfile, session
 from hwnas.errors import ExportError, ModelError
 from hwnas.export.emit import IMAGE, LOGITS
+from hwnas.export.precision import Precision
 from hwnas.graph import Graph
 from hwnas.network import Network
 
 Array: TypeAlias = NDArray[np.float32]
 Predict: TypeAlias = Callable[[bytes, Array], Array]
-Precision: TypeAlias = Literal["float32", "float16", "int8"]
 
 BATCH = 256
 # The largest logit difference allowed, relative to max(1, largest logit). A float32 file is compared with torch; the others with

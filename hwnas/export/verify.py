@@ -12,7 +12,8 @@ from safetensors.numpy import load
 from hwnas.device import read_model
 from hwnas.errors import DeviceError, ExportError, ModelError
 from hwnas.export.manifest import REFERENCES, ModelFile, read_manifest, sha256
-from hwnas.export.parity import TOLERANCES, Array, Precision, Predict, classification_error, compare
+from hwnas.export.parity import TOLERANCES, Array, Predict, classification_error, compare
+from hwnas.export.precision import Precision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

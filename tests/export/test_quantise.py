@@ -8,8 +8,9 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from hwnas.errors import ExportError
-from hwnas.export import emit
+from hwnas.device import Fingerprint
+from hwnas.errors import ConfigError
+from hwnas.export import convert, emit, needs_reduced_range
 from hwnas.export.quantise import to_float16, to_int8
 from hwnas.graph import architecture_id
 from tests.export.samples import images, onnx_logits, random_state, statistics
@@ -66,8 +67,33 @@ def test_the_normalisation_stays_in_float32() -> None:
 
 
 def test_int8_needs_images() -> None:
-    with pytest.raises(ExportError, match="training images to calibrate on"):
-        to_int8(float32_model("plain"), np.zeros((0, 1, 8, 8), np.float32), reduce_range=False)
+    none = np.zeros((0, 1, 8, 8), np.float32)
+    for calibration in (None, none):
+        with pytest.raises(ConfigError, match="training images to calibrate on"):
+            convert(float32_model("plain"), "int8", calibration=calibration)
+
+
+def test_float32_is_left_alone() -> None:
+    model = float32_model("plain")
+    assert convert(model, "float32") is model
+
+
+@pytest.mark.parametrize(
+    ("architecture", "int8_dot", "needed"),
+    [
+        ("x86_64", ("avx512_vnni",), False),
+        ("x86_64", (), True),
+        ("AMD64", None, True),
+        ("aarch64", (), False),
+        ("arm64", None, False),
+    ],
+)
+def test_reduced_range_where_sums_saturate(architecture: str, int8_dot: tuple[str, ...] | None, needed: bool) -> None:
+    device = Fingerprint(
+        cpu="some CPU", architecture=architecture, cores=2, memory_kb=None, governor=None, system="Linux", python="3.11",
+        onnxruntime="1.31", providers=("CPUExecutionProvider",), int8_dot=int8_dot,
+    )  # fmt: skip
+    assert needs_reduced_range(device) is needed
 
 
 @pytest.mark.parametrize("name", SAMPLES)
