@@ -9,7 +9,7 @@ from hwnas.export.emit import class_names, emit
 from hwnas.export.manifest import Evaluated, Manifest, ModelFile, read_manifest
 from hwnas.export.parity import Agreement, Predict, classification_error, compare, reference_logits, runtime
 from hwnas.export.precision import PRECISIONS, Precision, convert, needs_reduced_range
-from hwnas.export.verify import FileReport, bundle_errors, verify_bundle
+from hwnas.export.verify import FileReport, verify_bundle
 
 __all__ = [
     "PRECISIONS",
@@ -25,7 +25,6 @@ __all__ = [
     "ModelFile",
     "Precision",
     "Predict",
-    "bundle_errors",
     "class_names",
     "classification_error",
     "compare",

@@ -4,15 +4,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
-from hwnas.device import read_model
 from hwnas.errors import DeviceError, ExportError, ModelError
 from hwnas.export.manifest import REFERENCES, ModelFile, read_manifest, sha256
-from hwnas.export.parity import TOLERANCES, Array, Predict, classification_error, compare
+from hwnas.export.parity import TOLERANCES, Array, Predict, compare
 from hwnas.export.precision import Precision
 
 
@@ -54,16 +51,6 @@ def verify_bundle(folder: str | os.PathLike[str], predict: Predict) -> list[File
     if missing or "images" not in references:
         raise ModelError(f"{place / REFERENCES} lacks the images, or logits of {missing}; export the bundle again")
     return [_verify(place, file, references["images"], references[f"logits/{file.name}"], predict) for file in manifest.files]
-
-
-def bundle_errors(folder: str | os.PathLike[str], images: Array, labels: NDArray[np.int64], predict: Predict) -> dict[str, float]:
-    """Each file's classification error in [0, 1] on labelled images (n, C, H, W) in [0, 1] and (n,), by file name.
-
-    Raises ModelError where the folder is no bundle, a file cannot be read, or the images are of another size.
-    """
-    place = Path(folder)
-    names = [file.name for file in read_manifest(place).files]
-    return {name: classification_error(predict(read_model(place / name), images), labels) for name in names}
 
 
 def _references(folder: Path, expected: str) -> dict[str, Array]:

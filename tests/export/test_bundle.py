@@ -17,7 +17,6 @@ from hwnas.export import (
     Evaluation,
     ExportSettings,
     Predict,
-    bundle_errors,
     classification_error,
     compare,
     export_model,
@@ -103,8 +102,6 @@ def test_precisions_carry_their_own_error(tmp_path: Path, predict: Predict) -> N
     assert int8.metadata["float32_validation_error"] == "0.25"
     assert float(int8.metadata["test_error"]) == int8.evaluated.error  # type: ignore[union-attr]
     assert all(report.passed for report in verify_bundle(tmp_path, predict))
-    again = bundle_errors(tmp_path, chosen.evaluation.images, chosen.evaluation.labels, predict)  # type: ignore[union-attr]
-    assert again == {file.name: file.evaluated.error for file in manifest.files}  # type: ignore[union-attr]
 
 
 def test_a_bundle_replaces_a_bundle_and_nothing_else(tmp_path: Path, predict: Predict) -> None:
@@ -191,10 +188,10 @@ def test_verification_names_the_file_that_is_wrong(tmp_path: Path, predict: Pred
     assert "at most 0.0001" in drifted.problem
 
 
-def test_images_of_another_size_are_refused(tmp_path: Path, predict: Predict) -> None:
-    write_bundle(tmp_path, entries("flat"), images=pictures(), predict=predict, settings=settings())
+def test_images_of_another_size_are_refused(predict: Predict) -> None:
+    made = export_model(entries("flat")[0], "float32", images=pictures(2), predict=predict, settings=settings())
     with pytest.raises(ModelError, match=r"takes images \(n, 1, 8, 8\), got \(2, 1, 9, 9\)"):
-        bundle_errors(tmp_path, np.zeros((2, 1, 9, 9), np.float32), np.zeros(2, np.int64), predict)
+        predict(made.model, np.zeros((2, 1, 9, 9), np.float32))
 
 
 def test_requests_that_make_no_sense(tmp_path: Path, predict: Predict) -> None:

@@ -8,6 +8,8 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import numpy_helper
 from torch import Tensor
 
@@ -29,6 +31,7 @@ from hwnas.graph import (
     architecture_id,
     stored_tensors,
 )
+from tests.chains import grown_graphs
 from tests.export.samples import images, onnx_logits, random_state, statistics, torch_logits
 from tests.graphs import SAMPLES, Builder
 
@@ -52,6 +55,12 @@ def op_types(model: onnx.ModelProto) -> list[str]:
 def test_parity_on_every_sample(name: str, normalised: bool) -> None:
     graph = SAMPLES[name]()
     assert_parity(graph, random_state(graph), normalised=normalised)
+
+
+@settings(deadline=None, derandomize=True, max_examples=40)
+@given(graph=grown_graphs(), normalised=st.booleans(), seed=st.integers(0, 99))
+def test_parity_on_what_searches_grow(graph: Graph, normalised: bool, seed: int) -> None:
+    assert_parity(graph, random_state(graph, seed), normalised=normalised)
 
 
 def test_image_read_by_padded_convolutions_keeps_one_subtraction() -> None:

@@ -1,6 +1,9 @@
 """Relevance shares and the indices built on them, against values worked out by hand."""
 
+import math
+
 import pytest
+from hypothesis import given, settings
 
 from hwnas.graph import (
     Add,
@@ -16,6 +19,7 @@ from hwnas.graph import (
     stored_tensors,
 )
 from hwnas.resilience import adcr, relevance_shares, sensitivity, sensitivity_max, sensitivity_mean
+from tests.chains import grown_graphs
 from tests.graphs import SAMPLES, Builder
 
 
@@ -80,6 +84,41 @@ def test_relevance_is_conserved_from_the_output_to_the_image(name: str) -> None:
     assert shares[graph.input.id] == pytest.approx(1.0)
     assert all(0 < share <= 1 + 1e-12 for share in shares.values())
     assert set(shares) == {tensor.node for tensor in stored_tensors(graph)}
+
+
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(graph=grown_graphs())
+def test_what_searches_grow(graph: Graph) -> None:
+    """Relevance is conserved, and the indices depend on the architecture, not on ids."""
+    shares = relevance_shares(graph)
+    assert shares[graph.input.id] == pytest.approx(1.0)
+    assert 0 < sensitivity_mean(graph) <= sensitivity_max(graph)
+    assert sensitivity(graph) > 0
+    shifted = tuple(Node(node.id + 7, node.op, tuple(source + 7 for source in node.inputs)) for node in graph)
+    other = Graph(shifted, graph.output + 7)
+    for index in (sensitivity, sensitivity_mean, sensitivity_max, adcr):
+        assert index(other) == pytest.approx(index(graph))
+
+
+@settings(deadline=None, derandomize=True, max_examples=30)
+@given(graph=grown_graphs(most=4))
+def test_shares_are_sums_over_paths(graph: Graph) -> None:
+    """The definition once more, node by node and path by path instead of over stored tensors."""
+
+    def to_output(node_id: int) -> float:
+        if node_id == graph.output:
+            return 1.0
+        return sum(part(node_id, user) * to_output(user) for user in graph.users[node_id])
+
+    def part(node_id: int, user: int) -> float:
+        node = graph[user]
+        if isinstance(node.op, Concat):
+            return math.prod(graph.shapes[node_id]) / math.prod(graph.shapes[user])
+        return 1 / len(node.inputs) if isinstance(node.op, Add | WeightedAdd) else 1.0
+
+    shares = relevance_shares(graph)
+    for tensor in stored_tensors(graph):
+        assert shares[tensor.node] == pytest.approx(to_output(tensor.node))
 
 
 def test_logits_that_are_a_view() -> None:
