@@ -5,15 +5,25 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from hypothesis import strategies as st
 
-from hwnas.graph import Graph
+from hwnas.graph import Add, Concat, Conv, Graph
 from hwnas.morphism import OPERATORS, Morphed, Operator, morph
 from hwnas.spaces import initial_graphs
-from tests.graphs import SAMPLES
+from tests.graphs import SAMPLES, Builder
 
-STARTS: dict[str, Callable[[], Graph]] = SAMPLES | {
-    name: lambda graph=graph: graph  # type: ignore[misc]
-    for name, graph in (*initial_graphs((1, 8, 8), 10), *initial_graphs((3, 20, 12), 3)[:4])
-}
+
+def shared() -> Graph:
+    """A concat that two convolutions read, one of them with a bias, and a flatten head."""
+    b = Builder(2, 6, 4)
+    stem = b.conv(5)
+    both = b.add(Concat(), b.conv(4, stem, kernel=1), stem)
+    biased = b.add(Conv(out_channels=6, kernel=3, padding=1, stride=2, bias=True), both)
+    b.add(Add(), biased, b.conv(6, both, stride=2))
+    return b.head(3, pool=False)
+
+
+STARTS: dict[str, Callable[[], Graph]] = {**SAMPLES, "shared": shared}
+STARTS |= {name: lambda graph=graph: graph for name, graph in initial_graphs((1, 8, 8), 10)}  # type: ignore[misc]
+STARTS |= {name: lambda graph=graph: graph for name, graph in initial_graphs((3, 20, 12), 3)[:4]}  # type: ignore[misc]
 EXACT = tuple(operator for operator in OPERATORS.values() if operator.exact)
 
 

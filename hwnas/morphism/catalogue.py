@@ -32,9 +32,7 @@ _ALL: tuple[Operator, ...] = (
 OPERATORS: Mapping[str, Operator] = MappingProxyType({operator.name: operator for operator in _ALL})
 
 
-def morph(
-    graph: Graph, rng: Generator, operators: Sequence[Operator] = tuple(OPERATORS.values())
-) -> tuple[str, Morphed] | None:
+def morph(graph: Graph, rng: Generator, operators: Sequence[Operator] = tuple(OPERATORS.values())) -> tuple[str, Morphed] | None:
     """One step: an operator uniformly among those that have a site [Elsken2019], its site uniformly; None where none has one.
 
     Returns the operator's name, and the child with its plan.

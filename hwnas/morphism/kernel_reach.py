@@ -15,4 +15,4 @@ def fits(conv: Conv, shape: Shape) -> bool:
 def _every_weight_meets(conv: Conv, size: int) -> bool:
     outputs = (size + 2 * conv.padding - conv.kernel) // conv.stride + 1
     corners = [output * conv.stride - conv.padding for output in range(outputs)]
-    return all(any(0 <= corner + tap < size for corner in corners) for tap in (0, conv.kernel - 1))
+    return all(any(0 <= corner + tap < size for corner in corners) for tap in range(conv.kernel))

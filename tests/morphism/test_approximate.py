@@ -31,9 +31,9 @@ def test_pruning_channels_that_are_zero_keeps_the_function(name: str) -> None:
         assert_same_function(Network(start, state), child_of(state, [step], images), images)
 
 
-@pytest.mark.parametrize(("name", "conv"), [("plain", 6), ("flat", 2), ("residual", 12)])
+@pytest.mark.parametrize(("name", "conv"), [("plain", 6), ("flat", 2), ("residual", 12), ("shared", 9)])
 def test_a_separable_kernel_is_factorised_without_loss(name: str, conv: int) -> None:
-    start = SAMPLES[name]()
+    start = STARTS[name]()
     images, _ = images_for(start)
     state = state_for(start, images)
     weight = state[f"{conv}.weight"]
@@ -124,6 +124,15 @@ def test_layers_that_cannot_go_stay() -> None:
     b = Builder(4)
     b.conv(4)
     assert remove.sites(b.head()) == ()  # the last convolution
+    b = Builder()
+    stem = b.conv(4)
+    b.add(Concat(), stem, b.conv(4, stem))
+    assert remove.sites(b.head()) == ()  # a concat would read the stem twice
+    b = Builder()
+    stem = b.conv(4)
+    conv = b.conv(4, stem, relu=False) - 1
+    b.add(Add(), conv, conv + 1)
+    assert remove.sites(b.head()) == ()  # the batch norm could no longer fold
 
 
 def test_a_body_of_one_layer_goes_with_its_sum() -> None:

@@ -9,19 +9,21 @@ from torch import Generator, Tensor
 from torch.nn.functional import cross_entropy
 
 from hwnas.graph import Graph
-from hwnas.morphism import OPERATORS, Morphed
+from hwnas.morphism import OPERATORS, Morphed, Site
 from hwnas.network import Network, State, transfer
 from tests.chains import EXACT, STARTS, chain
+from tests.graphs import Builder
 from tests.morphism.states import assert_same_function, child_of, images_for, state_for, training_loss
 
 
 def check_exact(start: Graph, steps: list[Morphed], seed: int) -> None:
-    """Eval mode and, after calibration, training mode: the child does what its parent does."""
-    images, labels = images_for(start, seed=seed)
-    state = state_for(start, images, seed)
-    parent, child = Network(start, state), child_of(state, steps, images)
+    """Eval mode and, on a batch that calibration did not see, training mode: the child does what its parent does."""
+    images, labels = images_for(start, 256, seed)
+    seen, batch = images[:192], images[192:]
+    state = state_for(start, seen, seed)
+    parent, child = Network(start, state), child_of(state, steps, seen)
     assert_same_function(parent, child, images)
-    before, after = training_loss(parent, images, labels), training_loss(child, images, labels)
+    before, after = training_loss(parent, batch, labels[192:]), training_loss(child, batch, labels[192:])
     assert math.isclose(before, after, rel_tol=0.1), (before, after)
 
 
@@ -80,6 +82,16 @@ def test_every_new_weight_learns(name: str, operator, seed: int) -> None:  # typ
                 # A strided start may hold kernel weights that only ever meet padding; its new filters have them too.
                 wanted, learnt = wanted.flatten(2).all(2), learnt.flatten(2).any(2)
             assert bool(learnt[wanted].all()), f"{tensor} of {step.graph[int(tensor.split('.')[0])]}"
+
+
+def test_skips_that_could_not_learn_are_no_sites() -> None:
+    b = Builder(2, 1, 1)
+    b.conv(4, kernel=1)
+    assert OPERATORS["skip_add"].sites(b.head()) == ()  # the global average of one pixel is that pixel
+    start = STARTS["residual"]()
+    there = OPERATORS["skip_add"].apply(start, Site((7, 4)), np.random.default_rng(0)).graph
+    again = {site.nodes for site in OPERATORS["skip_add"].sites(there)}
+    assert not again & {(7, 4), (there.users[7][0], 4), (there.users[7][0], 7)}
 
 
 def test_a_relu_is_inserted_only_where_it_changes_nothing() -> None:

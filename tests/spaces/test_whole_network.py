@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from hwnas.graph import BatchNorm, Conv, Flatten, GlobalAvgPool, architecture_id, cost
 from hwnas.morphism import OPERATORS
+from hwnas.morphism.kernel_reach import fits
 from hwnas.spaces import initial_graphs
 
 
@@ -41,6 +42,14 @@ def test_sizes_are_trivial(shape: tuple[int, int, int], low: tuple[int, int], hi
     assert low[0] <= sizes[0] <= low[1]
     assert high[0] <= sizes[-1] <= high[1]
     assert all(b / a < 4 for a, b in pairwise(sizes)), sizes  # no wide gap on the way
+
+
+@pytest.mark.parametrize("side", [4, 5, 6, 7, 8, 15, 16, 17, 31, 32, 33, 64, 224])
+def test_no_weight_of_a_start_meets_padding_alone(side: int) -> None:
+    for name, graph in initial_graphs((3, side, side), 10):
+        for node in graph:
+            if isinstance(node.op, Conv):
+                assert fits(node.op, graph.shapes[node.inputs[0]]), (name, node)
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (3, 224, 160)])
