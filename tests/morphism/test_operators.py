@@ -7,11 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwnas.errors import MorphismError
-from hwnas.graph import Graph, architecture_id
+from hwnas.graph import BatchNorm, Conv, Graph, architecture_id
 from hwnas.morphism import OPERATORS, Operator, Site, check_plan, from_json, morph, to_json
 from tests.chains import EXACT, STARTS, chain, grown_graphs
 from tests.graphs import SAMPLES
 from tests.morphism.states import child_of, images_for, logits, state_for
+
+
+def unfolded(graph: Graph) -> int:
+    """How many batch norms a deployed network must compute, since no convolution of their own stands before them."""
+    norms = [node.inputs[0] for node in graph if isinstance(node.op, BatchNorm)]
+    return sum(not isinstance(graph[source].op, Conv) or len(graph.users[source]) > 1 for source in norms)
 
 
 def check_step(operator: Operator, graph: Graph, site: Site, seed: int) -> Graph:
@@ -24,6 +30,7 @@ def check_step(operator: Operator, graph: Graph, site: Site, seed: int) -> Graph
     assert architecture_id(step.graph) != architecture_id(graph)
     assert step.graph.input == graph.input
     assert step.graph.classes == graph.classes
+    assert unfolded(step.graph) <= unfolded(graph)
     return step.graph
 
 
