@@ -55,12 +55,8 @@ T_95 = (
     2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
 )  # fmt: skip
 
-ORT_ERRORS: tuple[type[Exception], ...] = (
-    *(error for error in vars(ort_errors).values() if isinstance(error, type) and issubclass(error, Exception)),
-    RuntimeError,
-    ValueError,
-    MemoryError,
-)
+ORT_ERRORS: tuple[type[Exception], ...] = (RuntimeError, ValueError, MemoryError)
+ORT_ERRORS += tuple(error for error in vars(ort_errors).values() if isinstance(error, type) and issubclass(error, Exception))
 
 
 class AgentError(Exception):

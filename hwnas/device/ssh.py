@@ -47,9 +47,9 @@ class SshLink:
         self.configured: Mapping[str, Any] = {}
         try:
             self.configured = self._connect()
-        except DeviceError:
-            self.close()
-            raise
+        finally:
+            if not self.configured:
+                self.close()
 
     def _wait(self, work: Coroutine[Any, Any, T], limit_s: float, what: str) -> T:
         """Do the work in the loop's thread; a wait that is broken off, by time or by the user, cancels it."""
