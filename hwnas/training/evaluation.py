@@ -35,7 +35,7 @@ def evaluate(network: Network, data: DataSet, split: Split) -> Evaluation:
     network.eval()
     predicted, loss = [], 0.0
     for pixels, labels in evaluation_batches(data, split, BATCH_SIZE):
-        logits = network(pixels.contiguous(memory_format=torch.channels_last))
+        logits = network(pixels.contiguous(memory_format=network.memory_format))
         if not torch.isfinite(logits).all():
             raise DivergedError("the network's logits are not finite in eval mode; lower the learning rate")
         predicted.append(logits.argmax(1))

@@ -55,7 +55,7 @@ def train(
     for step, (pixels, labels) in enumerate(batches, 1):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(settings, step - 1, steps)
-        pixels = pixels.contiguous(memory_format=torch.channels_last)
+        pixels = pixels.contiguous(memory_format=network.memory_format)
         with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
             logits = network(pixels)
         if teacher is not None and step <= distilled:
