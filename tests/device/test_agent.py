@@ -89,6 +89,24 @@ def test_the_session_has_the_threads_and_optimisations_of_the_profile() -> None:
     assert options.graph_optimization_level == onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
 
 
+@pytest.mark.parametrize("spinning", [True, False])
+def test_idle_threads_spin_as_the_profile_says_but_never_into_the_next_model(spinning: bool) -> None:
+    options = agent.open_session(conv_net(), RUNTIME | {"spinning": spinning}).get_session_options()
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == str(int(spinning))
+    assert options.get_session_config_entry("session.force_spinning_stop") == "1"
+
+
+def test_what_a_library_prints_does_not_get_into_the_answers() -> None:
+    program = (
+        "import os; from hwnas.device import agent; agent.Agent.call = lambda *_: {'n': os.write(1, b'chatter')}; agent.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=as_lines({"op": "noise"}), text=True, capture_output=True, timeout=30
+    )
+    assert json.loads(done.stdout) == {"ok": {"n": 7}}
+    assert "chatter" in done.stderr
+
+
 def test_a_run_through_the_binding_computes_what_the_session_computes() -> None:
     session = agent.open_session(one_node("Relu", [2, 3]), RUNTIME)
     feeds = {"x": np.asarray([[1, -1, 2], [-2, 0, 3]], np.float32)}

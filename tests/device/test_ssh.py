@@ -1,6 +1,7 @@
 """A device behind a real sshd: the same agent, one connection, clear words when it fails, found again when lost."""
 
 import dataclasses
+import os
 import shlex
 import signal
 import socket
@@ -253,6 +254,15 @@ def test_an_agent_that_does_not_answer_in_time_is_given_up(server: Server, devic
         assert opened.measure(conv_net(), half_width=0.5, time_limit_s=0.1).latency_ms > 0
         assert time.monotonic() - started >= 1.5
         stuck.kill()
+
+
+def test_the_answer_to_an_interrupted_request_is_not_taken_for_the_next_one(device: Device) -> None:
+    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        device.measure(conv_net(), half_width=1e-6, time_limit_s=1.0)
+    timer.join()
+    assert device.predict(conv_net(4), np.ones((1, 3, 8, 8), np.float32)).shape == (1, 4)
 
 
 def test_pauses_double_and_end() -> None:
