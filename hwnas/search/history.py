@@ -18,8 +18,9 @@ class History:
         self.objectives = tuple(objectives)
         self.generation = 0
         self._archive = ParetoArchive([Resolution(size=o.resolution, relative=o.relative) for o in objectives])
-        self._candidates: dict[str, Candidate] = {}
-        self._waiting: set[str] = set()
+        # Graphs are kept of those that may still be parents only: a long run tries many.
+        self._members: dict[str, Candidate] = {}
+        self._waiting: dict[str, Candidate] = {}
         self._settled: set[str] = set()
         self._failures: Counter[str] = Counter()
 
@@ -30,7 +31,7 @@ class History:
 
     def members(self) -> tuple[Candidate, ...]:
         """The archive's members, best error first."""
-        return tuple(self._candidates[candidate_id] for candidate_id in self.front)
+        return tuple(self._members[candidate_id] for candidate_id in self.front)
 
     def is_known(self, architecture_id: str) -> bool:
         """Whether an architecture was tried successfully, is over a limit, is being tried, or failed twice."""
@@ -39,19 +40,18 @@ class History:
     def adopt(self, candidates: Sequence[Candidate]) -> None:
         """Count the generation and expect an outcome for each of its candidates."""
         for candidate in candidates:
-            if candidate.generation != self.generation or candidate.id in self._candidates:
+            if candidate.generation != self.generation or candidate.id in self._waiting:
                 raise WorkError(f"expected new candidates of generation {self.generation}, got {candidate.id}")
-            self._candidates[candidate.id] = candidate
-            self._waiting.add(candidate.id)
+            self._waiting[candidate.id] = candidate
             self._settled.add(candidate.architecture_id)
         self.generation += 1
 
     def tell(self, outcome: Outcome) -> AddReport | None:
         """Take an outcome in. Raises WorkError for a candidate that was never asked for or was told already."""
-        if outcome.candidate_id not in self._waiting:
+        candidate = self._waiting.pop(outcome.candidate_id, None)
+        if candidate is None:
             raise WorkError(f"{outcome.candidate_id} was told already or never asked for")
-        self._waiting.remove(outcome.candidate_id)
-        architecture_id = self._candidates[outcome.candidate_id].architecture_id
+        architecture_id = candidate.architecture_id
         if outcome.status == "failed":
             self._failures[architecture_id] += 1
         if outcome.status in ("failed", "unfinished"):
@@ -59,7 +59,12 @@ class History:
         if outcome.status != "finished":
             return None
         values = [outcome.values[objective.name] for objective in self.objectives]
-        return self._archive.add(outcome.candidate_id, values, (outcome.values["error"], outcome.values["parameters"]))
+        report = self._archive.add(candidate.id, values, (outcome.values["error"], outcome.values["parameters"]))
+        if report.accepted:
+            self._members[candidate.id] = candidate
+        for removed in report.removed:
+            del self._members[removed]
+        return report
 
 
 def broken_limit(limits: Sequence[Limit], values: Mapping[str, float]) -> Limit | None:

@@ -8,9 +8,11 @@
 6. These are trained, and P becomes the front of P and them.
 
 Our additions: children whose architecture is known, or whose cheap values break a limit, are dropped before step 5; densities
-of parents and children look at predicted latency alike. The number of operators is uniform in one to three (our choice).
+of parents and children look at predicted latency alike; where nothing proposed keeps within the limits, the networks nearest
+to them are shrunk (see `shrink`). The number of operators is uniform in one to three (our choice).
 """
 
+import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +28,7 @@ from hwnas.morphism.fresh import from_scratch
 from hwnas.objective import Limit, Objective
 from hwnas.pareto import AddReport, Density, inverse_density_probabilities, sample
 from hwnas.search.history import History, broken_limit
+from hwnas.search.shrink import Walk, distance, shrink
 from hwnas.search.strategy import Ask, CheapValues
 
 
@@ -49,7 +52,7 @@ class LemonadeSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Proposal:
-    parent: Candidate
+    parent: Candidate | None
     steps: tuple[Step, ...]
     cheap: Mapping[str, float]
 
@@ -97,15 +100,21 @@ class Lemonade:
     def _first(self) -> Ask:
         graphs = [graph for graph in self._initial if not self._history.is_known(architecture_id(graph))]
         over: Counter[str] = Counter()
-        candidates: list[Candidate] = []
+        starts: list[_Proposal] = []
         for graph, values in zip(graphs, self._cheap(graphs), strict=True):
             broken = broken_limit(self._limits, values)
-            if broken is not None:
+            if broken is None:
+                starts.append(_Proposal(parent=None, steps=_initial(graph), cheap=values))
+            else:
                 over[broken.objective] += 1
-                continue
-            steps = (Step(operator="initial", graph=graph, inheritance=from_scratch(graph)),)
-            candidates.append(self._candidate(len(candidates), None, steps, values))
-        return Ask(candidates=tuple(candidates), proposed=len(graphs), duplicates=0, over_limit=over)
+        nearest = None
+        if not starts and self._limits:
+            rng = np.random.default_rng(stream_seed(self._seed, "shrink", self._history.generation))
+            walks, nearest = self._shrunk(self._initial, len(self._initial), rng)
+            starts = [_Proposal(parent=None, steps=_initial(walk.steps[-1].graph), cheap=walk.values) for _, walk in walks]
+        return Ask(
+            candidates=self._candidates(starts), proposed=len(graphs), duplicates=0, over_limit=over, nearest=nearest
+        )
 
     def _next(self) -> Ask:
         rng = np.random.default_rng(stream_seed(self._seed, "ask", self._history.generation))
@@ -114,13 +123,45 @@ class Lemonade:
         density = Density.fit(self._rows(cheap), log=[objective.size_like for objective in self._cheap_objectives])  # 2.
         parents = sample(self._probabilities(density, cheap), self._settings.proposals, replace=True, rng=rng)  # 3.
         proposals, duplicates, over = self._propose([members[i] for i in parents], rng)  # 4.
+        nearest = None
+        if not proposals and over:
+            walks, nearest = self._shrunk([member.graph for member in members], self._settings.accepted, rng)
+            proposals = [_Proposal(parent=members[i], steps=self._plans(walk.steps), cheap=walk.values) for i, walk in walks]
         chosen: Sequence[int] = ()
         if proposals:
             weights = self._probabilities(density, [proposal.cheap for proposal in proposals])  # 5.
             chosen = sample(weights, self._settings.accepted, replace=False, rng=rng).tolist()
-        accepted = [proposals[index] for index in chosen]
-        candidates = tuple(self._candidate(slot, p.parent.id, p.steps, p.cheap) for slot, p in enumerate(accepted))
-        return Ask(candidates=candidates, proposed=len(parents), duplicates=duplicates, over_limit=over)
+        return Ask(
+            candidates=self._candidates([proposals[index] for index in chosen]),
+            proposed=len(parents),
+            duplicates=duplicates,
+            over_limit=over,
+            nearest=nearest,
+        )
+
+    def _shrunk(
+        self, graphs: Sequence[Graph], count: int, rng: np.random.Generator
+    ) -> tuple[list[tuple[int, Walk]], Mapping[str, float] | None]:
+        """Up to ``count`` walks from the graphs nearest to the limits that arrived, with the index of the graph that each
+        began with; where none did, the values that came nearest."""
+        values = self._cheap(graphs)
+        order = sorted(range(len(graphs)), key=lambda index: abs(distance(self._limits, values[index]) - 1))
+        found: dict[str, tuple[int, Walk]] = {}
+        nearest: Mapping[str, float] | None = None
+
+        def is_new(graph: Graph) -> bool:
+            identity = architecture_id(graph)
+            return identity not in found and not self._history.is_known(identity)
+
+        for index in order:
+            walk = shrink(graphs[index], values[index], limits=self._limits, cheap=self._cheap, is_new=is_new, rng=rng)
+            if walk.arrived and len(found) < count:
+                found[architecture_id(walk.steps[-1].graph)] = (index, walk)
+            elif nearest is None or distance(self._limits, walk.values) < distance(self._limits, nearest):
+                nearest = walk.values
+            if len(found) == count:
+                break
+        return list(found.values()), None if found else nearest
 
     def _propose(
         self, parents: Sequence[Candidate], rng: np.random.Generator
@@ -154,9 +195,13 @@ class Lemonade:
                 break
             operator, morphed = step
             graph = morphed.graph
-            plan = morphed.inheritance if self._settings.inherit else from_scratch(graph)
-            steps.append(Step(operator=operator, graph=graph, inheritance=plan))
-        return tuple(steps)
+            steps.append(Step(operator=operator, graph=graph, inheritance=morphed.inheritance))
+        return self._plans(steps)
+
+    def _plans(self, steps: Sequence[Step]) -> tuple[Step, ...]:
+        if self._settings.inherit:
+            return tuple(steps)
+        return tuple(dataclasses.replace(step, inheritance=from_scratch(step.graph)) for step in steps)
 
     def _rows(self, cheap: Sequence[Mapping[str, float]]) -> list[list[float]]:
         return [[values[objective.name] for objective in self._cheap_objectives] for values in cheap]
@@ -166,5 +211,18 @@ class Lemonade:
             return np.full(len(cheap), 1 / len(cheap))
         return inverse_density_probabilities(density.evaluate(self._rows(cheap)))
 
-    def _candidate(self, slot: int, parent: str | None, steps: tuple[Step, ...], cheap: Mapping[str, float]) -> Candidate:
-        return Candidate(generation=self._history.generation, slot=slot, parent=parent, steps=steps, cheap=cheap)
+    def _candidates(self, proposals: Sequence[_Proposal]) -> tuple[Candidate, ...]:
+        return tuple(
+            Candidate(
+                generation=self._history.generation,
+                slot=slot,
+                parent=None if proposal.parent is None else proposal.parent.id,
+                steps=proposal.steps,
+                cheap=proposal.cheap,
+            )
+            for slot, proposal in enumerate(proposals)
+        )
+
+
+def _initial(graph: Graph) -> tuple[Step, ...]:
+    return (Step(operator="initial", graph=graph, inheritance=from_scratch(graph)),)

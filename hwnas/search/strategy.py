@@ -14,12 +14,16 @@ CheapValues: TypeAlias = Callable[[Sequence[Graph]], Sequence[Mapping[str, float
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """What one ask gave: the accepted candidates, and how many proposals were made, known already, or over a limit."""
+    """What one ask gave: the accepted candidates, and how many proposals were made, known already, or over which limit.
+
+    ``nearest``: where nothing was found within the limits, the values of the network that came nearest.
+    """
 
     candidates: tuple[Candidate, ...]
     proposed: int
     duplicates: int
     over_limit: Mapping[str, int]
+    nearest: Mapping[str, float] | None = None
 
 
 class Strategy(Protocol):

@@ -1,0 +1,157 @@
+"""LEMONADE's steps, on a cheap function that needs no device and outcomes that need no training."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from hwnas.candidate import Failure, Outcome
+from hwnas.errors import ConfigError, WorkError
+from hwnas.graph import cost
+from hwnas.objective import Limit, objectives_named
+from hwnas.search import Lemonade, LemonadeSettings
+from hwnas.spaces import initial_graphs
+
+INITIAL = [graph for _, graph in initial_graphs((1, 8, 8), 10)]
+OBJECTIVES = objectives_named(("error", "parameters", "macs"))
+
+
+def cheap(graphs):
+    return [{"parameters": float(cost(graph).parameters), "macs": float(cost(graph).macs)} for graph in graphs]
+
+
+def lemonade(*, limits=(), seed=0, initial=INITIAL, values=cheap, **settings):
+    chosen = LemonadeSettings(**{"proposals": 16, "accepted": 4, **settings})
+    return Lemonade(settings=chosen, objectives=OBJECTIVES, limits=limits, initial=initial, cheap=values, seed=seed)
+
+
+def outcome(candidate, error=None):
+    """Larger networks are better here; otherwise the architecture alone decides."""
+    jitter = int(candidate.architecture_id, 16) % 1000 / 1e5
+    error = 1 / (1 + np.log10(candidate.cheap["parameters"])) + jitter if error is None else error
+    return Outcome(candidate_id=candidate.id, status="finished", values={"error": error, **candidate.cheap}, weights="w")
+
+
+def failed(candidate):
+    failure = Failure(kind="diverged", message="nan")
+    return Outcome(candidate_id=candidate.id, status="failed", failure=failure)
+
+
+def run(strategy, generations):
+    asked = []
+    for _ in range(generations):
+        ask = strategy.ask()
+        asked.append(ask)
+        for candidate in ask.candidates:
+            strategy.tell(outcome(candidate))
+    return asked
+
+
+def described(ask):
+    return [(c.id, c.parent, c.operator, c.architecture_id, dict(c.cheap)) for c in ask.candidates]
+
+
+def test_it_starts_with_the_initial_networks_from_scratch():
+    ask = lemonade().ask()
+    assert [candidate.graph for candidate in ask.candidates] == INITIAL
+    assert {(candidate.operator, candidate.parent) for candidate in ask.candidates} == {("initial", None)}
+    assert [candidate.id for candidate in ask.candidates] == [f"g0-{slot}" for slot in range(len(INITIAL))]
+
+
+def test_children_come_from_the_front_by_one_to_three_operators():
+    strategy = lemonade()
+    run(strategy, 1)
+    lengths = Counter()
+    for _ in range(8):
+        members = set(strategy.front)
+        ask = strategy.ask()
+        assert ask.proposed == 16
+        assert len(ask.candidates) == 4
+        for candidate in ask.candidates:
+            assert candidate.parent in members
+            lengths[len(candidate.steps)] += 1
+            strategy.tell(outcome(candidate))
+    assert set(lengths) == {1, 2, 3}
+
+
+def test_no_architecture_is_tried_twice():
+    asked = run(lemonade(accepted=16), 10)
+    seen = Counter(candidate.architecture_id for ask in asked for candidate in ask.candidates)
+    assert max(seen.values()) == 1
+    assert sum(ask.duplicates for ask in asked) > 0
+    assert all(len(ask.candidates) <= ask.proposed - ask.duplicates for ask in asked[1:])
+
+
+def test_parents_where_the_front_is_thin_are_drawn_more_often():
+    crowded = np.geomspace(1000, 1100, 7).tolist()
+    lone = 100_000.0
+    values = dict(zip([id(graph) for graph in INITIAL], [*crowded, lone], strict=True))
+
+    def placed(graphs):
+        sizes = [values.get(id(graph), float(cost(graph).parameters)) for graph in graphs]
+        return [{"parameters": size, "macs": size} for size in sizes]
+
+    drawn = {}
+    for density in ("kernel", "uniform"):
+        strategy = lemonade(values=placed, proposals=400, accepted=400, density=density)
+        first = strategy.ask().candidates
+        for slot, candidate in enumerate(sorted(first, key=lambda c: c.cheap["parameters"])):
+            strategy.tell(outcome(candidate, error=0.9 - slot / 10))
+        parents = Counter(candidate.parent for candidate in strategy.ask().candidates)
+        drawn[density] = parents[first[-1].id] / parents.total()
+    assert drawn["kernel"] > 2 * drawn["uniform"]
+
+
+def test_what_breaks_a_limit_is_counted_and_never_accepted():
+    limit = Limit(objective="parameters", maximum=700)
+    asked = run(lemonade(limits=[limit]), 6)
+    assert all(candidate.cheap["parameters"] <= 700 for ask in asked for candidate in ask.candidates)
+    assert all(set(ask.over_limit) <= {"parameters"} for ask in asked)
+    assert sum(ask.over_limit["parameters"] for ask in asked if ask.over_limit) > 0
+
+
+def test_what_failed_is_tried_once_more_and_not_again():
+    strategy = lemonade(initial=INITIAL[:3])
+    for _ in range(2):
+        ask = strategy.ask()
+        assert [candidate.graph for candidate in ask.candidates] == INITIAL[:3]
+        for candidate in ask.candidates:
+            strategy.tell(failed(candidate))
+    assert strategy.ask().candidates == ()
+
+
+def test_a_replayed_strategy_asks_the_same():
+    strategy = lemonade()
+    asked = run(strategy, 3)
+    replayed = lemonade()
+    for ask in asked:
+        replayed.adopt(ask.candidates)
+        for candidate in reversed(ask.candidates):  # nor does the order matter
+            replayed.tell(outcome(candidate))
+    assert replayed.front == strategy.front
+    assert described(replayed.ask()) == described(strategy.ask())
+
+
+def test_another_seed_asks_something_else():
+    first, second = (run(lemonade(seed=seed), 2)[1] for seed in (0, 1))
+    assert described(first) != described(second)
+
+
+def test_each_candidate_is_told_once_and_only_if_asked_for():
+    strategy = lemonade()
+    candidate = strategy.ask().candidates[0]
+    strategy.tell(outcome(candidate))
+    with pytest.raises(WorkError, match="g0-0 was told already"):
+        strategy.tell(outcome(candidate))
+    with pytest.raises(WorkError, match="generation 1"):
+        strategy.adopt([candidate])
+
+
+def test_without_inheritance_every_child_is_from_scratch():
+    ask = run(lemonade(inherit=False), 2)[1]
+    assert all(not step.inheritance.exact and step.inheritance.records for c in ask.candidates for step in c.steps)
+
+
+def test_settings_that_cannot_be_are_refused():
+    with pytest.raises(ConfigError, match="accepted=9"):
+        LemonadeSettings(proposals=8, accepted=9)
