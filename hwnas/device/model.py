@@ -95,18 +95,20 @@ def input_specs(model: bytes, shapes: Mapping[str, int] | None = None) -> list[I
     for put in graph.input:
         if put.name in constants:
             continue
-        if not put.type.HasField("tensor_type") or put.type.tensor_type.elem_type == TensorProto.STRING:
-            raise ModelError(f"input {put.name!r} is no tensor of numbers; only such models can be run here")
         tensor = put.type.tensor_type
-        dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type)).name
+        dtype = helper.tensor_dtype_to_np_dtype(tensor.elem_type) if tensor.elem_type else np.dtype(object)
+        if dtype.kind not in "fiub":
+            raise ModelError(
+                f"input {put.name!r} is no tensor of floats, whole numbers or booleans; such a model cannot be run here"
+            )
         shape = tuple(_size(put.name, axis, dim, shapes or {}) for axis, dim in enumerate(tensor.shape.dim))
-        is_fixed = bool(shape) and tensor.shape.dim[0].HasField("dim_value")
-        specs.append(InputSpec(name=put.name, dtype=dtype, shape=shape, fixed_batch=shape[0] if is_fixed else None))
+        is_fixed = bool(shape) and tensor.shape.dim[0].dim_value > 0
+        specs.append(InputSpec(name=put.name, dtype=dtype.name, shape=shape, fixed_batch=shape[0] if is_fixed else None))
     return specs
 
 
 def _size(name: str, axis: int, dim: onnx.TensorShapeProto.Dimension, shapes: Mapping[str, int]) -> int:
-    if dim.HasField("dim_value"):
+    if dim.dim_value > 0:
         return int(dim.dim_value)
     if dim.dim_param in shapes:
         if shapes[dim.dim_param] < 1:
@@ -114,10 +116,11 @@ def _size(name: str, axis: int, dim: onnx.TensorShapeProto.Dimension, shapes: Ma
         return shapes[dim.dim_param]
     if axis == 0:
         return 1
-    symbol = dim.dim_param or "?"
-    raise ModelError(
-        f"input {name!r}: nothing says how large its dimension {axis}, {symbol!r}, is; give it, as in --shape {symbol}=N"
-    )
+    if dim.dim_param:
+        advice = f"dimension {axis}, {dim.dim_param!r}, is; give it, as in --shape {dim.dim_param}=N"
+    else:
+        advice = f"dimension {axis} is, and it has no name to give it by; export the model with a size or a name there"
+    raise ModelError(f"input {name!r}: nothing says how large its {advice}")
 
 
 def random_feeds(specs: Sequence[InputSpec]) -> dict[str, np.ndarray]:

@@ -84,9 +84,25 @@ def test_a_size_must_be_positive(size: int) -> None:
         input_specs(one_node("Relu", ["batch", "height"]), {"height": size})
 
 
-def test_inputs_that_are_no_numbers_are_refused() -> None:
-    with pytest.raises(ModelError, match="no tensor of numbers"):
-        input_specs(one_node("Identity", [1], TensorProto.STRING))
+@pytest.mark.parametrize("size", [-1, 0])
+def test_a_dimension_without_size_and_name_is_said_to_be_that(size: int) -> None:
+    assert input_specs(one_node("Relu", [size, 3]))[0].shape == (1, 3)
+    with pytest.raises(ModelError, match="dimension 1 is, and it has no name"):
+        input_specs(one_node("Relu", [1, size]))
+
+
+@pytest.mark.parametrize("kind", [TensorProto.STRING, TensorProto.BFLOAT16, TensorProto.COMPLEX64])
+def test_inputs_that_are_no_numbers_are_refused(kind: int) -> None:
+    with pytest.raises(ModelError, match="no tensor of floats"):
+        input_specs(one_node("Identity", [1], kind))
+
+
+def test_a_sequence_as_input_is_refused() -> None:
+    model = parse(one_node("Identity", [1]))
+    element = onnx.helper.make_tensor_type_proto(TensorProto.FLOAT, [1])
+    model.graph.input[0].type.CopyFrom(onnx.helper.make_sequence_type_proto(element))
+    with pytest.raises(ModelError, match="no tensor of floats"):
+        input_specs(model.SerializeToString())
 
 
 def test_initialised_inputs_need_no_feed() -> None:
