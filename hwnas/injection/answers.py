@@ -1,0 +1,57 @@
+"""What a network answers for images, and what a fault made of the answers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+UNRECOVERABLE = -1  # in place of a class: some logit is not finite, which a device can detect
+MASKED = 1e-5  # of the largest clean logit: smaller changes count as none
+
+Classes = NDArray[np.int16]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """Class of each image (n,), UNRECOVERABLE where a logit is not finite; ``masked`` (n,): no logit changed visibly."""
+
+    classes: Classes
+    masked: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damage:
+    """What one fault did to some images.
+
+    ``drop`` in points of accuracy, gains negative; the others are shares in [0, 1]: ``changed`` of top-1 answers (the
+    classification change rate), ``unrecoverable`` (DUE, also counted as changed and as wrong), ``masked``.
+    """
+
+    drop: float
+    changed: float
+    unrecoverable: float
+    masked: float
+
+
+def classes_of(logits: NDArray[np.float32]) -> Classes:
+    """Top-1 class of logits (n, classes), the first of equals; UNRECOVERABLE where one is not finite."""
+    answers = logits.argmax(1).astype(np.int16)
+    answers[~np.isfinite(logits).all(1)] = UNRECOVERABLE
+    return answers
+
+
+def masked_rows(logits: NDArray[np.float32], clean: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Images (n,) whose logits (n, classes) moved by at most 1e-5 of the largest clean one."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.asarray(np.abs(logits - clean).max(1) <= MASKED * np.abs(clean).max(1))
+
+
+def damage(faulty: Answers, clean: Classes, labels: NDArray[np.int64]) -> Damage:
+    """The damage of a fault, all (n,) over the same images."""
+    right, still = clean == labels, faulty.classes == labels
+    return Damage(
+        drop=100.0 * float(right.mean() - still.mean()),
+        changed=float((faulty.classes != clean).mean()),
+        unrecoverable=float((faulty.classes == UNRECOVERABLE).mean()),
+        masked=float(faulty.masked.mean()),
+    )
