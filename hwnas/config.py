@@ -35,7 +35,8 @@ class _Section(BaseModel):
 
 
 class Budget(_Section):
-    """When a run ends: whichever comes first. ``time`` in seconds or as ``30m``; ``child_time`` limits one child's training.
+    """When a run ends: whichever comes first. ``time`` in seconds or as ``30m``; ``child_time`` limits one child's training,
+    ``child_memory_mb`` what it may allocate beyond its worker and the data (2^20 bytes).
 
     ``images_per_child`` is chosen from the time where it is not given. With nothing given a run takes three minutes.
     """
@@ -45,6 +46,7 @@ class Budget(_Section):
     max_evaluations: int | None = Field(default=None, ge=1)
     images_per_child: int | None = Field(default=None, ge=1)
     child_time: Duration | None = None
+    child_memory_mb: float | None = Field(default=None, gt=0)
 
 
 class RunConfig(_Section):

@@ -5,6 +5,8 @@ from hwnas.estimate import LatencyPredictor
 from hwnas.graph import Graph, architecture_id
 from hwnas.store import MeasurementKind, RunStore
 
+UNKNOWN_MS = 1e-6  # predicted while nothing is measured: a latency that is not known breaks no limit
+
 
 class LatencyBook:
     """Measured latencies by architecture, kept in the store, and predictions for what was not measured."""
@@ -59,7 +61,7 @@ class LatencyBook:
 
     def predicted_ms(self, graph: Graph) -> float:
         """The predicted latency of a network, measured or not: densities look at parents and children alike."""
-        return self._predictor.predict(graph)
+        return self._predictor.predict(graph) if self._measured else UNKNOWN_MS
 
     def _keep(self, identity: str, kind: MeasurementKind, latency: Latency) -> None:
         self._store.add_measurement(

@@ -9,6 +9,7 @@ For each generation:
 """
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,8 @@ from hwnas.errors import WorkError
 from hwnas.execution import EvaluationResult, EvaluationTask, Executor, Teacher, unpack
 from hwnas.experiment.budget import Clock
 from hwnas.experiment.cheap import cheap_values, topology_values
+from hwnas.experiment.feasible import impossible
+from hwnas.experiment.interrupt import Interrupt
 from hwnas.experiment.latency import LatencyBook
 from hwnas.experiment.parts import Parts
 from hwnas.experiment.progress import Listener, Phase, Progress
@@ -45,7 +48,15 @@ class SearchLoop:
     """One sitting of a run."""
 
     def __init__(
-        self, *, parts: Parts, store: RunStore, executor: Executor, clock: Clock, images: int, listener: Listener
+        self,
+        *,
+        parts: Parts,
+        store: RunStore,
+        executor: Executor,
+        clock: Clock,
+        images: int,
+        listener: Listener,
+        interrupt: Interrupt,
     ) -> None:
         self._parts = parts
         self._store = store
@@ -53,6 +64,7 @@ class SearchLoop:
         self._clock = clock
         self._images = images
         self._listener = listener
+        self._interrupt = interrupt
         self._book = None if parts.device is None else LatencyBook(store, parts.device, parts.profile)
         self._strategy = parts.strategy(self._cheap)
         self._outcomes: dict[str, Outcome] = {}
@@ -60,6 +72,8 @@ class SearchLoop:
         self._progress = Progress(phase="preparing", generation=0)
         self._trained = 0
         self._reused = 0
+        self._counts: Counter[str] = Counter()  # of outcomes by status
+        self._summarised: set[int | None] = set()  # generations whose summary is stored
 
     @property
     def book(self) -> LatencyBook | None:
@@ -78,6 +92,8 @@ class SearchLoop:
             stored.setdefault(row.generation, []).append(row.candidate)
             if row.outcome is not None and row.outcome.status != "unfinished":
                 self._outcomes[row.id] = row.outcome
+                self._counts[row.outcome.status] += 1
+        self._summarised = {event.generation for event in self._store.events("generation")}
         self._reused = len(self._outcomes)
         generation = 0
         while (reason := self._end(generation, stored)) is None:
@@ -87,7 +103,7 @@ class SearchLoop:
             else:
                 self._strategy.adopt(candidates)
             if not candidates:
-                return Ended(reason=self._exhausted(generation), trained=self._trained, reused=self._reused)
+                return Ended(reason=self._exhausted(), trained=self._trained, reused=self._reused)
             self._generation(generation, candidates)
             generation += 1
         return Ended(reason=reason, trained=self._trained, reused=self._reused)
@@ -104,35 +120,42 @@ class SearchLoop:
         return "the time budget is used up" if self._clock.is_over else None
 
     def _evaluations(self) -> int:
-        return sum(outcome.status in ("finished", "failed") for outcome in self._outcomes.values())
+        return self._counts["finished"] + self._counts["failed"]
 
     def _ask(self) -> list[Candidate]:
         if self._book is not None:
             self._book.refit()
         ask = self._strategy.ask()
-        facts = {"proposed": ask.proposed, "duplicates": ask.duplicates, "over_limit": dict(ask.over_limit)}
+        facts: dict[str, object] = {"proposed": ask.proposed, "duplicates": ask.duplicates, "over_limit": dict(ask.over_limit)}
+        if ask.nearest is not None:
+            facts["nearest"] = dict(ask.nearest)
         if ask.candidates:
             self._store.add_candidates(ask.candidates, ask=facts)
         else:
             self._store.add_event("ask", facts)
         return list(ask.candidates)
 
-    def _exhausted(self, generation: int) -> str:
+    def _exhausted(self) -> str:
         event = self._store.last_event("ask")
-        over = {} if event is None else event.payload["over_limit"]
-        if generation == 0:
-            limits = ", ".join(f"{limit.objective} at most {limit.maximum:g}" for limit in self._parts.limits)
-            raise WorkError(f"no initial network keeps within the limits ({limits}): broken {over}; loosen what is broken most")
-        return f"no new network was found (over a limit: {over or 'none'})"
+        payload = {} if event is None else event.payload
+        message = "no new network was found"
+        if "nearest" in payload:
+            message = impossible(self._parts.limits, payload["nearest"])
+        if not self.front:
+            raise WorkError(message)
+        return message
 
     def _generation(self, generation: int, candidates: Sequence[Candidate]) -> None:
         self.report("measuring", generation=generation, done=0, total=len(candidates))
+        if not all(candidate.id in self._outcomes for candidate in candidates):
+            self._executor.warm_up()
         feasible: list[tuple[Candidate, Latency | None]] = []
         for done, candidate in enumerate(candidates, 1):
             latency = self._latency(candidate)
             if candidate.id not in self._outcomes and not self._infeasible(candidate, latency):
                 feasible.append((candidate, latency))
             self.report("measuring", done=done)
+            self._interrupt.check()
         self._train(candidates, feasible)
         self._tell(generation, candidates)
 
@@ -169,14 +192,18 @@ class SearchLoop:
         return True
 
     def _known(self, candidate: Candidate, latency: Latency | None) -> dict[str, float]:
-        values = topology_values(candidate.graph)
+        values = dict(topology_values(candidate.graph))
         if latency is not None:
             values |= {"latency_ms": latency.latency_ms, "latency_ci_ms": latency.ci_ms}
         return values
 
     def _train(self, candidates: Sequence[Candidate], feasible: Sequence[tuple[Candidate, Latency | None]]) -> None:
-        known = {candidate.id: self._known(candidate, latency) for candidate, latency in feasible}
-        for candidate, _ in feasible:
+        most = self._parts.config.budget.max_evaluations
+        fitting = len(feasible) if most is None else max(0, most - self._evaluations())
+        for candidate, _ in feasible[fitting:]:
+            self._keep(Outcome(candidate_id=candidate.id, status="unfinished"), None)
+        known = {candidate.id: self._known(candidate, latency) for candidate, latency in feasible[:fitting]}
+        for candidate, _ in feasible[:fitting]:
             self._executor.submit(self._task(candidate))
         self.report("training", done=len(candidates) - len(known), total=len(candidates))
         while known:
@@ -186,6 +213,7 @@ class SearchLoop:
                 self._keep(outcome, result.weights if outcome.status == "finished" else None)
                 self._trained += 1
             self.report("training", done=len(candidates) - len(known))
+            self._interrupt.check()
             if known and self._clock.is_over:
                 self._executor.cancel()
                 for candidate_id in known:
@@ -223,26 +251,28 @@ class SearchLoop:
 
     def _keep(self, outcome: Outcome, weights: bytes | None) -> None:
         self._store.add_outcome(outcome, weights)
+        self._store.set_meta("used_s", self._clock.used_s)
         self._outcomes[outcome.candidate_id] = outcome
+        self._counts[outcome.status] += 1
 
     def _tell(self, generation: int, candidates: Sequence[Candidate]) -> None:
         for candidate in candidates:
             self._strategy.tell(self._outcomes[candidate.id])
-        if generation == 0 and not self.front:
+        if not self.front and all(self._outcomes[candidate.id].status != "infeasible" for candidate in candidates):
             failures = {o.failure.message for c in candidates if (o := self._outcomes[c.id]).failure is not None}
             raise WorkError(f"no initial network could be trained: {'; '.join(sorted(failures)) or 'the time was too short'}")
-        if self._yardstick is None:
+        if self._yardstick is None and self.front:
             first = [outcome for candidate in candidates if (outcome := self._outcomes[candidate.id]).status == "finished"]
             self._yardstick = Yardstick.of(self._parts.objectives, [outcome.values for outcome in first])
-        summary = {"used_s": self._clock.used_s, "front": len(self.front), "hypervolume": self._hypervolume()}
-        self._store.add_event("generation", summary, generation=generation)
+        if generation not in self._summarised:
+            summary = {"used_s": self._clock.used_s, "front": len(self.front), "hypervolume": self._hypervolume()}
+            self._store.add_event("generation", summary, generation=generation)
         self.report("training", front_size=len(self.front), hypervolume=self._hypervolume())
 
     def report(self, phase: Phase, **changes: Any) -> None:
         """Let the listener know; what does not change is kept from the last report."""
         errors = [self._outcomes[member].values["error"] for member in self.front[:1]]
-        failed = sum(outcome.status == "failed" for outcome in self._outcomes.values())
-        changes |= {"best_error": errors[0] if errors else None, "trained": self._trained, "failed": failed}
+        changes |= {"best_error": errors[0] if errors else None, "trained": self._trained, "failed": self._counts["failed"]}
         changes |= {"phase": phase, "elapsed_s": self._clock.used_s, "left_s": self._clock.left_s}
         self._progress = dataclasses.replace(self._progress, **changes)
         self._listener(self._progress)

@@ -1,20 +1,24 @@
 """Starting and resuming a run."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 
 from hwnas import __version__
 from hwnas.config import RunConfig, settings_of
-from hwnas.errors import RequestError, RunFolderError
+from hwnas.data import DataSettings
+from hwnas.errors import RequestError
 from hwnas.execution import Executor, LocalExecutor
 from hwnas.experiment.budget import Clock, default_images, images_in_time, time_limit_s
+from hwnas.experiment.feasible import refuse_impossible
 from hwnas.experiment.finish import finish
+from hwnas.experiment.interrupt import Interrupt
 from hwnas.experiment.loop import Ended, SearchLoop
 from hwnas.experiment.parts import Parts, assemble
 from hwnas.experiment.progress import Listener, silent
 from hwnas.experiment.tasks import images_per_second
-from hwnas.store import RunStore
+from hwnas.store import RunStore, refuse_used
 
 
 def start(config: RunConfig, folder: Path, *, listener: Listener = silent) -> Ended:
@@ -23,27 +27,36 @@ def start(config: RunConfig, folder: Path, *, listener: Listener = silent) -> En
     clock = Clock(config.budget)
     refuse_used(folder)
     parts = assemble(config)
+    refuse_impossible(parts)
     with _executor(parts) as executor:
+        executor.warm_up()
         images = _images_per_child(parts, executor)
         with RunStore.create(folder, config=config.model_dump_json(), meta=_meta(parts, images)) as store:
             return _search(parts, store, executor, clock, images, listener)
 
 
-def resume(folder: Path, *, changes: dict[str, object] | None = None, listener: Listener = silent) -> Ended:
+def resume(
+    folder: Path,
+    *,
+    changes: Mapping[str, object] | None = None,
+    expected: Mapping[str, object] | None = None,
+    listener: Listener = silent,
+) -> Ended:
     """Go on with a run where it stopped; ``changes`` replace parts of its budget. A finished run has nothing to do.
 
-    Raises RequestError where the data or the device are not those that the run was started with.
+    Raises RequestError, and changes nothing, where the data or the device are not those that the run was started with, or its
+    configuration is not as ``expected`` (values by the names of RunConfig's fields; for data its source).
     """
     torch.set_num_threads(1)
     with RunStore.open(folder, write=True) as store:
         config = stored_config(store)
-        if changes:
-            config = config.model_copy(update={"budget": config.budget.model_copy(update=changes)})
-            store.set_meta("budget", config.budget.model_dump())
+        _refuse_unexpected(config, expected or {})
+        config = config.model_copy(update={"budget": config.budget.model_copy(update=dict(changes or {}))})
         parts = assemble(config, reference_nominal_ms=store.meta("reference_nominal_ms"))
         _refuse_other(parts, store)
-        used = store.last_event("used")
-        clock = Clock(config.budget, 0.0 if used is None else float(used.payload["used_s"]))
+        if changes:
+            store.set_meta("budget", config.budget.model_dump())
+        clock = Clock(config.budget, float(store.meta("used_s")))
         with _executor(parts) as executor:
             return _search(parts, store, executor, clock, int(store.meta("images_per_child")), listener)
 
@@ -52,12 +65,6 @@ def stored_config(store: RunStore) -> RunConfig:
     """The run's configuration, with the budget that it was last resumed with."""
     config = RunConfig.model_validate_json(store.config)
     return config.model_copy(update={"budget": settings_of(type(config.budget), store.meta("budget"), "budget")})
-
-
-def refuse_used(folder: Path) -> None:
-    """Raise RunFolderError where a folder holds something already."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise RunFolderError(f"{folder} is not empty; to go on with a run: hwnas resume {folder}; or choose another --out")
 
 
 def _images_per_child(parts: Parts, executor: Executor) -> int:
@@ -78,13 +85,28 @@ def _images_per_child(parts: Parts, executor: Executor) -> int:
 
 
 def _executor(parts: Parts) -> Executor:
-    return LocalExecutor(parts.config.workers, parts.data_settings, task_limit_s=parts.config.budget.child_time)
+    config = parts.config
+    return LocalExecutor(
+        config.workers,
+        parts.data_settings,
+        task_limit_s=config.budget.child_time,
+        memory_limit_mb=config.budget.child_memory_mb,
+    )
 
 
 def _search(parts: Parts, store: RunStore, executor: Executor, clock: Clock, images: int, listener: Listener) -> Ended:
-    loop = SearchLoop(parts=parts, store=store, executor=executor, clock=clock, images=images, listener=listener)
     try:
-        ended = loop.run()
+        with Interrupt() as interrupt:
+            loop = SearchLoop(
+                parts=parts,
+                store=store,
+                executor=executor,
+                clock=clock,
+                images=images,
+                listener=listener,
+                interrupt=interrupt,
+            )
+            ended = loop.run()
         loop.report("finishing", done=0, total=len(loop.front))
         finish(
             parts=parts,
@@ -94,9 +116,11 @@ def _search(parts: Parts, store: RunStore, executor: Executor, clock: Clock, ima
             model=loop.model,
             report=lambda done: loop.report("finishing", done=done),
         )
-        store.add_event("ended", {"reason": ended.reason, "front": list(loop.front)})
+        last, now = store.last_event("ended"), {"reason": ended.reason, "front": list(loop.front)}
+        if last is None or last.payload != now:
+            store.add_event("ended", now)
     finally:
-        store.add_event("used", {"used_s": clock.used_s})
+        store.set_meta("used_s", clock.used_s)
         if parts.device is not None:
             parts.device.close()
     loop.report("done", message=ended.reason)
@@ -109,6 +133,7 @@ def _meta(parts: Parts, images: int) -> dict[str, object]:
         "hwnas_version": __version__,
         "budget": parts.config.budget.model_dump(),
         "images_per_child": images,
+        "used_s": 0.0,
         "data_fingerprint": parts.data.fingerprint,
         "data_name": parts.data.name,
         "classes": list(parts.data.classes),
@@ -122,6 +147,14 @@ def _meta(parts: Parts, images: int) -> dict[str, object]:
         "device_fingerprint_sha256": None if device is None else device.fingerprint().sha256(),
         "reference_nominal_ms": None if device is None else device.reference_nominal_ms,
     }
+
+
+def _refuse_unexpected(config: RunConfig, expected: Mapping[str, object]) -> None:
+    """Raise RequestError where a run is not the one that is asked for."""
+    for name, wanted in expected.items():
+        stored = config.data.get("source", DataSettings().source) if name == "data" else getattr(config, name)
+        if stored != wanted:
+            raise RequestError(f"this run has {name} {stored}, not {wanted}; leave it out to go on with it, or start a new run")
 
 
 def _refuse_other(parts: Parts, store: RunStore) -> None:

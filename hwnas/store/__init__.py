@@ -1,7 +1,8 @@
 """The run on disk: SQLite for what was tried and what came of it, safetensors files for weights. No torch."""
 
+from hwnas.store.making import refuse_used
 from hwnas.store.records import Event, Measurement, MeasurementKind, Row
 from hwnas.store.run_store import RunStore
 from hwnas.store.weights import content_hash
 
-__all__ = ["Event", "Measurement", "MeasurementKind", "Row", "RunStore", "content_hash"]
+__all__ = ["Event", "Measurement", "MeasurementKind", "Row", "RunStore", "content_hash", "refuse_used"]

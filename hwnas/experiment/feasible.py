@@ -1,0 +1,25 @@
+"""Whether anything within the hard limits can be reached at all, asked before anything is written."""
+
+from collections.abc import Mapping, Sequence
+
+from hwnas.errors import ConfigError
+from hwnas.experiment.cheap import cheap_values
+from hwnas.experiment.latency import UNKNOWN_MS
+from hwnas.experiment.parts import Parts
+from hwnas.objective import Limit
+
+
+def refuse_impossible(parts: Parts) -> None:
+    """Raise ConfigError naming the limit that nothing meets, as far as sizes tell; latencies are not known yet."""
+    if parts.limits:
+        ask = parts.strategy(lambda graphs: [cheap_values(graph, lambda _: UNKNOWN_MS) for graph in graphs]).ask()
+        if not ask.candidates:
+            raise ConfigError(impossible(parts.limits, ask.nearest or {}))
+
+
+def impossible(limits: Sequence[Limit], nearest: Mapping[str, float]) -> str:
+    """The message of a search that found nothing within its limits; ``nearest``: the values of what came nearest to them."""
+    stated = " and ".join(f"{limit.objective} at most {limit.maximum:g}" for limit in limits)
+    broken = [limit for limit in limits if not limit.allows(nearest.get(limit.objective, 0.0))]
+    reached = " and ".join(f"{limit.objective} {nearest[limit.objective]:g} (limit {limit.maximum:g})" for limit in broken)
+    return f"no network with {stated} was found; shrinking came down to {reached or 'networks tried before'}: raise that limit"

@@ -1,0 +1,36 @@
+"""Ctrl-C while a search works: the first stops it at the next clean point, the second at once."""
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Self
+
+
+class Interrupt:
+    """While it is entered, a first SIGINT is only noted; ``check`` raises it where stopping is clean.
+
+    Signals reach the main thread alone: in another one this does nothing.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._before: signal._HANDLER = None
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if it was asked for."""
+        if self._asked:
+            raise KeyboardInterrupt
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True

@@ -1,0 +1,45 @@
+"""Tiny real runs on digits, whose every value is deterministic: MACs stand in for latency."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hwnas.config import RunConfig, make_config
+from hwnas.experiment import Ended, start
+from hwnas.store import Row, RunStore
+
+TINY: Mapping[str, Any] = {
+    "objectives": ("error", "parameters", "macs", "sensitivity"),
+    "lemonade": {"proposals": 8, "accepted": 2},
+    "budget": {"generations": 1, "images_per_child": 320},
+}
+
+
+def tiny(**changes: Any) -> RunConfig:
+    return make_config({**TINY, **changes})
+
+
+def rows(folder: Path) -> list[Row]:
+    with RunStore.open(folder, write=False) as store:
+        return list(store.rows())
+
+
+def told(folder: Path) -> list[tuple[object, ...]]:
+    """All of a run that must not depend on when or by whom it was worked out."""
+    return [
+        (row.id, row.parent, row.operator, row.architecture_id, row.outcome.status, dict(row.values), row.outcome.weights)
+        for row in rows(folder)
+    ]
+
+
+def front(folder: Path) -> list[str]:
+    with RunStore.open(folder, write=False) as store:
+        return store.last_event("ended").payload["front"]
+
+
+@pytest.fixture(scope="session")
+def first_run(tmp_path_factory) -> tuple[Path, Ended]:
+    folder = tmp_path_factory.mktemp("runs") / "first"
+    return folder, start(tiny(), folder)

@@ -1,0 +1,138 @@
+"""Real runs: repeatable, resumable, within their budgets, and refused where the request is wrong."""
+
+import os
+import shutil
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+from hwnas.errors import ConfigError, RequestError, RunFolderError
+from hwnas.experiment import resume, start
+from hwnas.objective import objectives_named
+from hwnas.pareto import Resolution
+from hwnas.pareto import front as pareto_front
+from hwnas.spaces import initial_graphs
+from hwnas.store import RunStore
+from tests.execution.conftest import local_workers
+from tests.experiment.conftest import TINY, front, rows, tiny, told
+
+INITIAL = len(initial_graphs((1, 8, 8), 10))
+
+
+@pytest.fixture
+def copied(first_run, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(first_run[0], folder)
+    return folder
+
+
+def test_every_network_is_stored_with_its_lineage_values_and_weights(first_run):
+    folder, ended = first_run
+    found = rows(folder)
+    assert ended.trained == len(found) == INITIAL + 2
+    assert "1 generations" in ended.reason
+    with RunStore.open(folder, write=False) as store:
+        for row in found:
+            assert row.outcome.status == "finished"
+            assert row.candidate.graph.classes == 10
+            assert store.weights(row.outcome.weights)
+            assert {"error", "parameters", "macs", "sensitivity", "loss"} <= set(row.values)
+            assert (row.parent is None) == (row.generation == 0)
+
+
+def test_the_front_is_that_of_all_finished_and_alone_was_tested(first_run):
+    folder, _ = first_run
+    found = rows(folder)
+    objectives = objectives_named(TINY["objectives"])
+    expected = pareto_front(
+        [row.id for row in found],
+        np.array([[row.values[objective.name] for objective in objectives] for row in found]),
+        [(row.values["error"], row.values["parameters"]) for row in found],
+        [Resolution(size=objective.resolution, relative=objective.relative) for objective in objectives],
+    )
+    assert tuple(front(folder)) == expected
+    assert {row.id for row in found if "test_error" in row.final} == set(expected)
+
+
+def test_two_workers_give_the_run_of_one_bit_for_bit(first_run, tmp_path):
+    start(tiny(workers=2), tmp_path / "second")
+    assert told(tmp_path / "second") == told(first_run[0])
+    assert front(tmp_path / "second") == front(first_run[0])
+
+
+def test_a_finished_run_resumed_does_nothing_and_starts_no_worker(copied, monkeypatch):
+    before = (told(copied), front(copied))
+    workers = []
+    ended = resume(copied, listener=lambda progress: workers.append(len(local_workers())))
+    assert (ended.trained, ended.reused) == (0, INITIAL + 2)
+    assert set(workers) <= {0}
+    assert (told(copied), front(copied)) == before
+    with RunStore.open(copied, write=False) as store:
+        assert len(list(store.events("generation"))) == 2
+
+
+def test_a_larger_budget_continues_a_finished_run_and_max_evaluations_is_exact(copied):
+    ended = resume(copied, changes={"generations": None, "max_evaluations": INITIAL + 3})
+    assert ended.trained == 1
+    assert [row.outcome.status for row in rows(copied)[-2:]] == ["finished", "unfinished"]
+    ended = resume(copied, changes={"max_evaluations": INITIAL + 4})
+    assert (ended.trained, ended.reused) == (1, INITIAL + 3)
+    assert rows(copied)[-1].outcome.status == "finished"
+
+
+def test_ctrl_c_keeps_what_is_trained_and_the_time_used(tmp_path, first_run):
+    def interrupt(progress):
+        if progress.phase == "training" and progress.trained == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    assert threading.current_thread() is threading.main_thread()
+    with pytest.raises(KeyboardInterrupt):
+        start(tiny(), tmp_path / "run", listener=interrupt)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with RunStore.open(tmp_path / "run", write=False) as store:
+        assert store.meta("used_s") > 0
+    kept = sum(row.outcome is not None for row in rows(tmp_path / "run"))
+    assert 3 <= kept < INITIAL
+    ended = resume(tmp_path / "run")
+    assert ended.reused == kept
+    assert told(tmp_path / "run") == told(first_run[0])
+
+
+def test_limits_that_nothing_meets_are_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(ConfigError, match=r"parameters \d+ \(limit 5\)"):
+        start(tiny(limits={"parameters": 5.0}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("expected", "message"),
+    [
+        ({"seed": 1}, "seed 0, not 1"),
+        ({"objectives": ("error", "parameters")}, r"objectives \('error', .*\), not \('error', 'parameters'\)"),
+        ({"data": "elsewhere"}, "data digits, not elsewhere"),
+    ],
+)
+def test_a_run_goes_on_as_it_began_or_not_at_all(copied, expected, message):
+    before = {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()}
+    with pytest.raises(RequestError, match=message):
+        resume(copied, expected=expected, changes={"generations": 9})
+    with RunStore.open(copied, write=False) as store:
+        assert store.meta("budget")["generations"] == 1
+    assert set(before) >= {path for path in copied.rglob("*.safetensors")}
+
+
+def test_other_data_are_refused_with_both_fingerprints(copied):
+    with RunStore.open(copied, write=True) as store:
+        now = store.meta("data_fingerprint")
+        store.set_meta("data_fingerprint", "another")
+    with pytest.raises(RequestError, match=f"fingerprint another, now it is {now}"):
+        resume(copied)
+
+
+def test_a_folder_that_holds_a_run_is_not_written_again(first_run):
+    before = told(first_run[0])
+    with pytest.raises(RunFolderError, match="already holds a run"):
+        start(tiny(), first_run[0])
+    assert told(first_run[0]) == before
