@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from hwnas.device import Fingerprint, HardwareProfile, Latency, Noise
     from hwnas.experiment import Ended, Listener, Progress
     from hwnas.export import FileReport, Manifest
+    from hwnas.injection import FaultReport
+    from hwnas.injection.campaign import Watch
     from hwnas.pareto.choosing import Choice
 
 __all__ = [
@@ -195,6 +197,28 @@ class Run:
         chosen = self._chosen(models)
         with self._store() as store:
             return export_models(store, [entry.row for entry in chosen], Path(out), precisions=precisions)
+
+    def faults(
+        self,
+        *,
+        models: str | Sequence[str] = "front",
+        onnx: Sequence[str | os.PathLike[str]] = (),
+        faults: Sequence[str] = ("single", "ber"),
+        watch: "Watch | None" = None,
+        **settings: Any,
+    ) -> "FaultReport":
+        """Fault-injection campaigns on models of the run and on ONNX files, on the run's validation images.
+
+        ``settings`` are those of ``hwnas.injection.FaultSettings``: target, dtype, bers, half_width, seed, .. Campaigns lie in
+        the run's folder and are gone on with. Raises RequestError where a campaign cannot be had as asked.
+        """
+        from hwnas.fault_study import fault_study
+        from hwnas.injection.settings import fault_settings
+
+        wanted, names = fault_settings(settings, faults)
+        rows = [entry.row for entry in self._chosen(models)] if models else []
+        with self._store() as store:
+            return fault_study(store, rows, [Path(file) for file in onnx], wanted, names, watch or (lambda stage: None))
 
     def _chosen(self, models: str | Sequence[str]) -> list[Entry]:
         known = {entry.id: entry for entry in self.rows()}

@@ -257,7 +257,7 @@ def devices(
 
     found = api.devices(check=check, names=device)
     if not check:
-        rows = [[device.name, device.kind, device.reached, device.profile.description] for device in found]
+        rows = [[each.name, each.profile.kind, each.reached, each.profile.description] for each in found]
         console.show_table(["name", "kind", "reached", "description"], rows)
         return
     for each in found:
@@ -275,6 +275,46 @@ def report(
     from hwnas import api
 
     console.emit(str(api.open_run(folder).report(out)))
+
+
+@app.command(epilog="Example: hwnas faults runs/NAME --half-width 0.5 --json faults.json")
+def faults(
+    folder: RunFolder,
+    models: Annotated[str, typer.Option(metavar="front|none|ID,..", help="Which models of the run.")] = "front",
+    onnx: Annotated[list[Path] | None, typer.Option(metavar="FILE", help="Your own ONNX classifier; may be repeated.")] = None,
+    fault: Annotated[str, typer.Option(metavar="F,..", help="single, ber, stuck-at, burst.")] = "single,ber",
+    target: Annotated[str, typer.Option(help="weights or activations.")] = "weights",
+    dtype: Annotated[str, typer.Option(help="float32, float16, bfloat16, int8.")] = "float32",
+    ber: Annotated[str | None, typer.Option(metavar="P,..", help="Bit error rates; by default 1e-7 to 1e-3.")] = None,
+    half_width: Annotated[float, typer.Option(help="Of the 95 % interval to stop at, in points of accuracy.")] = 0.5,
+    seed: Annotated[int, typer.Option(help="Of the list of faults.")] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="F", help="Write every figure and fault as JSON.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="F.html", help="By default faults.html in the run's folder.")] = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Flip bits in models and see which keep working, with intervals. A campaign that was stopped goes on where it was."""
+    from hwnas import api, fault_tables
+    from hwnas.injection import as_json
+    from hwnas.injection.campaign import as_text
+
+    chosen = models if models == "front" else [] if models == "none" else models.split(",")
+    names = tuple(name for name in fault.split(",") if name != "ber" or target == "weights" or fault != "single,ber")
+    rates = {} if ber is None else {"bers": ber}
+    try:
+        report = api.open_run(folder).faults(
+            models=chosen, onnx=onnx or (), faults=names, target=target, dtype=dtype, half_width=half_width, seed=seed,
+            watch=(lambda stage: None) if quiet else (lambda stage: console.note(as_text(stage))), **rates,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        console.note("Stopped; every fault that was tried is kept. The same command goes on.")
+        raise typer.Exit(INTERRUPTED) from None
+    for table in (fault_tables.summary_table(report), fault_tables.group_table(report), fault_tables.comparison_table(report)):
+        if table[1]:
+            console.show_table(*table)
+            console.emit("")
+    if json_file is not None:
+        _write(json_file, json.dumps(as_json(report, {"half_width": half_width, "seed": seed}), indent=1, allow_nan=False))
 
 
 def main() -> None:

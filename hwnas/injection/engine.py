@@ -21,7 +21,7 @@ from torch import Tensor
 from hwnas.injection.answers import Answers, classes_of, masked_rows
 from hwnas.injection.dirty import Dirty, disturbed_channels, joined, propagate
 from hwnas.injection.memory import Change
-from hwnas.injection.program import Program
+from hwnas.injection.program import Program, Weights
 
 MARGINS = {"float32": 3e-5, "float16": 4e-3}  # of the largest logit; measured differences are 30 times smaller
 FEW_WORDS = 8
@@ -58,6 +58,7 @@ class NaiveEngine:
         self._program, self._images = program, images
         with torch.inference_mode():
             self.clean = Clean(program, images)
+        self.classes = self.clean.classes
 
     def weights(self, changes: Sequence[Change]) -> Answers:
         """The answers with these words in memory."""
@@ -83,6 +84,7 @@ class FastEngine:
         self.tried = self.exact = 0
         with torch.inference_mode():
             self.clean = Clean(program, images)
+        self.classes = self.clean.classes
 
     def weights(self, changes: Sequence[Change]) -> Answers:
         """The answers with these words in memory."""
@@ -103,14 +105,14 @@ class FastEngine:
             values = {step: upset(self._program, self.clean.values[step], upsets)}
             return _answers(self._suffix(values, set(), self._program.weights), self.clean)
 
-    def _suffix(self, values: dict[int, Tensor], hit: set[int], weights: dict[str, Tensor] | object) -> NDArray[np.float32]:
+    def _suffix(self, values: dict[int, Tensor], hit: set[int], weights: Weights) -> NDArray[np.float32]:
         """Logits where ``values`` replace stored tensors and steps ``hit`` have other weights, as a full pass computes them."""
         clean = self.clean.values
         for number, step in enumerate(self._program.steps):
             if number in values or not (number in hit or any(source in values for source in step.reads)):
                 continue
             inputs = [values.get(source, clean[source]) for source in step.reads]
-            value = self._program.finish(step, self._program.accumulate(step, inputs, weights))  # type: ignore[arg-type]
+            value = self._program.finish(step, self._program.accumulate(step, inputs, weights))
             if not torch.equal(value, clean[number]):
                 values[number] = value
         return values.get(len(clean) - 1, clean[-1]).numpy()

@@ -1,0 +1,42 @@
+"""Fault campaigns on a run's networks and on ONNX files: where a run, its data and the injection meet, behind ``Run.faults``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from hwnas.experiment.faulting import FaultMaterial, fault_material
+from hwnas.injection import Examples, FaultReport, FaultSettings, Subject, study, trained
+from hwnas.injection.campaign import Watch
+from hwnas.injection.settings import FaultName
+from hwnas.store import Row, RunStore
+
+FOLDER = "faults"  # in the run's folder: one file for each campaign
+DEFAULT_FAULTS: tuple[FaultName, ...] = ("single", "ber")
+
+
+def fault_study(
+    store: RunStore,
+    rows: Sequence[Row],
+    files: Sequence[Path],
+    settings: FaultSettings,
+    faults: Sequence[FaultName],
+    watch: Watch,
+) -> FaultReport:
+    """Fault networks of a run and ONNX files on the run's validation images; campaign files lie in the run's folder."""
+    torch.set_num_threads(1)
+    material = fault_material(store, rows)
+    examples = Examples(images=material.images, labels=material.labels)
+    subjects = [*_own(material, settings), *_others(files, material, settings)]
+    return study(subjects, examples, settings, faults, folder=store.folder / FOLDER, watch=watch)
+
+
+def _own(material: FaultMaterial, settings: FaultSettings) -> list[Subject]:
+    return [
+        trained(network.id, network.graph, network.state, settings.dtype, mean=material.mean, std=material.std)
+        for network in material.networks
+    ]
+
+
+def _others(files: Sequence[Path], material: FaultMaterial, settings: FaultSettings) -> list[Subject]:
+    return []

@@ -1,0 +1,42 @@
+"""Faults put into networks: fast engines that answer as a full pass would, and campaigns that know how sure they are."""
+
+from hwnas.injection.answers import UNRECOVERABLE, Answers, Damage, damage
+from hwnas.injection.bench import Bench, Engine, TorchBench
+from hwnas.injection.campaign import Campaign, CurveCampaign, Examples, SingleCampaign, Stage
+from hwnas.injection.engine import FastEngine, NaiveEngine, Upset
+from hwnas.injection.memory import Change, Memory
+from hwnas.injection.program import Program
+from hwnas.injection.results import FaultReport, NetworkResult, as_json, curve_result, report, single_result
+from hwnas.injection.settings import FaultSettings
+from hwnas.injection.study import Subject, study, trained
+
+__all__ = [
+    "UNRECOVERABLE",
+    "Answers",
+    "Bench",
+    "Campaign",
+    "Change",
+    "CurveCampaign",
+    "Damage",
+    "Engine",
+    "Examples",
+    "FastEngine",
+    "FaultReport",
+    "FaultSettings",
+    "Memory",
+    "NaiveEngine",
+    "NetworkResult",
+    "Program",
+    "SingleCampaign",
+    "Stage",
+    "Subject",
+    "TorchBench",
+    "Upset",
+    "as_json",
+    "curve_result",
+    "damage",
+    "report",
+    "single_result",
+    "study",
+    "trained",
+]

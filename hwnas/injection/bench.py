@@ -1,0 +1,78 @@
+"""What a campaign runs on: a network in one format, whose words can be changed and which then answers for images."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hwnas.injection.answers import Answers, Classes
+from hwnas.injection.engine import FastEngine, Upset
+from hwnas.injection.memory import Change, Memory
+from hwnas.injection.program import Program
+from hwnas.resilience import Population
+
+Images = NDArray[np.float32]
+
+
+class Engine(Protocol):
+    """A network before one micro-batch of images."""
+
+    @property
+    def classes(self) -> Classes:
+        """The clean answers."""
+        ...
+
+    def weights(self, changes: Sequence[Change]) -> Answers:
+        """The answers with these words in memory."""
+        ...
+
+    def activations(self, step: int, upsets: Sequence[Upset]) -> Answers:
+        """The answers with these bits of one stored tensor flipped."""
+        ...
+
+
+class Bench(Protocol):
+    """A network that can be faulted; ``costs`` is what a fault costs to compute by layer, 1 for a full pass."""
+
+    memory: Memory
+    activations: Population
+    costs: Mapping[str, float]
+    classes: int
+    shape: tuple[int, ...]
+
+    def engine(self, images: Images) -> Engine:
+        """An engine for images (n, C, H, W) in [0, 1]."""
+        ...
+
+
+class TorchBench:
+    """A float network computed by torch."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self.memory, self.activations = program.memory, program.activations
+        self.classes = program.graph.classes
+        self.shape = program.graph.shapes[program.graph.input.id]
+        self.costs = suffix_costs(program)
+
+    def engine(self, images: Images) -> Engine:
+        """A fast engine."""
+        return FastEngine(self._program, torch.from_numpy(np.ascontiguousarray(images)))
+
+
+def suffix_costs(program: Program) -> dict[str, float]:
+    """Share of a full pass's multiply-adds behind each layer, itself included, and a twentieth for what each fault costs.
+
+    Counted, not timed: so a campaign that is run again draws the same faults.
+    """
+    total = max(1, sum(step.macs for step in program.steps))
+    costs = {}
+    for number, step in enumerate(program.steps):
+        reached = {number}
+        for later, other in enumerate(program.steps):
+            if any(source in reached for source in other.reads):
+                reached.add(later)
+        costs[step.layer] = 0.05 + sum(program.steps[place].macs for place in reached) / total
+    return costs

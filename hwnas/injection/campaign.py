@@ -1,0 +1,321 @@
+"""Fault campaigns: draw faults, see what they do, until the interval is narrow enough; resumable at any moment."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas.errors import DataError, StoreError
+from hwnas.injection.answers import Damage, damage
+from hwnas.injection.bench import Bench, Engine, Images
+from hwnas.injection.engine import Upset
+from hwnas.injection.journal import Journal
+from hwnas.injection.settings import FaultSettings
+from hwnas.resilience import (
+    Batch,
+    Estimate,
+    Fault,
+    Outcomes,
+    Population,
+    Sampler,
+    SamplingPlan,
+    Stratum,
+    draw_bit_errors,
+    normalised_area,
+    percentile_interval,
+    stratify,
+)
+from hwnas.resilience.curve import resampled_curves
+
+CHUNKS = 8  # micro-batches that faults take turns on, so that no 50 images decide
+WEIGHT_BATCH, ACTIVATION_BATCH = 64, 512
+CURVE_IMAGES = 200  # of a trial at a bit error rate
+FIRST_TRIALS, MORE_TRIALS, MAX_TRIALS = 10, 10, 200
+_STREAM_BER, _STREAM_IMAGES, _STREAM_BOOTSTRAP = 1, 2, 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examples:
+    """Labelled images: float32 (n, C, H, W) in [0, 1] and int64 (n,)."""
+
+    images: Images
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """How far a campaign is; ``estimate`` in points (None while the pilot is at work)."""
+
+    model: str
+    what: str
+    faults: int
+    estimate: Estimate | None
+
+
+def as_text(stage: Stage) -> str:
+    """A line for a log or a terminal."""
+    so_far = "pilot" if stage.estimate is None else f"{stage.estimate.value:.3g} ± {stage.estimate.half_width:.2g} points"
+    return f"{stage.model}: {stage.what}, {stage.faults} faults, {so_far}"
+
+
+Watch = Callable[[Stage], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SingleCampaign:
+    """Faults one at a time: the sample's strata, and a row for each fault in the order told."""
+
+    population: Population
+    strata: tuple[Stratum, ...]
+    sampler: Sampler
+    rows: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurveCampaign:
+    """Trials at bit error rates: accuracies (k, t) in [0, 1] of t trials at each of k rates, and a row for each trial."""
+
+    bers: tuple[float, ...]
+    accuracies: NDArray[np.float64]
+    clean: float
+    chance: float
+    rows: list[dict[str, Any]] = field(repr=False)
+
+
+class Campaign:
+    """One network, one format, some images: everything a campaign needs but its file."""
+
+    def __init__(self, name: str, bench: Bench, examples: Examples, settings: FaultSettings) -> None:
+        """Raises DataError where images or labels do not fit the network."""
+        _check_data(bench, examples)
+        order = np.random.default_rng([settings.seed, _STREAM_IMAGES]).permutation(len(examples.labels))
+        self.name, self.bench, self.settings = name, bench, settings
+        self._images, self._labels = examples.images[order], examples.labels[order]
+        self._engines: dict[int, Engine] = {}
+
+    def header(self) -> dict[str, Any]:
+        """What the campaign's file must say to be gone on with."""
+        return {
+            "campaign": "hwnas faults 1",
+            "model": self.name,
+            "memory_sha256": self.bench.memory.sha256(),
+            "images": len(self._labels),
+            "labels": int(np.dot(self._labels, np.arange(1, len(self._labels) + 1)) % (2**31)),
+            **self.settings.identity(),
+        }
+
+    def single(self, path: Path | None, watch: Watch) -> SingleCampaign:
+        """Faults one at a time until the mean drop is known to ``half_width`` points."""
+        settings, on_weights = self.settings, self.settings.target == "weights"
+        population = self.bench.memory.population if on_weights else self.bench.activations
+        strata = stratify(population)
+        plan = SamplingPlan(
+            seed=settings.seed,
+            batch=WEIGHT_BATCH if on_weights else ACTIVATION_BATCH,
+            max_faults=settings.max_faults,
+        )
+        sampler, journal = Sampler(strata, plan), Journal(path, self.header())
+        batches = _replay(sampler, journal)
+        while not sampler.done(settings.half_width):
+            batch = sampler.ask()
+            if not len(batch.bits):
+                break
+            rows = list(self._weight_rows(batch, batches) if on_weights else self._activation_rows(batch, batches))
+            journal.append(rows)
+            sampler.tell(_outcomes(rows))
+            batches += 1
+            watch(Stage(model=self.name, what=settings.fault, faults=len(journal.rows), estimate=_so_far(sampler)))
+        self.bench.memory.check_unharmed()
+        return SingleCampaign(population=population, strata=strata, sampler=sampler, rows=journal.rows)
+
+    def curve(self, path: Path | None, watch: Watch) -> CurveCampaign:
+        """Trials at every bit error rate, on the same images, until the area under the curve is known to the half-width."""
+        settings = self.settings
+        journal, labels = Journal(path, self.header()), self._labels[:CURVE_IMAGES]
+        engine = self.bench.engine(self._images[:CURVE_IMAGES])
+        clean, chance = float((engine.classes == labels).mean()), 1.0 / self.bench.classes
+        if clean <= chance:
+            raise DataError(f"{self.name} is right on {clean:.1%} of the images, no more than by chance: it has no curve")
+        rates, trials = len(settings.bers), FIRST_TRIALS
+        while True:
+            for trial in range(len(journal.rows) // rates, trials):
+                first = len(journal.rows) % rates
+                for ber in settings.bers[first:]:
+                    journal.append([self._trial(engine, labels, ber, trial)])
+            accuracies = np.array([row["accuracy"] for row in journal.rows[: trials * rates]]).reshape(trials, rates).T
+            area = area_estimate(settings.bers, accuracies, clean, chance, settings.seed)
+            watch(Stage(model=self.name, what="ber", faults=trials * rates, estimate=area.scaled(100.0)))
+            if 100 * area.half_width <= settings.half_width or trials >= MAX_TRIALS:
+                break
+            trials += MORE_TRIALS
+        self.bench.memory.check_unharmed()
+        return CurveCampaign(bers=settings.bers, accuracies=accuracies, clean=clean, chance=chance, rows=journal.rows)
+
+    def clean_error(self) -> float:
+        """Share of all images that the network gets wrong without a fault."""
+        wrong = 0
+        for start in range(0, len(self._labels), CURVE_IMAGES):
+            part = slice(start, start + CURVE_IMAGES)
+            wrong += int((self.bench.engine(self._images[part]).classes != self._labels[part]).sum())
+        return wrong / len(self._labels)
+
+    def _chunk(self, batch: int) -> tuple[Engine, NDArray[np.int64]]:
+        """The engine and the labels of the micro-batch that a batch of faults meets."""
+        size = min(self.settings.images, len(self._labels))
+        number = batch % min(CHUNKS, len(self._labels) // size)
+        part = slice(number * size, (number + 1) * size)
+        if number not in self._engines:
+            self._engines = {number: self.bench.engine(self._images[part])}  # one at a time: a clean pass is kept whole
+        return self._engines[number], self._labels[part]
+
+    def _weight_rows(self, batch: Batch, number: int) -> Iterator[dict[str, Any]]:
+        engine, labels = self._chunk(number)
+        memory = self.bench.memory
+        for bit in batch.bits.tolist():
+            faults = self._faults(memory.population, bit)
+            changes = memory.changes(faults)
+            found = damage(engine.weights(changes), engine.classes, labels)
+            before = memory.arrays[faults[0].tensor].reshape(-1)[faults[0].element]
+            layer = memory.layers[faults[0].tensor]
+            yield {
+                "bit": bit,
+                **_fault_columns(faults[0], layer, len(faults)),
+                **_word_columns(memory, faults[0], before, changes[0].values[0]),
+                **_damage_columns(found, self.bench.costs[layer]),
+            }
+
+    def _activation_rows(self, batch: Batch, number: int) -> Iterator[dict[str, Any]]:
+        """Each fault meets one image: those of a stored tensor are computed together, one for each image of the micro-batch."""
+        engine, labels = self._chunk(number)
+        population = self.bench.activations
+        places = population.locate(batch.bits)
+        for tensor in np.unique(places.tensors).tolist():
+            mine = np.flatnonzero(places.tensors == tensor)
+            layer = population.tensors[tensor].layer
+            for group in np.split(mine, range(len(labels), len(mine), len(labels))):
+                faults = [self._faults(population, int(batch.bits[place]))[0] for place in group]
+                upsets = [
+                    Upset(image=image, element=fault.element, mask=sum(1 << bit for bit in fault.bits))
+                    for image, fault in enumerate(faults)
+                ]
+                answers = engine.activations(tensor, upsets)
+                for image, (place, fault) in enumerate(zip(group.tolist(), faults, strict=True)):
+                    one = slice(image, image + 1)
+                    part = type(answers)(classes=answers.classes[one], masked=answers.masked[one])
+                    found = damage(part, engine.classes[one], labels[one])
+                    yield {
+                        "bit": int(batch.bits[place]),
+                        **_fault_columns(fault, layer, 1),
+                        "image": image,
+                        **_damage_columns(found, self.bench.costs[layer]),
+                    }
+
+    def _faults(self, population: Population, bit: int) -> tuple[Fault, ...]:
+        models = self.settings.models()
+        rng = np.random.default_rng([self.settings.seed, bit])
+        return models[int(rng.integers(len(models)))].at(population, bit, rng)
+
+    def _trial(self, engine: Engine, labels: NDArray[np.int64], ber: float, trial: int) -> dict[str, Any]:
+        memory = self.bench.memory
+        rng = np.random.default_rng([self.settings.seed, _STREAM_BER, trial, self.settings.bers.index(ber)])
+        bits = draw_bit_errors(memory.population, ber, rng)
+        found = damage(engine.weights(memory.flipped(bits)), engine.classes, labels)
+        accuracy = float((engine.classes == labels).mean()) - found.drop / 100
+        return {
+            "ber": ber,
+            "trial": trial,
+            "flips": len(bits),
+            "accuracy": min(1.0, max(0.0, accuracy)),
+            "changed": found.changed,
+            "unrecoverable": found.unrecoverable,
+        }
+
+
+def area_estimate(
+    bers: Sequence[float], accuracies: NDArray[np.float64], clean: float, chance: float, seed: int
+) -> Estimate:
+    """The normalised area under a curve of accuracies (k, t), bootstrapped over trials."""
+    rng = np.random.default_rng([seed, _STREAM_BOOTSTRAP])
+    resampled = resampled_curves(list(accuracies), rng, 500)
+    value = float(normalised_area(bers, accuracies.mean(1), clean=clean, chance=chance))
+    return percentile_interval(value, normalised_area(bers, resampled, clean=clean, chance=chance), accuracies.size)
+
+
+def _check_data(bench: Bench, examples: Examples) -> None:
+    if tuple(examples.images.shape[1:]) != tuple(bench.shape):
+        raise DataError(f"the model takes images of shape {tuple(bench.shape)}, the data have {examples.images.shape[1:]}")
+    if len(examples.labels) < 2 or int(examples.labels.max()) >= bench.classes:
+        raise DataError(
+            f"the model knows {bench.classes} classes, the data have {len(examples.labels)} images of classes up to number "
+            f"{int(examples.labels.max(initial=-1))}; give data of the model's classes"
+        )
+
+
+def _replay(sampler: Sampler, journal: Journal) -> int:
+    """Tell a fresh sampler what the file holds; gives the number of whole batches.
+
+    Raises StoreError where the rows are not those that this campaign draws.
+    """
+    told = batches = 0
+    while told < len(journal.rows):
+        size = len(sampler.ask().bits)
+        part = journal.rows[told : told + max(1, size)]
+        try:
+            sampler.tell(_outcomes(part))
+        except KeyError as error:
+            raise StoreError(f"a row of the campaign file has no {error}; move the file away to start anew") from error
+        told += len(part)
+        batches += len(part) == size
+    return batches
+
+
+def _outcomes(rows: Sequence[Mapping[str, Any]]) -> Outcomes:
+    return Outcomes(
+        bits=np.array([row["bit"] for row in rows], np.int64),
+        values=np.array([row["drop"] for row in rows], float),
+        costs=np.array([row["cost"] for row in rows], float),
+    )
+
+
+def _so_far(sampler: Sampler) -> Estimate | None:
+    moments = sampler.sample().moments()
+    return sampler.estimate() if (moments.counts >= np.minimum(2, moments.sizes)).all() else None
+
+
+def _fault_columns(fault: Fault, layer: str, words: int) -> dict[str, Any]:
+    return {
+        "layer": layer,
+        "tensor": fault.tensor,
+        "index": fault.element,
+        "bits": list(fault.bits),
+        "kind": fault.kind.value,
+        "words": words,
+    }
+
+
+def _word_columns(memory: Any, fault: Fault, before: Any, after: Any) -> dict[str, Any]:
+    layout = memory.formats[fault.tensor]
+    words = [int(layout.words(np.array([value], layout.storage))[0]) for value in (before, after)]
+    lowest = fault.bits[0]
+    bits = [(word >> lowest) & 1 for word in words]
+    old, new = (float(layout.decode(np.array([value], layout.storage))[0]) for value in (before, after))
+    return {"direction": f"{bits[0]}->{bits[1]}", "old": _json_number(old), "new": _json_number(new)}
+
+
+def _json_number(value: float) -> float | str:
+    """JSON has no infinities and no NaN."""
+    return value if math.isfinite(value) else str(value)
+
+
+def _damage_columns(found: Damage, cost: float) -> dict[str, Any]:
+    return {
+        "drop": found.drop,
+        "changed": found.changed,
+        "unrecoverable": found.unrecoverable,
+        "masked": found.masked,
+        "cost": cost,
+    }

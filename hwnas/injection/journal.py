@@ -1,0 +1,62 @@
+"""A campaign on disk: a JSON line that says what it is of, then a line for each fault, flushed batch by batch."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from hwnas.errors import ConfigError, StoreError
+
+
+class Journal:
+    """Rows of one campaign, those of earlier sessions included; ``path`` None keeps them in memory only."""
+
+    def __init__(self, path: Path | None, header: Mapping[str, Any]) -> None:
+        """Go on with the file or start it.
+
+        Raises ConfigError where the file is of another model, data set or campaign, or cannot be written; it is left as it is.
+        """
+        self._path = path
+        self.rows: list[dict[str, Any]] = []
+        if path is None:
+            return
+        expected = json.loads(json.dumps(header))
+        if path.exists():
+            self._read(path, expected)
+        else:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(json.dumps(expected) + "\n", encoding="utf-8")
+            except OSError as error:
+                raise ConfigError(f"cannot write the campaign file {path}: {error.strerror}") from error
+
+    def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Keep rows; they are on the disk when this returns."""
+        new = [dict(row) for row in rows]
+        if self._path is not None:
+            text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in new)
+            try:
+                with self._path.open("a", encoding="utf-8") as file:
+                    file.write(text)
+                    file.flush()
+                    os.fsync(file.fileno())
+            except OSError as error:
+                raise StoreError(f"cannot write the campaign file {self._path}: {error.strerror}; what was written is kept") from error
+        self.rows += new
+
+    def _read(self, path: Path, expected: Mapping[str, Any]) -> None:
+        content = path.read_bytes()
+        complete = content[: content.rfind(b"\n") + 1]
+        try:
+            lines = [json.loads(line) for line in complete.splitlines()]
+        except ValueError as error:
+            raise ConfigError(f"{path} is not a campaign file: {error}; move it away to start anew") from error
+        found = lines[0] if lines and isinstance(lines[0], dict) else {}
+        different = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+        if different:
+            what = "another model" if "memory_sha256" in different else "another campaign"
+            raise ConfigError(f"{path} is the file of {what} ({', '.join(different)} differ); move it away to start anew")
+        if len(complete) < len(content):  # a line that was being written when the campaign was stopped
+            os.truncate(path, len(complete))
+        self.rows = lines[1:]

@@ -1,0 +1,180 @@
+"""What campaigns say: the figures of a network with their intervals, and which differences between networks are real."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from hwnas.injection.campaign import CurveCampaign, SingleCampaign
+from hwnas.injection.settings import FaultSettings
+from hwnas.resilience import (
+    Curve,
+    CurveSummary,
+    Difference,
+    Estimate,
+    FaultSample,
+    independent_differences,
+    normalised_area,
+    paired_differences,
+    summarise,
+)
+
+CRITICAL_POINTS = 1.0  # a fault that costs more is critical
+DEVICE_RATE = 1e-6  # faults a bit that "per device" figures assume
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vulnerability:
+    """Mean drop, in points, of one fault in a part of the memory: a layer, a bit group, or both."""
+
+    layer: str
+    group: str
+    bits: int
+    drop: Estimate | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SingleResult:
+    """One fault, drawn uniformly over the bits: mean drop in points, shares in [0, 1], each per bit.
+
+    ``device_drop``: points a device loses at one fault per million bits, as long as faults are rare: a smaller network has
+    fewer bits to hit. ``parts`` are the strata.
+    """
+
+    bits: int
+    faults: int
+    drop: Estimate
+    changed: Estimate
+    critical: Estimate
+    unrecoverable: Estimate
+    masked: Estimate
+    device_drop: Estimate
+    parts: tuple[Vulnerability, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurveResult:
+    """Accuracy against bit error rate; ``areas`` are those of the single trials."""
+
+    bers: tuple[float, ...]
+    clean: float
+    chance: float
+    trials: int
+    summary: CurveSummary
+    areas: tuple[float, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkResult:
+    """Everything that was found out about one network."""
+
+    model: str
+    dtype: str
+    target: str
+    clean_error: float
+    single: SingleResult | None
+    curve: CurveResult | None
+    rows: tuple[Mapping[str, Any], ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultReport:
+    """All networks of a campaign, and all pairs of them by mean drop and by area, with Holm's correction."""
+
+    networks: tuple[NetworkResult, ...]
+    by_drop: tuple[Difference, ...]
+    by_area: tuple[Difference, ...]
+
+
+def single_result(campaign: SingleCampaign) -> SingleResult:
+    """The figures of a campaign of single faults."""
+    sample = campaign.sampler.sample()
+    columns = {
+        name: np.array([row[name] for row in campaign.rows], float) for name in ("drop", "changed", "unrecoverable", "masked")
+    }
+
+    def told(values: np.ndarray) -> FaultSample:
+        return FaultSample(design=sample.design, strata=sample.strata, values=values)
+
+    drop = campaign.sampler.estimate()
+    shares = {name: _inside(told(columns[name]).mean(largest_value=1.0)) for name in ("changed", "unrecoverable", "masked")}
+    return SingleResult(
+        bits=campaign.population.size,
+        faults=len(campaign.rows),
+        drop=drop,
+        critical=told((columns["drop"] > CRITICAL_POINTS).astype(float)).share(),
+        device_drop=drop.scaled(campaign.population.size * DEVICE_RATE),
+        parts=tuple(_parts(campaign, sample)),
+        **shares,
+    )
+
+
+def _inside(share: Estimate) -> Estimate:
+    """An interval of a share does not leave [0, 1]."""
+    return Estimate(**asdict(share) | {"low": max(0.0, share.low), "high": min(1.0, share.high)})
+
+
+def _parts(campaign: SingleCampaign, sample: FaultSample) -> list[Vulnerability]:
+    """Every stratum, and the strata of each layer and of each bit group together."""
+    strata = campaign.strata
+    chosen: dict[tuple[str, str], list[int]] = {}
+    for number, stratum in enumerate(strata):
+        for key in ((stratum.layer, stratum.group), (stratum.layer, "all"), ("all", stratum.group)):
+            chosen.setdefault(key, []).append(number)
+    parts = []
+    for (layer, group), numbers in chosen.items():
+        part = sample.within(numbers)
+        enough = (part.moments().counts >= np.minimum(2, part.design.sizes)).all()
+        estimate = part.mean(largest_value=100.0) if enough else None
+        parts.append(Vulnerability(layer=layer, group=group, bits=int(part.design.sizes.sum()), drop=estimate))
+    return parts
+
+
+def curve_result(campaign: CurveCampaign, settings: FaultSettings) -> CurveResult:
+    """The figures of a campaign of bit error rates."""
+    curve = Curve(bers=campaign.bers, trials=tuple(campaign.accuracies), clean=campaign.clean, chance=campaign.chance)
+    areas = normalised_area(campaign.bers, campaign.accuracies.T, clean=campaign.clean, chance=campaign.chance)
+    return CurveResult(
+        bers=campaign.bers,
+        clean=campaign.clean,
+        chance=campaign.chance,
+        trials=campaign.accuracies.shape[1],
+        summary=summarise(curve, np.random.default_rng([settings.seed, 4])),
+        areas=tuple(areas.tolist()),
+    )
+
+
+def report(networks: Sequence[NetworkResult]) -> FaultReport:
+    """Networks side by side. Faults of different networks are not the same bits; trials of a curve share seed and images."""
+    singles = [network.single for network in networks]
+    curves = [network.curve for network in networks]
+    by_drop: tuple[Difference, ...] = ()
+    by_area: tuple[Difference, ...] = ()
+    if len(networks) > 1:
+        if all(single is not None for single in singles):
+            by_drop = independent_differences([single.drop for single in singles if single is not None])
+        if all(curve is not None for curve in curves):
+            shared = min(len(curve.areas) for curve in curves if curve is not None)
+            by_area = paired_differences([curve.areas[:shared] for curve in curves if curve is not None])
+    return FaultReport(networks=tuple(networks), by_drop=by_drop, by_area=by_area)
+
+
+def as_json(found: FaultReport, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The report as JSON can hold it: every figure with its interval, every fault a row; infinities as text."""
+    content = {"settings": dict(settings), **asdict(found)}
+    for network in content["networks"]:
+        if network["curve"] is not None:
+            network["curve"].update(network["curve"].pop("summary"))
+    plain: dict[str, Any] = _plain(content)
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    return str(value) if isinstance(value, float) and not np.isfinite(value) else value

@@ -1,0 +1,93 @@
+"""Campaigns on several networks, one after the other, each with its file."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torch import Tensor
+
+from hwnas.export import deploy
+from hwnas.graph import Graph
+from hwnas.injection.bench import Bench, TorchBench
+from hwnas.injection.campaign import Campaign, Examples, Watch
+from hwnas.injection.program import Program
+from hwnas.injection.results import FaultReport, NetworkResult, curve_result, report, single_result
+from hwnas.injection.settings import FaultName, FaultSettings
+from hwnas.resilience import format_named
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A network to be faulted: a name for tables and file names, and how to make it ready."""
+
+    name: str
+    bench: Callable[[], Bench]
+
+
+def trained(
+    name: str,
+    graph: Graph,
+    state: Mapping[str, Tensor],
+    dtype: str,
+    *,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
+) -> Subject:
+    """One of our own networks in a float format, as its exported file would hold it."""
+    return Subject(
+        name=name, bench=lambda: TorchBench(Program(graph, deploy(graph, state, mean=mean, std=std), format_named(dtype)))
+    )
+
+
+def study(
+    subjects: Iterable[Subject],
+    examples: Examples,
+    settings: FaultSettings,
+    faults: Sequence[FaultName],
+    *,
+    folder: Path | None,
+    watch: Watch,
+) -> FaultReport:
+    """Every fault model of ``faults`` on every network; campaign files lie in ``folder`` and are gone on with.
+
+    Raises RequestError where images or campaign files do not fit a network.
+    """
+    networks = [_network(subject, examples, settings, faults, folder, watch) for subject in subjects]
+    return report(networks)
+
+
+def _network(
+    subject: Subject,
+    examples: Examples,
+    settings: FaultSettings,
+    faults: Sequence[FaultName],
+    folder: Path | None,
+    watch: Watch,
+) -> NetworkResult:
+    bench = subject.bench()
+    single = curve = None
+    rows: list[Mapping[str, object]] = []
+    clean_error = 0.0
+    for fault in faults:
+        mine = replace(settings, fault=fault)
+        campaign = Campaign(subject.name, bench, examples, mine)
+        name = f"{subject.name}-{mine.dtype}-{mine.target}-{fault}-seed{mine.seed}.jsonl"
+        path = None if folder is None else folder / name
+        if fault == "ber":
+            trials = campaign.curve(path, watch)
+            curve = curve_result(trials, mine)
+            rows += trials.rows
+        else:
+            tried = campaign.single(path, watch)
+            single = single_result(tried)
+            rows += tried.rows
+        clean_error = campaign.clean_error()
+    return NetworkResult(
+        model=subject.name,
+        dtype=settings.dtype,
+        target=settings.target,
+        clean_error=clean_error,
+        single=single,
+        curve=curve,
+        rows=tuple(rows),
+    )
