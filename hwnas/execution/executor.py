@@ -9,6 +9,9 @@ from hwnas.execution.task import EvaluationResult, EvaluationTask
 class Executor(Protocol):
     """Every task that is submitted gives exactly one result, unless it is cancelled; a lost worker is a failure, not an error."""
 
+    def warm_up(self) -> None:
+        """Start what is needed for the first task, without waiting for it; nothing is started before this or a first task."""
+
     def submit(self, task: EvaluationTask) -> None:
         """Start a task as soon as a worker is free."""
 

@@ -1,7 +1,9 @@
 """Worker processes on this machine, through pebble: spawned, time-limited, replaced when they die."""
 
 import concurrent.futures
+import contextlib
 import multiprocessing
+from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import Self
 
@@ -9,34 +11,62 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from hwnas.candidate import Failure
 from hwnas.data import DataSettings
-from hwnas.errors import ConfigError
+from hwnas.errors import ConfigError, HwnasError, WorkError
 from hwnas.execution.task import EvaluationResult, EvaluationTask, evaluate_task, prepare
+from hwnas.execution.worker import start_worker
 
 STOP_TIMEOUT_S = 10.0
+POOLS = 5  # a pool that breaks is made anew, but not for ever: workers that cannot even start would be replaced endlessly
 
 
 class LocalExecutor:
     """``workers`` processes with one torch thread each; two of them train about twice as much as one with two threads."""
 
-    def __init__(self, workers: int, data: DataSettings, *, task_limit_s: float | None = None) -> None:
+    def __init__(
+        self, workers: int, data: DataSettings, *, task_limit_s: float | None = None, memory_limit_mb: float | None = None
+    ) -> None:
         if workers < 1:
             raise ConfigError(f"workers must be at least 1, got {workers}")
-        # Spawned, not forked: torch's threads and ONNX Runtime's do not survive a fork.
-        self._pool = ProcessPool(max_workers=workers, context=multiprocessing.get_context("spawn"))
+        self._workers = workers
+        self._data = data
         self._task_limit_s = task_limit_s
-        self._pending: dict[ProcessFuture, str] = {}
-        for _ in range(workers):  # workers import and load while the caller goes on
-            self._pool.schedule(prepare, args=[data])
+        self._memory_limit_mb = memory_limit_mb
+        self._pending: dict[ProcessFuture, EvaluationTask] = {}
+        self._pool: ProcessPool | None = None
+        self._broken = 0
+
+    def warm_up(self) -> None:
+        """Start the workers; they import and load the data while the caller goes on."""
+        if self._pool is not None:
+            return
+        # Spawned, not forked: torch's threads and ONNX Runtime's do not survive a fork.
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPool(max_workers=self._workers, initializer=_begin, initargs=[self._data], context=context)
+        if not self._pool.active:  # asking starts it
+            raise WorkError("the worker processes could not be started; is the memory full?")
 
     def submit(self, task: EvaluationTask) -> None:
         """Start a task as soon as a worker is free."""
-        future = self._pool.schedule(evaluate_task, args=[task], timeout=self._task_limit_s)
-        self._pending[future] = task.candidate_id
+        if self._pool is not None and not self._pool.active:  # pebble gives a pool up whose idle worker is killed
+            self._drop_pool()
+        self.warm_up()
+        assert self._pool is not None
+        future = self._pool.schedule(evaluate_task, args=[task, self._memory_limit_mb], timeout=self._task_limit_s)
+        self._pending[future] = task
 
     def wait(self, timeout_s: float | None = None) -> list[EvaluationResult]:
         """Results that have come since, at least one unless the time is up or nothing is pending."""
         done, _ = concurrent.futures.wait(self._pending, timeout_s, concurrent.futures.FIRST_COMPLETED)
-        return [self._result(future, self._pending.pop(future)) for future in done]
+        results, lost = [], []
+        for future in done:
+            task, error = self._pending.pop(future), future.exception()
+            if isinstance(error, BrokenProcessPool):
+                lost.append(task)
+            else:
+                results.append(future.result() if error is None else self._failed(task, error))
+        for task in lost:  # it was waiting when the pool broke
+            self.submit(task)
+        return results
 
     def cancel(self) -> None:
         """End every pending task at once, the workers that run them included; they are replaced."""
@@ -47,8 +77,10 @@ class LocalExecutor:
     def close(self) -> None:
         """Cancel what is pending and let the workers go."""
         self.cancel()
-        self._pool.stop()
-        self._pool.join(STOP_TIMEOUT_S)
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            pool.stop()
+            pool.join(STOP_TIMEOUT_S)
 
     def __enter__(self) -> Self:
         return self
@@ -56,17 +88,27 @@ class LocalExecutor:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _result(self, future: ProcessFuture, candidate_id: str) -> EvaluationResult:
-        error = future.exception()
-        if error is None:
-            result: EvaluationResult = future.result()
-            return result
+    def _drop_pool(self) -> None:
+        self._broken += 1
+        if self._broken >= POOLS:
+            raise WorkError(f"the worker processes died {self._broken} times before they took a task; is the memory full?")
+        assert self._pool is not None
+        self._pool.stop()
+        self._pool.join(STOP_TIMEOUT_S)
+        self._pool = None
+
+    def _failed(self, task: EvaluationTask, error: BaseException) -> EvaluationResult:
         if isinstance(error, TimeoutError):
             failure = Failure(kind="time_limit", message=f"took longer than the limit of {self._task_limit_s} s for one child")
         elif isinstance(error, ProcessExpired):
             failure = Failure(kind="worker_died", message=f"its worker process died with exit code {error.exitcode}")
-        elif isinstance(error, MemoryError):
-            failure = Failure(kind="out_of_memory", message="the worker ran out of memory")
         else:
             failure = Failure(kind="work_failed", message=f"{type(error).__name__}: {error}")
-        return EvaluationResult(candidate_id=candidate_id, failure=failure)
+        return EvaluationResult(candidate_id=task.candidate_id, failure=failure)
+
+
+def _begin(data: DataSettings) -> None:
+    """What a worker does before its first task, and before the time of a task counts."""
+    start_worker()
+    with contextlib.suppress(HwnasError):  # a task meets the same error, and is its result
+        prepare(data)

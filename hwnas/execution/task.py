@@ -11,9 +11,13 @@ from safetensors.torch import save as save_tensors
 from hwnas.candidate import Failure
 from hwnas.data import Augmentation, DataSet, DataSettings, load, normalise
 from hwnas.errors import DivergedError, HwnasError, StoreError
+from hwnas.execution.worker import memory_limit
 from hwnas.graph import from_json
 from hwnas.network import Network, State
 from hwnas.training import CALIBRATION_IMAGES, Evaluation, TrainerSettings, calibrate, evaluate, train
+
+# How torch says so: its own allocator, and C++'s.
+_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "bad_alloc", "bad allocation")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +61,17 @@ class EvaluationResult:
     failure: Failure | None = None
 
 
-def evaluate_task(task: EvaluationTask) -> EvaluationResult:
-    """Calibrate, (distil,) train and evaluate one candidate. A failure that can be foreseen is a result, not an exception."""
+def evaluate_task(task: EvaluationTask, memory_limit_mb: float | None = None) -> EvaluationResult:
+    """Calibrate, (distil,) train and evaluate one candidate, the data not counted in its memory limit.
+
+    A failure that can be foreseen is a result, not an exception.
+    """
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     try:
-        return _evaluate(task)
+        data = _data(task.data)
+        with memory_limit(memory_limit_mb):
+            return _evaluate(task, data)
     except DivergedError as error:
         return _failed(task, Failure(kind="diverged", message=str(error)))
     except HwnasError as error:
@@ -70,16 +79,16 @@ def evaluate_task(task: EvaluationTask) -> EvaluationResult:
     except MemoryError:
         return _failed(task, Failure(kind="out_of_memory", message="the worker ran out of memory"))
     except RuntimeError as error:
-        if "can't allocate memory" not in str(error) and "not enough memory" not in str(error):
+        if not any(words in str(error) for words in _OUT_OF_MEMORY):
             raise
         return _failed(task, Failure(kind="out_of_memory", message=str(error).splitlines()[0]))
 
 
-def prepare(settings: DataSettings) -> str:
-    """Load the data, and the parts of torch that load on first use, ahead of the first task; gives the data's fingerprint."""
+def prepare(settings: DataSettings) -> None:
+    """Load the data, and the parts of torch that load on first use, ahead of the first task."""
     torch.set_num_threads(1)
     torch.optim.SGD([torch.zeros(1)])
-    return _data(settings).fingerprint
+    _data(settings)
 
 
 def pack(state: State) -> bytes:
@@ -104,8 +113,7 @@ def _failed(task: EvaluationTask, failure: Failure) -> EvaluationResult:
     return EvaluationResult(candidate_id=task.candidate_id, failure=failure)
 
 
-def _evaluate(task: EvaluationTask) -> EvaluationResult:
-    data = _data(task.data)
+def _evaluate(task: EvaluationTask, data: DataSet) -> EvaluationResult:
     if data.fingerprint != task.data_fingerprint:
         raise StoreError(f"the worker's data are not the run's: fingerprint {data.fingerprint}, not {task.data_fingerprint}")
     generator = torch.Generator().manual_seed(task.seed)
