@@ -1,0 +1,63 @@
+"""How good a latency predictor was on networks that it had not seen."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.stats import spearmanr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictorReport:
+    """Latencies predicted out of sample, and measured, in ms, both (n,) and positive.
+
+    ``of`` says how: ``generation`` for children that were predicted before they were measured, ``leave_one_out`` for the initial
+    networks. The median absolute error is a share of the measured value; the rank correlation is None where it does not exist.
+    """
+
+    of: str
+    predicted_ms: tuple[float, ...]
+    measured_ms: tuple[float, ...]
+
+    @classmethod
+    def pooled(cls, reports: Sequence["PredictorReport"]) -> "PredictorReport":
+        """Several generations as one."""
+        return cls(
+            of="+".join(dict.fromkeys(report.of for report in reports)),
+            predicted_ms=tuple(value for report in reports for value in report.predicted_ms),
+            measured_ms=tuple(value for report in reports for value in report.measured_ms),
+        )
+
+    @property
+    def median_error(self) -> float | None:
+        """The median of |predicted - measured| / measured; None of no networks."""
+        if not self.measured_ms:
+            return None
+        measured = np.array(self.measured_ms)
+        return float(np.median(np.abs(np.array(self.predicted_ms) - measured) / measured))
+
+    @property
+    def spearman(self) -> float | None:
+        """Spearman's rank correlation; None of fewer than 3 networks, or where all values are alike."""
+        if len(self.measured_ms) < 3 or min(len(set(self.predicted_ms)), len(set(self.measured_ms))) == 1:
+            return None
+        correlation = float(spearmanr(self.predicted_ms, self.measured_ms).statistic)
+        return correlation if math.isfinite(correlation) else None
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields and what follows from them, as a plain dict for JSON."""
+        return {
+            "of": self.of,
+            "predicted_ms": list(self.predicted_ms),
+            "measured_ms": list(self.measured_ms),
+            "median_error": self.median_error,
+            "spearman": self.spearman,
+        }
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> "PredictorReport":
+        """The inverse of `to_json`."""
+        predicted, measured = tuple(fields["predicted_ms"]), tuple(fields["measured_ms"])
+        return cls(of=fields["of"], predicted_ms=predicted, measured_ms=measured)
