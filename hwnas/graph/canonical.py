@@ -39,6 +39,7 @@ def canonical_order(graph: Graph) -> tuple[Node, ...]:
     return tuple(order)
 
 
+@lru_cache(maxsize=4096)
 def colours(graph: Graph) -> Mapping[int, str]:
     """A colour for each node; refined until the number of colours no longer grows."""
     colour: dict[int, str] = {}

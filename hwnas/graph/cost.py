@@ -63,6 +63,7 @@ def cost(graph: Graph) -> Cost:
     )
 
 
+@lru_cache(maxsize=4096)
 def layer_costs(graph: Graph) -> tuple[LayerCost, ...]:
     """The cost of each stored tensor's computation, in topological order, the input left out."""
     stored = stored_tensors(graph)

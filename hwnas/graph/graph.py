@@ -32,6 +32,7 @@ class Graph:
     shapes: Mapping[int, Shape] = field(init=False, repr=False, compare=False)
     users: Mapping[int, tuple[int, ...]] = field(init=False, repr=False, compare=False)
     _index: Mapping[int, Node] = field(init=False, repr=False, compare=False)
+    _hash: int = field(init=False, repr=False, compare=False)  # caches are keyed by graphs: hashing every node each time shows
 
     def __post_init__(self) -> None:
         index = {node.id: node for node in self.nodes}
@@ -39,6 +40,10 @@ class Graph:
         object.__setattr__(self, "users", MappingProxyType(_users(self.nodes)))
         object.__setattr__(self, "shapes", MappingProxyType(_infer(self.nodes)))
         check(self)
+        object.__setattr__(self, "_hash", hash((self.nodes, self.output)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     def __getitem__(self, node_id: int) -> Node:
         try:

@@ -7,6 +7,7 @@ faults and quantisation all speak of these and of nothing finer.
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 from hwnas.graph.graph import Graph, Node
 from hwnas.graph.ops import BatchNorm, Clip, Conv, Flatten, Shape
@@ -32,6 +33,7 @@ class StoredTensor:
         return math.prod(self.shape)
 
 
+@lru_cache(maxsize=4096)
 def stored_tensors(graph: Graph) -> tuple[StoredTensor, ...]:
     """Every stored tensor in topological order, the input first and the logits last among their ancestors."""
     home: dict[int, int] = {}  # node -> the stored tensor that holds its value, named by its last node
