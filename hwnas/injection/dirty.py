@@ -17,6 +17,7 @@ from hwnas.injection.program import Program, Step
 if TYPE_CHECKING:
     from hwnas.injection.engine import Clean
 
+LARGE = 256  # pixels
 Channels = tuple[int, ...] | None  # ascending; None: all of them
 
 
@@ -107,7 +108,7 @@ def _conv(program: Program, clean: "Clean", number: int, dirty: Sequence[Dirty |
     if not _few(found, x) or found.channels is None:
         return None
     if op.groups == 1:
-        response = F.conv2d(found.values - found.clean(x), weight[:, list(found.channels)], None, op.stride, op.padding)
+        response = _response(found.values - found.clean(x), weight[:, list(found.channels)], op, clean.sums[number])
         return Dirty(None, clean.sums[number] + response)
     if op.groups != x.shape[1]:
         return None
@@ -118,6 +119,14 @@ def _conv(program: Program, clean: "Clean", number: int, dirty: Sequence[Dirty |
     channels = len(found.channels)
     sums = F.conv2d(found.values, weight[list(outputs)], few_bias, op.stride, op.padding, 1, channels)
     return Dirty(outputs, sums)
+
+
+def _response(difference: Tensor, weight: Tensor, op: Conv, sums: Tensor) -> Tensor:
+    """A convolution of few channels. Of one channel onto many pixels torch's own takes 4 to 6 times longer than a matrix product."""
+    if difference.shape[1] == 1 and sums[0, 0].numel() >= LARGE:
+        columns = F.unfold(difference, op.kernel, padding=op.padding, stride=op.stride)
+        return torch.matmul(weight.flatten(1), columns).view(sums.shape)
+    return F.conv2d(difference, weight, None, op.stride, op.padding)
 
 
 def _linear(program: Program, clean: "Clean", number: int, dirty: Sequence[Dirty | None]) -> Dirty | None:
