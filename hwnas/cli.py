@@ -86,6 +86,8 @@ def search(
     strategy: Annotated[str | None, typer.Option(help="Search strategy; by default lemonade.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random; by default 0.")] = None,
     workers: Annotated[int | None, typer.Option(help="Training processes; by default one a physical core.")] = None,
+    executor: Annotated[str | None, typer.Option(help="Where networks are trained: local (default) or ray.")] = None,
+    ray_address: Annotated[str | None, typer.Option(metavar="A", help="Ray cluster: auto (default), HOST:PORT, local.")] = None,
     generations: Generations = None,
     time_budget: TimeBudget = None,
     max_evaluations: Evaluations = None,

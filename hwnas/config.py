@@ -56,6 +56,8 @@ class RunConfig(_Section):
     device: str = "local-cpu"
     strategy: str = "lemonade"
     workers: int = Field(default=1, ge=1)
+    executor: str = Field(default="local", pattern="^(local|ray)$")
+    ray_address: str = "auto"
     metric: str = Field(default="error", pattern="^(error|balanced_error)$")
     objectives: tuple[str, ...] = ("error", "parameters", "latency_ms", "sensitivity")
     budget: Budget = Budget()

@@ -8,7 +8,7 @@ import torch
 from hwnas import __version__
 from hwnas.config import RunConfig, settings_of
 from hwnas.data import DataSettings
-from hwnas.errors import RequestError
+from hwnas.errors import ConfigError, RequestError
 from hwnas.execution import Executor, LocalExecutor
 from hwnas.experiment.budget import Clock, default_images, images_in_time, time_limit_s
 from hwnas.experiment.feasible import refuse_impossible
@@ -86,11 +86,15 @@ def _images_per_child(parts: Parts, executor: Executor) -> int:
 
 def _executor(parts: Parts) -> Executor:
     config = parts.config
-    return LocalExecutor(
-        config.workers,
-        parts.data_settings,
-        task_limit_s=config.budget.child_time,
-        memory_limit_mb=config.budget.child_memory_mb,
+    task_limit_s, memory_limit_mb = config.budget.child_time, config.budget.child_memory_mb
+    if config.executor == "local":
+        return LocalExecutor(config.workers, parts.data_settings, task_limit_s=task_limit_s, memory_limit_mb=memory_limit_mb)
+    try:
+        from hwnas.execution.ray import RayExecutor  # an extra: without it all else works
+    except ModuleNotFoundError:
+        raise ConfigError('the executor ray needs Ray: pip install "hwnas[ray]"') from None
+    return RayExecutor(
+        config.ray_address, workers=config.workers, task_limit_s=task_limit_s, memory_limit_mb=memory_limit_mb
     )
 
 
@@ -111,7 +115,7 @@ def _search(parts: Parts, store: RunStore, executor: Executor, clock: Clock, ima
         finish(
             parts=parts,
             store=store,
-            book=loop.book,
+            latencies=loop.latencies,
             front=loop.front,
             model=loop.model,
             report=lambda done: loop.report("finishing", done=done),
@@ -144,7 +148,7 @@ def _meta(parts: Parts, images: int) -> dict[str, object]:
         "trainer": parts.trainer.model_dump(),
         "profile": parts.profile.model_dump(mode="json"),
         "device_fingerprint": None if device is None else device.fingerprint().to_json(),
-        "device_fingerprint_sha256": None if device is None else device.fingerprint().sha256(),
+        "device_fingerprint_sha256": parts.device_sha256,
         "reference_nominal_ms": None if device is None else device.reference_nominal_ms,
     }
 
@@ -159,10 +163,9 @@ def _refuse_unexpected(config: RunConfig, expected: Mapping[str, object]) -> Non
 
 def _refuse_other(parts: Parts, store: RunStore) -> None:
     """Raise RequestError where the run was started on other data or another device."""
-    device = None if parts.device is None else parts.device.fingerprint().sha256()
     for what, now, then in (
         ("data", parts.data.fingerprint, store.meta("data_fingerprint")),
-        ("device", device, store.meta("device_fingerprint_sha256")),
+        ("device", parts.device_sha256, store.meta("device_fingerprint_sha256")),
     ):
         if now != then:
             raise RequestError(f"this run's {what} had fingerprint {then}, now it is {now}; a run goes on with its own {what}")

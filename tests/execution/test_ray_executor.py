@@ -1,0 +1,53 @@
+"""What can happen to a Ray worker, and to the cluster."""
+
+import pytest
+
+from tests.execution.conftest import endless_task, tiny_task, until
+
+pytest.importorskip("ray", reason="the extra ray is not installed")
+
+import psutil
+
+from hwnas.errors import ConfigError
+from hwnas.execution.ray import RayExecutor
+
+LIMIT_S = 6.0
+
+
+@pytest.fixture(scope="module")
+def executor():
+    with RayExecutor("local", workers=1, task_limit_s=LIMIT_S) as executor:
+        yield executor
+
+
+def ray_workers():
+    """Processes that work on a task of ours right now; Ray names them so."""
+    return [p for p in psutil.process_iter(["name", "cmdline"]) if "ray::_evaluate" in " ".join(p.info["cmdline"] or [])]
+
+
+def kinds(results):
+    return {result.candidate_id: result.failure.kind if result.failure else None for result in results}
+
+
+def test_a_killed_worker_costs_its_child_only(executor):
+    executor.submit(tiny_task(0))
+    assert kinds(executor.wait()) == {"g0-0": None}
+    executor.submit(endless_task(1))
+    executor.submit(tiny_task(2))
+    until(ray_workers)
+    ray_workers()[0].kill()
+    assert kinds(executor.wait() + executor.wait()) == {"g0-1": "worker_died", "g0-2": None}
+
+
+def test_a_hung_child_ends_at_its_time_limit(executor):
+    executor.submit(endless_task(0))
+    assert kinds(executor.wait()) == {"g0-0": "time_limit"}
+    executor.submit(tiny_task(1))
+    assert kinds(executor.wait()) == {"g0-1": None}
+
+
+def test_no_cluster_is_a_wrong_request(monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    executor = RayExecutor("127.0.0.1:1")
+    with pytest.raises(ConfigError, match=r"no Ray cluster found at 127\.0\.0\.1:1"):
+        executor.warm_up()

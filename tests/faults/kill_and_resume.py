@@ -1,0 +1,102 @@
+"""Kill a short search at random moments and resume it: the finished run must equal the uninterrupted one.
+
+    python -m tests.faults.kill_and_resume --times 50        prints "50 of 50 equal"
+
+Every other time the whole process group is killed, else the main process alone (its workers must then die by themselves).
+MACs stand in for latency, so that every value is deterministic.
+"""
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from hwnas.config import make_config
+from hwnas.experiment import resume, start
+from hwnas.store import RunStore
+
+CONFIG = {
+    "objectives": ("error", "parameters", "macs", "sensitivity"),
+    "lemonade": {"proposals": 16, "accepted": 4},
+    "budget": {"generations": 3, "images_per_child": 1600},
+    "workers": 2,
+}
+ROOT = Path(__file__).parents[2]
+
+
+def search(folder: Path) -> None:
+    """Start a run, or go on with it where there is one."""
+    if (folder / "run.sqlite").exists():
+        resume(folder)
+    else:
+        start(make_config(CONFIG), folder)
+
+
+def searching(folder: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "tests.faults.kill_and_resume", "--search", str(folder)]
+    return subprocess.Popen(command, cwd=ROOT, start_new_session=True)
+
+
+def content(folder: Path) -> dict[str, object]:
+    """All of a finished run that must not depend on how often it was interrupted."""
+    with RunStore.open(folder, write=False) as store:
+        rows = list(store.rows())
+        for row in rows:
+            store.weights(row.outcome.weights)
+        return {
+            "rows": [
+                (r.id, r.parent, r.operator, r.architecture_id, r.outcome.status, r.values, r.outcome.weights, r.final)
+                for r in rows
+            ],
+            "front": store.last_event("ended").payload["front"],
+            "generations": [(e.generation, e.payload["front"], e.payload["hypervolume"]) for e in store.events("generation")],
+        }
+
+
+def interrupted(folder: Path, after_s: float, *, group: bool) -> dict[str, object]:
+    """The content of a run that was killed after a time, and then resumed to its end."""
+    process = searching(folder)
+    time.sleep(after_s)
+    if group:
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+    process.wait()
+    if searching(folder).wait() != 0:
+        raise RuntimeError(f"the run in {folder}, killed after {after_s:.2f} s, could not be resumed")
+    return content(folder)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--times", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--search", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.search:
+        search(arguments.search)
+        return
+    rng = random.Random(arguments.seed)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        started = time.monotonic()
+        if searching(folder / "whole").wait() != 0:
+            raise SystemExit("the uninterrupted run failed")
+        took_s, whole, equal = time.monotonic() - started, content(folder / "whole"), 0
+        for number in range(arguments.times):
+            after_s = rng.uniform(0, took_s)
+            same = interrupted(folder / str(number), after_s, group=number % 2 == 0) == whole
+            equal += same
+            state = "equal" if same else "NOT EQUAL"
+            print(f"{number + 1}: killed after {after_s:.2f} of {took_s:.2f} s: {state}", file=sys.stderr, flush=True)
+    print(f"{equal} of {arguments.times} equal")
+    sys.exit(equal != arguments.times)
+
+
+if __name__ == "__main__":
+    main()

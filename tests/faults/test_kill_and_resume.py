@@ -1,0 +1,29 @@
+"""A few of the moments that tests/faults/kill_and_resume.py tries by the dozen."""
+
+import random
+
+import pytest
+
+from tests.faults.kill_and_resume import content, interrupted, searching
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    assert searching(folder).wait() == 0
+    return content(folder)
+
+
+@pytest.mark.parametrize("group", [True, False], ids=["whole group", "main process alone"])
+def test_a_killed_run_resumed_equals_the_uninterrupted_one(whole, tmp_path, group):
+    after_s = random.Random().uniform(4, 12)  # anywhere: a moment that fails is worth knowing, and it is in the message
+    assert interrupted(tmp_path / "run", after_s, group=group) == whole, f"killed after {after_s:.3f} s"
+
+
+def test_a_folder_in_which_a_run_was_only_being_made_is_a_new_run(whole, tmp_path):
+    folder = tmp_path / "run"
+    (folder / "weights").mkdir(parents=True)
+    (folder / "run.lock").touch()
+    (folder / "new.sqlite").write_bytes(b"half")
+    assert searching(folder).wait() == 0
+    assert content(folder) == whole
