@@ -10,9 +10,10 @@ from hwnas.objective import Limit
 
 
 def refuse_impossible(parts: Parts) -> None:
-    """Raise ConfigError naming the limit that nothing meets, as far as sizes tell; latencies are not known yet."""
+    """Raise ConfigError naming the limit that nothing meets, as far as sizes tell; measured latencies are not known yet."""
     if parts.limits:
-        ask = parts.strategy(lambda graphs: [cheap_values(graph, lambda _: UNKNOWN_MS) for graph in graphs]).ask()
+        latency_ms = (lambda _: UNKNOWN_MS) if parts.accelerator is None else parts.accelerator.latency_ms
+        ask = parts.strategy(lambda graphs: [cheap_values(graph, latency_ms) for graph in graphs]).ask()
         if not ask.candidates:
             raise ConfigError(impossible(parts.limits, ask.nearest or {}))
 

@@ -1,9 +1,10 @@
 """The end of a search: the front is measured narrowly, and the test split is touched, once."""
 
+import functools
 from collections.abc import Callable, Sequence
 
 from hwnas.execution import unpack
-from hwnas.experiment.latency import LatencyBook
+from hwnas.experiment.latency import LatencySource
 from hwnas.experiment.parts import Parts
 from hwnas.graph import Graph
 from hwnas.network import Network, State
@@ -15,7 +16,7 @@ def finish(
     *,
     parts: Parts,
     store: RunStore,
-    book: LatencyBook | None,
+    latencies: LatencySource | None,
     front: Sequence[str],
     model: Callable[[Graph, State], bytes],
     report: Callable[[int], None],
@@ -28,9 +29,8 @@ def finish(
         graph = row.candidate.graph
         state = unpack(store.weights(row.outcome.weights))
         values: dict[str, float] = {}
-        if book is not None:
-            latency = book.measure_finally(graph, model(graph, state))
-            values |= {"latency_ms": latency.latency_ms, "latency_ci_ms": latency.ci_ms}
+        if latencies is not None:
+            values |= latencies.final_values(graph, functools.partial(model, graph, state))
         test = evaluate(Network(graph, state), parts.data, parts.data.test)
         values |= {"test_error": test.error, "test_low": test.low, "test_high": test.high, "test_wrong": float(test.wrong)}
         store.set_values(candidate_id, values)

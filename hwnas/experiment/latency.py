@@ -1,11 +1,67 @@
-"""The latencies of a run: each architecture is measured once in the search, and a predictor is fitted to what was measured."""
+"""The latencies of a run: measured on a device (and predicted from that), or computed from an accelerator's numbers."""
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from hwnas.candidate import Candidate
 from hwnas.device import Device, HardwareProfile, Latency
-from hwnas.estimate import LatencyPredictor
+from hwnas.estimate import Accelerator, LatencyPredictor, PredictorReport, leave_one_out
+from hwnas.experiment.parts import Parts
 from hwnas.graph import Graph, architecture_id
 from hwnas.store import MeasurementKind, RunStore
 
 UNKNOWN_MS = 1e-6  # predicted while nothing is measured: a latency that is not known breaks no limit
+
+
+class LatencySource(Protocol):
+    """Where a search has its latencies from. Values are ``latency_ms`` and ``latency_ci_ms``, half of a 95 % interval."""
+
+    def refit(self) -> None:
+        """Take in what was measured; what is predicted changes only here."""
+
+    def predicted_ms(self, graph: Graph) -> float:
+        """The latency that a network is thought to have: densities look at parents and children alike."""
+
+    def values(self, graph: Graph, model: Callable[[], bytes]) -> Mapping[str, float]:
+        """The search's latency of a network; ``model`` gives its ONNX file where that is needed."""
+
+    def final_values(self, graph: Graph, model: Callable[[], bytes]) -> Mapping[str, float]:
+        """A front member's latency, as sure as the profile asks for."""
+
+    def report(self, generation: int, candidates: Sequence[Candidate]) -> None:
+        """Keep how well this generation was predicted, once; all of it has its latency by now."""
+
+
+def latency_source(parts: Parts, store: RunStore) -> LatencySource | None:
+    """What the run's profile gives; None where latency is no objective or limit."""
+    if parts.device is not None:
+        return LatencyBook(store, parts.device, parts.profile)
+    return None if parts.accelerator is None else AnalyticLatencies(parts.accelerator)
+
+
+class AnalyticLatencies:
+    """Latencies from an accelerator's numbers: known without measuring, and exact by definition."""
+
+    def __init__(self, accelerator: Accelerator) -> None:
+        self._accelerator = accelerator
+
+    def refit(self) -> None:
+        """Nothing is fitted."""
+
+    def predicted_ms(self, graph: Graph) -> float:
+        """The latency itself."""
+        return self._accelerator.latency_ms(graph)
+
+    def values(self, graph: Graph, model: Callable[[], bytes]) -> Mapping[str, float]:
+        """The latency, with an interval of width 0."""
+        return {"latency_ms": self._accelerator.latency_ms(graph), "latency_ci_ms": 0.0}
+
+    def final_values(self, graph: Graph, model: Callable[[], bytes]) -> Mapping[str, float]:
+        """The same."""
+        return self.values(graph, model)
+
+    def report(self, generation: int, candidates: Sequence[Candidate]) -> None:
+        """Nothing is predicted."""
 
 
 class LatencyBook:
@@ -19,39 +75,47 @@ class LatencyBook:
         self._graphs: dict[str, Graph] = {}
         self._measured: dict[str, Latency] = {}
         self._predictor = LatencyPredictor.fit([], [])
+        self._reported = {event.generation for event in store.events("predictor")}
         self._stored = {
             m.architecture_id: Latency.from_json(dict(m.latency))
             for m in store.measurements("search")
             if (m.fingerprint_sha256, m.profile_sha256) == (self._fingerprint, profile.sha256())
         }
 
-    def recall(self, graph: Graph) -> Latency | None:
-        """The search's latency of a network that was measured before, in this sitting or an earlier one."""
-        latency = self._stored.get(architecture_id(graph))
-        if latency is not None:
-            self._enter(graph, latency)
-        return latency
+    def values(self, graph: Graph, model: Callable[[], bytes]) -> Mapping[str, float]:
+        """The search's latency of a network, measured in this sitting or an earlier one, or now, and kept."""
+        identity, target = architecture_id(graph), self._profile.measurement
+        latency = self._stored.get(identity)
+        if latency is None:
+            latency = self._device.measure(
+                model(), half_width=target.search_half_width, time_limit_s=target.search_time_limit_s
+            )
+            self._keep(identity, "search", latency)
+            self._stored[identity] = latency
+        # Only now may the predictor know: what is stored but not yet reached in a replay it must not.
+        self._graphs[identity], self._measured[identity] = graph, latency
+        return _values(latency)
 
-    def measure(self, graph: Graph, model: bytes) -> Latency:
-        """The search's latency of a network, measured now and kept."""
-        target = self._profile.measurement
-        latency = self._device.measure(model, half_width=target.search_half_width, time_limit_s=target.search_time_limit_s)
-        self._keep(architecture_id(graph), "search", latency)
-        self._stored[architecture_id(graph)] = latency
-        self._enter(graph, latency)
-        return latency
-
-    def _enter(self, graph: Graph, latency: Latency) -> None:
-        """Let the predictor know; what is stored but not yet reached in a replay it must not know."""
-        self._graphs[architecture_id(graph)] = graph
-        self._measured[architecture_id(graph)] = latency
-
-    def measure_finally(self, graph: Graph, model: bytes) -> Latency:
+    def final_values(self, graph: Graph, model: Callable[[], bytes]) -> Mapping[str, float]:
         """A front member's latency, measured anew to the profile's own target."""
         target = self._profile.measurement
-        latency = self._device.measure(model, half_width=target.half_width, time_limit_s=target.time_limit_s)
+        latency = self._device.measure(model(), half_width=target.half_width, time_limit_s=target.time_limit_s)
         self._keep(architecture_id(graph), "final", latency)
-        return latency
+        return _values(latency)
+
+    def report(self, generation: int, candidates: Sequence[Candidate]) -> None:
+        """Keep, as an event ``predictor``, what was predicted at acceptance beside what was measured.
+
+        Networks that were accepted before anything was measured are predicted from one another.
+        """
+        if generation in self._reported or len(candidates) < 2:
+            return
+        measured = [self._measured[candidate.architecture_id].latency_ms for candidate in candidates]
+        predicted, of = [candidate.cheap.get("latency_ms", UNKNOWN_MS) for candidate in candidates], "generation"
+        if UNKNOWN_MS in predicted:
+            predicted, of = leave_one_out([candidate.graph for candidate in candidates], measured), "leave_one_out"
+        report = PredictorReport(of=of, predicted_ms=tuple(predicted), measured_ms=tuple(measured))
+        self._store.add_event("predictor", report.to_json(), generation=generation)
 
     def refit(self) -> None:
         """Fit the predictor to everything measured so far; what is predicted changes only here."""
@@ -71,3 +135,7 @@ class LatencyBook:
             fingerprint_sha256=self._fingerprint,
             profile_sha256=self._profile.sha256(),
         )
+
+
+def _values(latency: Latency) -> dict[str, float]:
+    return {"latency_ms": latency.latency_ms, "latency_ci_ms": latency.ci_ms}

@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from hwnas.candidate import Candidate, Failure, Outcome
-from hwnas.device import Latency
 from hwnas.errors import WorkError
 from hwnas.execution import EvaluationResult, EvaluationTask, Executor, Teacher, unpack
 from hwnas.experiment.budget import Clock
 from hwnas.experiment.cheap import cheap_values, topology_values
 from hwnas.experiment.feasible import impossible
 from hwnas.experiment.interrupt import Interrupt
-from hwnas.experiment.latency import LatencyBook
+from hwnas.experiment.latency import LatencySource, latency_source
 from hwnas.experiment.parts import Parts
 from hwnas.experiment.progress import Listener, Phase, Progress
 from hwnas.experiment.tasks import inherit, task_for
@@ -65,7 +64,7 @@ class SearchLoop:
         self._images = images
         self._listener = listener
         self._interrupt = interrupt
-        self._book = None if parts.device is None else LatencyBook(store, parts.device, parts.profile)
+        self._latencies = latency_source(parts, store)
         self._strategy = parts.strategy(self._cheap)
         self._outcomes: dict[str, Outcome] = {}
         self._yardstick: Yardstick | None = None
@@ -76,9 +75,9 @@ class SearchLoop:
         self._summarised: set[int | None] = set()  # generations whose summary is stored
 
     @property
-    def book(self) -> LatencyBook | None:
-        """The latencies, where there is a device."""
-        return self._book
+    def latencies(self) -> LatencySource | None:
+        """The latencies, where they matter."""
+        return self._latencies
 
     @property
     def front(self) -> tuple[str, ...]:
@@ -123,8 +122,8 @@ class SearchLoop:
         return self._counts["finished"] + self._counts["failed"]
 
     def _ask(self) -> list[Candidate]:
-        if self._book is not None:
-            self._book.refit()
+        if self._latencies is not None:
+            self._latencies.refit()
         ask = self._strategy.ask()
         facts: dict[str, object] = {"proposed": ask.proposed, "duplicates": ask.duplicates, "over_limit": dict(ask.over_limit)}
         if ask.nearest is not None:
@@ -149,13 +148,15 @@ class SearchLoop:
         self.report("measuring", generation=generation, done=0, total=len(candidates))
         if not all(candidate.id in self._outcomes for candidate in candidates):
             self._executor.warm_up()
-        feasible: list[tuple[Candidate, Latency | None]] = []
+        feasible: list[tuple[Candidate, Mapping[str, float]]] = []
         for done, candidate in enumerate(candidates, 1):
-            latency = self._latency(candidate)
-            if candidate.id not in self._outcomes and not self._infeasible(candidate, latency):
-                feasible.append((candidate, latency))
+            known = self._known(candidate)
+            if candidate.id not in self._outcomes and not self._infeasible(candidate, known):
+                feasible.append((candidate, known))
             self.report("measuring", done=done)
             self._interrupt.check()
+        if self._latencies is not None:
+            self._latencies.report(generation, candidates)
         self._train(candidates, feasible)
         self._tell(generation, candidates)
 
@@ -169,40 +170,32 @@ class SearchLoop:
             raise WorkError(f"{candidate_id} is a parent but has no weights")
         return self._store.weights(name)
 
-    def _latency(self, candidate: Candidate) -> Latency | None:
-        """The candidate's measured latency, from the book where it stands there."""
-        if self._book is None:
-            return None
-        known = self._book.recall(candidate.graph)
-        if known is not None:
-            return known
-        return self._book.measure(candidate.graph, self.model(candidate.graph, self._inherit(candidate)))
+    def _known(self, candidate: Candidate) -> Mapping[str, float]:
+        """The candidate's values but for its error: of its topology, and its latency, which may have to be measured."""
+        graph = candidate.graph
+        values = dict(topology_values(graph))
+        if self._latencies is not None:
+            values |= self._latencies.values(graph, lambda: self.model(graph, self._inherit(candidate)))
+        return values
 
     def model(self, graph: Graph, state: State) -> bytes:
         """The network as the ONNX model that the device runs."""
         data, profile = self._parts.data, self._parts.profile
         return emit(graph, state, mean=data.mean, std=data.std, opset=profile.opset, ir_version=profile.ir_version)
 
-    def _infeasible(self, candidate: Candidate, latency: Latency | None) -> bool:
+    def _infeasible(self, candidate: Candidate, known: Mapping[str, float]) -> bool:
         """Store a candidate whose measured values break a limit that its predicted ones kept."""
-        values = self._known(candidate, latency)
-        if all(limit.allows(values[limit.objective]) for limit in self._parts.limits):
+        if all(limit.allows(known[limit.objective]) for limit in self._parts.limits):
             return False
-        self._keep(Outcome(candidate_id=candidate.id, status="infeasible", values=values), None)
+        self._keep(Outcome(candidate_id=candidate.id, status="infeasible", values=known), None)
         return True
 
-    def _known(self, candidate: Candidate, latency: Latency | None) -> dict[str, float]:
-        values = dict(topology_values(candidate.graph))
-        if latency is not None:
-            values |= {"latency_ms": latency.latency_ms, "latency_ci_ms": latency.ci_ms}
-        return values
-
-    def _train(self, candidates: Sequence[Candidate], feasible: Sequence[tuple[Candidate, Latency | None]]) -> None:
+    def _train(self, candidates: Sequence[Candidate], feasible: Sequence[tuple[Candidate, Mapping[str, float]]]) -> None:
         most = self._parts.config.budget.max_evaluations
         fitting = len(feasible) if most is None else max(0, most - self._evaluations())
         for candidate, _ in feasible[fitting:]:
             self._keep(Outcome(candidate_id=candidate.id, status="unfinished"), None)
-        known = {candidate.id: self._known(candidate, latency) for candidate, latency in feasible[:fitting]}
+        known = {candidate.id: values for candidate, values in feasible[:fitting]}
         for candidate, _ in feasible[:fitting]:
             self._executor.submit(self._task(candidate))
         self.report("training", done=len(candidates) - len(known), total=len(candidates))
@@ -283,5 +276,5 @@ class SearchLoop:
         return self._yardstick.hypervolume([self._outcomes[member].values for member in self.front])
 
     def _cheap(self, graphs: Sequence[Graph]) -> list[Mapping[str, float]]:
-        predicted = None if self._book is None else self._book.predicted_ms
+        predicted = None if self._latencies is None else self._latencies.predicted_ms
         return [cheap_values(graph, predicted) for graph in graphs]

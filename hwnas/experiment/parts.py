@@ -8,6 +8,7 @@ from hwnas.config import RunConfig, settings_of
 from hwnas.data import Augmentation, DataSet, DataSettings, default_augmentation, load
 from hwnas.device import Device, HardwareProfile, load_profile, open_device
 from hwnas.errors import ConfigError
+from hwnas.estimate import Accelerator
 from hwnas.graph import Graph
 from hwnas.objective import Limit, Objective, objectives_named
 from hwnas.search import CheapValues, Lemonade, LemonadeSettings, Strategy
@@ -20,7 +21,10 @@ LARGE_IMAGE_PIXELS = 16 * 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What a run is made of, but for the store and the workers. ``device`` is None where latency is no objective or limit."""
+    """What a run is made of, but for the store and the workers.
+
+    Where latency is an objective or a limit there is a ``device`` or, of an analytic profile, an ``accelerator``.
+    """
 
     config: RunConfig
     data_settings: DataSettings
@@ -33,6 +37,14 @@ class Parts:
     initial: tuple[Graph, ...]
     profile: HardwareProfile
     device: Device | None
+    accelerator: Accelerator | None
+
+    @property
+    def device_sha256(self) -> str | None:
+        """What the run's latencies belong to: the device's fingerprint, or the analytic profile itself."""
+        if self.device is not None:
+            return self.device.fingerprint().sha256()
+        return None if self.accelerator is None else self.profile.sha256()
 
     def strategy(self, cheap: CheapValues) -> Strategy:
         """The configured search strategy, at its beginning."""
@@ -63,6 +75,7 @@ def assemble(config: RunConfig, *, reference_nominal_ms: float | None = None) ->
     if config.augmentation:
         augmentation = settings_of(Augmentation, config.augmentation, "[augmentation]")
     measures = "latency_ms" in {objective.name for objective in objectives} | {limit.objective for limit in limits}
+    analytic = profile.kind == "analytic"
     return Parts(
         config=config,
         data_settings=data_settings,
@@ -74,7 +87,8 @@ def assemble(config: RunConfig, *, reference_nominal_ms: float | None = None) ->
         limits=limits,
         initial=tuple(graph for _, graph in initial_graphs(data.shape, len(data.classes))),
         profile=profile,
-        device=open_device(profile, reference_nominal_ms=reference_nominal_ms) if measures else None,
+        device=open_device(profile, reference_nominal_ms=reference_nominal_ms) if measures and not analytic else None,
+        accelerator=Accelerator.of(profile) if measures and analytic else None,
     )
 
 
