@@ -39,11 +39,13 @@ def train(
 ) -> Training:
     """Train ``network`` in place on ``images`` images, the learning-rate schedule spanning exactly these.
 
-    With a ``teacher`` the first ``settings.distil_share`` of the steps learn its soft answers [Hinton2015]. Raises DivergedError
-    within 32 steps of the loss ceasing to be finite.
+    With a ``teacher`` the first ``settings.distil_share`` of the steps learn its soft answers [Hinton2015], given in eval mode.
+    Raises DivergedError within 32 steps of the loss ceasing to be finite.
     """
     started = time.monotonic()
     network.train()
+    if teacher is not None:
+        teacher.eval()
     steps = step_count(images, settings.batch_size)
     distilled = round(settings.distil_share * steps) if teacher is not None else 0
     optimiser = _optimiser(network, settings)
