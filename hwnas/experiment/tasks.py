@@ -30,7 +30,7 @@ def task_for(candidate: Candidate, state: State, teacher: Teacher | None, parts:
         data=parts.data_settings,
         data_fingerprint=parts.data.fingerprint,
         trainer=parts.trainer,
-        augmentation=parts.augmentation,
+        augmentation=parts.augmentation_for(images),
         images=images,
         seed=stream_seed(parts.config.seed, candidate.id, "training"),
     )

@@ -207,7 +207,14 @@ def _add(op: Op, tensors: Mapping[str, Tensor]) -> _Compute:
 
 def _weighted_add(op: Op, tensors: Mapping[str, Tensor]) -> _Compute:
     mix = tensors["mix"]
-    return lambda x, _: torch.lerp(x[0], x[1], mix)
+
+    def compute(x: Sequence[Tensor], training: bool) -> Tensor:
+        one, other = x
+        if one.dtype is other.dtype is mix.dtype:
+            return torch.lerp(one, other, mix)
+        return one + (other - one) * mix  # lerp does not promote what autocast left in two precisions
+
+    return compute
 
 
 def _concat(op: Op, tensors: Mapping[str, Tensor]) -> _Compute:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from hwnas.errors import StoreError
-from hwnas.graph import Add, Clip, Conv, Graph, Node
+from hwnas.graph import Add, Clip, Conv, Graph, Node, WeightedAdd
 from hwnas.network import Network
 from tests.export.samples import random_state
 from tests.graphs import SAMPLES, Builder
@@ -125,3 +125,28 @@ def test_a_large_input_and_a_single_pixel() -> None:
     b.add(Conv(out_channels=2, kernel=1, padding=0, bias=True))
     tiny = b.head(classes=2)
     assert Network(tiny, random_state(tiny)).eval()(torch.ones(1, 1, 1, 1)).shape == (1, 2)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_trains_under_autocast_in_two_precisions(name: str) -> None:
+    graph = SAMPLES[name]()
+    network = Network(graph, random_state(graph))
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = network(batch(graph))
+    exact = network(batch(graph))
+    assert (logits - exact).abs().max() < 0.1 * exact.abs().max()
+    torch.nn.functional.cross_entropy(logits.float(), torch.arange(6)).backward()
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("other", ["depthwise", "batch norm"])
+def test_a_weighted_add_takes_two_precisions_of_autocast(other: str) -> None:
+    b = Builder(3, 8, 8)
+    stem = b.conv(8)
+    plain = b.add(Conv(out_channels=8, kernel=3, padding=1), stem)
+    mixed = b.add(Conv(out_channels=8, kernel=3, padding=1, groups=8), stem) if other == "depthwise" else stem
+    b.add(WeightedAdd(), plain, mixed)
+    graph = b.head()
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = Network(graph, random_state(graph))(batch(graph))
+    assert logits.isfinite().all()
