@@ -4,11 +4,13 @@ from hwnas.injection.answers import UNRECOVERABLE, Answers, Damage, damage
 from hwnas.injection.bench import Bench, Engine, TorchBench
 from hwnas.injection.campaign import Campaign, CurveCampaign, Examples, SingleCampaign, Stage
 from hwnas.injection.engine import FastEngine, NaiveEngine, Upset
+from hwnas.injection.from_onnx import from_onnx
 from hwnas.injection.memory import Change, Memory
 from hwnas.injection.program import Program
+from hwnas.injection.qdq import QdqBench, QdqEngine
 from hwnas.injection.results import FaultReport, NetworkResult, as_json, curve_result, report, single_result
 from hwnas.injection.settings import FaultSettings
-from hwnas.injection.study import Subject, study, trained
+from hwnas.injection.study import Subject, onnx_subject, study, trained
 
 __all__ = [
     "UNRECOVERABLE",
@@ -27,6 +29,8 @@ __all__ = [
     "NaiveEngine",
     "NetworkResult",
     "Program",
+    "QdqBench",
+    "QdqEngine",
     "SingleCampaign",
     "Stage",
     "Subject",
@@ -35,6 +39,8 @@ __all__ = [
     "as_json",
     "curve_result",
     "damage",
+    "from_onnx",
+    "onnx_subject",
     "report",
     "single_result",
     "study",

@@ -25,7 +25,7 @@ from hwnas.injection.program import Program, Weights
 
 MARGINS = {"float32": 3e-5, "float16": 4e-3}  # of the largest logit; measured differences are 30 times smaller
 FEW_WORDS = 8
-NEARLY_INFINITE = 1e30
+LIMITS = {"float32": 1e38, "float16": 6e4}  # beyond them a sum in another order may be infinite where this one is not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +47,7 @@ class Clean:
             self.sums.append(program.accumulate(step, [self.values[source] for source in step.reads], program.weights))
             self.values.append(program.finish(step, self.sums[-1]))
         self.largest = [_largest(value) for value in self.values]
+        self.gains = [_gain(program.weights.get(step.weight)) for step in program.steps]
         self.logits: NDArray[np.float32] = self.values[-1].numpy()
         self.classes = classes_of(self.logits)
 
@@ -122,22 +123,25 @@ class FastEngine:
         program, clean = self._program, self.clean
         first = program.owner[change.tensor]
         dirty: dict[int, Dirty] = {}
+        largest: dict[int, float] = {}
         growth = 1.0
         for number in range(first, len(program.steps)):
             step = program.steps[number]
             if number == first:
                 sums = disturbed_channels(program, clean, first, change)
             elif any(source in dirty for source in step.reads):
+                if clean.gains[number] * max(largest.get(source, 0.0) for source in step.reads) > LIMITS["float32"]:
+                    return None
                 sums = propagate(program, clean, number, dirty)
             else:
                 continue
             found = Dirty(channels=sums.channels, values=program.finish(step, sums.values))
             if torch.equal(found.values, found.clean(clean.values[number])):
                 continue
-            largest = _largest(found.values)
-            if not largest < NEARLY_INFINITE:
+            largest[number] = _largest(found.values)
+            if not largest[number] < LIMITS[program.layout.name]:
                 return None
-            growth = max(growth, largest / max(clean.largest[number], 1e-30))
+            growth = max(growth, largest[number] / max(clean.largest[number], 1e-30))
             dirty[number] = found
         last = len(program.steps) - 1
         if last not in dirty:
@@ -166,6 +170,11 @@ def _answers(logits: NDArray[np.float32], clean: Clean) -> Answers:
 def _largest(values: Tensor) -> float:
     low, high = torch.aminmax(values)
     return max(-float(low), float(high)) if low == low else float("nan")
+
+
+def _gain(weight: Tensor | None) -> float:
+    """How much larger than its inputs a sum of products can be, partial sums included."""
+    return 1.0 if weight is None else float(weight.flatten(1).abs().sum(1).max())
 
 
 def _smallest_gap(logits: NDArray[np.float32]) -> float:

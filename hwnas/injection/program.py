@@ -190,7 +190,7 @@ def _batch_norm(step: Step, x: Sequence[Tensor], weights: Weights) -> Tensor:
 
 
 def _linear(step: Step, x: Sequence[Tensor], weights: Weights) -> Tensor:
-    return F.linear(x[0].flatten(1), weights[step.weight], weights[step.bias])
+    return F.linear(x[0].flatten(1), weights[step.weight], weights.get(step.bias))
 
 
 def _pool(step: Step, x: Sequence[Tensor], weights: Weights) -> Tensor:

@@ -6,11 +6,16 @@ from pathlib import Path
 
 from torch import Tensor
 
+from hwnas.device import read_model
+from hwnas.device.model import parse
+from hwnas.errors import ConfigError
 from hwnas.export import deploy
 from hwnas.graph import Graph
 from hwnas.injection.bench import Bench, TorchBench
 from hwnas.injection.campaign import Campaign, Examples, Watch
+from hwnas.injection.from_onnx import from_onnx
 from hwnas.injection.program import Program
+from hwnas.injection.qdq import QdqBench
 from hwnas.injection.results import FaultReport, NetworkResult, curve_result, report, single_result
 from hwnas.injection.settings import FaultName, FaultSettings
 from hwnas.resilience import format_named
@@ -37,6 +42,22 @@ def trained(
     return Subject(
         name=name, bench=lambda: TorchBench(Program(graph, deploy(graph, state, mean=mean, std=std), format_named(dtype)))
     )
+
+
+def onnx_subject(path: Path, dtype: str) -> Subject:
+    """A user's own ONNX classifier, read and checked now. Raises ModelError, ConfigError for a format that it is not in."""
+    content = read_model(path)
+    operators = {node.op_type for node in parse(content).graph.node}
+    is_int8 = "DequantizeLinear" in operators
+    if is_int8 != (dtype == "int8"):
+        what = "int8 (QDQ)" if is_int8 else "floating point"
+        raise ConfigError(f"{path} is {what}, --dtype is {dtype}; choose the format that the file is in")
+    if is_int8:
+        bench: Bench = QdqBench(content)
+    else:
+        graph, deployed = from_onnx(content)
+        bench = TorchBench(Program(graph, deployed, format_named(dtype)))
+    return Subject(name=path.name, bench=lambda: bench)
 
 
 def study(

@@ -1,0 +1,326 @@
+"""A user's own float ONNX classifier as a graph and its deployed weights, so that it can be faulted like our own.
+
+Every operator is translated or refused by name; what was translated is compared with ONNX Runtime on random images. A softmax
+behind the logits is left out: it changes no class.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import NodeProto, helper, numpy_helper
+
+from hwnas.device import load_profile, session
+from hwnas.device.model import parse
+from hwnas.errors import GraphError, ModelError
+from hwnas.export import Deployed
+from hwnas.graph import (
+    Add,
+    AvgPool,
+    Clip,
+    Concat,
+    Conv,
+    Flatten,
+    GlobalAvgPool,
+    Graph,
+    Input,
+    Linear,
+    MaxPool,
+    Node,
+    Op,
+    WeightedAdd,
+)
+from hwnas.injection.program import Program
+
+TOLERANCE = 1e-3  # of max(1, largest logit)
+Array = NDArray[np.float32]
+
+
+def from_onnx(model: bytes) -> tuple[Graph, Deployed]:
+    """The graph and weights of a float32 or float16 classifier of images (n, C, H, W), its one input.
+
+    Raises ModelError naming the operators that cannot be taken and the weights behind those that can.
+    """
+    proto = parse(model)
+    translation = _Translation(proto)
+    translation.refuse_unknown()
+    for node in proto.graph.node:
+        translation.translate(node)
+    try:
+        graph = Graph(tuple(translation.nodes), translation.held[proto.graph.output[0].name])
+    except (GraphError, KeyError) as error:
+        raise ModelError(f"the file is no classifier of images that can be faulted: {error}") from error
+    deployed = Deployed(
+        weights=translation.weights, scale=translation.scale, offset=translation.offset, factors=translation.mixes
+    )
+    _compare(model, Program(graph, deployed))
+    return graph, deployed
+
+
+class _Translation:
+    """What has been translated: nodes, their weights, and which node holds each named value."""
+
+    def __init__(self, proto: onnx.ModelProto) -> None:
+        self.graph = proto.graph
+        self.constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in self.graph.initializer}
+        inputs = [put for put in self.graph.input if put.name not in self.constants]
+        dims = [dim.dim_value for dim in inputs[0].type.tensor_type.shape.dim] if len(inputs) == 1 else []
+        if len(dims) != 4 or min(dims[1:]) < 1:
+            raise ModelError(f"expected a model with one input of images (n, C, H, W), got {[i.name for i in inputs]} {dims}")
+        self.nodes: list[Node] = [Node(1, Input(channels=dims[1], height=dims[2], width=dims[3]))]
+        self.held = {inputs[0].name: 1}
+        self.weights: dict[str, Array] = {}
+        self.scale: Array | None = None
+        self.offset: Array | None = None
+        self.mixes: dict[int, tuple[float | None, float | None]] = {}
+        self._factors: dict[str, tuple[int, float]] = {}
+        self._readers: dict[str, int] = {}
+        for node in self.graph.node:
+            for name in node.input:
+                self._readers[name] = self._readers.get(name, 0) + 1
+
+    def refuse_unknown(self) -> None:
+        """Raise ModelError where an operator is not known, saying which layers could still be faulted."""
+        unknown = sorted({node.op_type for node in self.graph.node} - _TRANSLATE.keys())
+        if unknown:
+            reachable = []
+            for node in self.graph.node:
+                if node.op_type in unknown:
+                    break
+                reachable += [name for name in node.input if name in self.constants and self.constants[name].ndim >= 2]
+            part = f"the weights before them could be faulted ({', '.join(reachable)})" if reachable else "no weights come before them"
+            raise ModelError(
+                f"operators {', '.join(unknown)} are not supported; {part}: export the model without them, or cut it there. "
+                f"Supported are {', '.join(sorted(_TRANSLATE))}"
+            )
+
+    def translate(self, node: NodeProto) -> None:
+        """Take one operator in."""
+        try:
+            _TRANSLATE[node.op_type](self, node)
+        except (GraphError, KeyError, IndexError) as error:
+            raise ModelError(f"operator {node.op_type} {node.name!r} cannot be faulted as it stands here: {error}") from error
+
+    def refuse(self, node: NodeProto, why: str) -> ModelError:
+        return ModelError(f"operator {node.op_type} {node.name!r}: {why}")
+
+    def add(self, node: NodeProto, op: Op, *sources: int) -> int:
+        made = Node(len(self.nodes) + 1, op, sources)
+        self.nodes.append(made)
+        self.held[node.output[0]] = made.id
+        return made.id
+
+    def source(self, node: NodeProto, place: int = 0) -> int:
+        return self.held[node.input[place]]
+
+    def constant(self, node: NodeProto, place: int) -> Array | None:
+        if place >= len(node.input) or not node.input[place]:
+            return None
+        return np.asarray(self.constants[node.input[place]], np.float32)
+
+    def alias(self, node: NodeProto) -> None:
+        if node.input[0] in self.constants:
+            self.constants[node.output[0]] = self.constants[node.input[0]]
+        elif node.input[0] in self._factors:
+            self._factors[node.output[0]] = self._factors[node.input[0]]
+        else:
+            self.held[node.output[0]] = self.source(node)
+
+    def is_constant(self, node: NodeProto, place: int) -> bool:
+        return node.input[place] in self.constants
+
+    def weighted(self, node: NodeProto, op: Op, weight: Array, bias: Array | None) -> None:
+        made = self.add(node, op, self.source(node))
+        self.weights[f"{made}.weight"] = np.array(weight, np.float32)
+        if bias is not None:
+            self.weights[f"{made}.bias"] = np.array(bias, np.float32)
+
+    def arithmetic(self, node: NodeProto) -> None:
+        """Add, Sub, Mul or Div: of the image and constants, a bias, a factor before an addition, or of two tensors."""
+        constant = [place for place in (0, 1) if self.is_constant(node, place)]
+        if not constant:
+            self._addition(node)
+            return
+        (place,) = constant[:1]
+        value, other = np.asarray(self.constants[node.input[place]], np.float32), 1 - place
+        name = node.input[other]
+        if self.held.get(name) == 1 and (place == 1 or node.op_type in ("Add", "Mul")):
+            self._normalise(node, value)
+        elif node.op_type == "Mul" and value.size == 1:
+            self._factors[node.output[0]] = (self.held[name], float(value.reshape(())))
+        elif node.op_type == "Add" and isinstance(self.nodes[self.held[name] - 1].op, Linear) and self._readers[name] == 1:
+            last = self.held[name]
+            self.weights[f"{last}.bias"] = self.weights.get(f"{last}.bias", np.float32(0)) + value.reshape(-1)
+            self.held[node.output[0]] = last
+        else:
+            raise self.refuse(node, "arithmetic with constants is taken on the image, as a bias of a linear layer, or as a factor")
+
+    def _normalise(self, node: NodeProto, value: Array) -> None:
+        if self._readers[node.input[0]] > 1 or value.size not in (1, self._channels):
+            raise self.refuse(node, "a normalisation has one constant a channel, and only it reads the image")
+        each = np.broadcast_to(value.reshape(-1), (self._channels,)).astype(np.float32)
+        scale = np.ones_like(each) if self.scale is None else self.scale
+        offset = np.zeros_like(each) if self.offset is None else self.offset
+        match node.op_type:
+            case "Add":
+                offset = offset + each
+            case "Sub":
+                offset = offset - each
+            case "Mul":
+                scale, offset = scale * each, offset * each
+            case _:
+                scale, offset = scale / each, offset / each
+        self.scale, self.offset = scale, offset
+        self.held[node.output[0]] = 1
+
+    @property
+    def _channels(self) -> int:
+        image = self.nodes[0].op
+        assert isinstance(image, Input)
+        return image.channels
+
+    def _addition(self, node: NodeProto) -> None:
+        if node.op_type not in ("Add", "Sum"):
+            raise self.refuse(node, "only additions of two tensors are taken")
+        if any(name in self._factors for name in node.input):
+            terms = [self._factors.get(name) or (self.held[name], None) for name in node.input]
+            made = self.add(node, WeightedAdd(), *(source for source, _ in terms))
+            self.mixes[made] = (terms[0][1], terms[1][1])
+        else:
+            self.add(node, Add(), *(self.held[name] for name in node.input))
+
+
+def _attributes(node: NodeProto) -> dict[str, object]:
+    return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+
+
+def _window(made: _Translation, node: NodeProto, kernel: list[int]) -> tuple[int, int, int]:
+    """Kernel, stride and padding of a square window. Raises ModelError for any other."""
+    found = _attributes(node)
+    strides, pads, dilations = (
+        list(found.get(name, default))  # type: ignore[call-overload]
+        for name, default in (("strides", [1, 1]), ("pads", [0] * 4), ("dilations", [1, 1]))
+    )
+    auto = found.get("auto_pad", b"NOTSET")
+    square = len(set(kernel)) == len(set(strides)) == len(set(pads)) == 1 and set(dilations) == {1}
+    if not square or auto not in (b"NOTSET", b"VALID") or found.get("ceil_mode", 0):
+        raise made.refuse(node, "only square windows with even padding and without dilation are taken")
+    return kernel[0], strides[0], pads[0]
+
+
+def _conv(made: _Translation, node: NodeProto) -> None:
+    weight = made.constant(node, 1)
+    assert weight is not None
+    bias = made.constant(node, 2)
+    kernel, stride, padding = _window(made, node, list(weight.shape[2:]))
+    groups = int(_attributes(node).get("group", 1))  # type: ignore[call-overload]
+    op = Conv(out_channels=len(weight), kernel=kernel, padding=padding, stride=stride, groups=groups, bias=bias is not None)
+    made.weighted(node, op, weight, bias)
+
+
+def _batch_norm(made: _Translation, node: NodeProto) -> None:
+    """Scale and offset of each channel, as a depthwise 1x1 convolution."""
+    scale, offset, mean, var = (np.asarray(made.constants[name], np.float64) for name in node.input[1:5])
+    factor = scale / np.sqrt(var + float(_attributes(node).get("epsilon", 1e-5)))  # type: ignore[arg-type]
+    op = Conv(out_channels=len(factor), kernel=1, padding=0, groups=len(factor), bias=True)
+    made.weighted(node, op, factor[:, None, None, None].astype(np.float32), (offset - mean * factor).astype(np.float32))
+
+
+def _linear(made: _Translation, node: NodeProto) -> None:
+    weight, found = made.constant(node, 1), _attributes(node)
+    assert weight is not None
+    if found.get("transA", 0) or found.get("alpha", 1.0) != 1.0 or found.get("beta", 1.0) != 1.0 or weight.ndim != 2:
+        raise made.refuse(node, "only plain products with a matrix of weights are taken")
+    weight = weight if found.get("transB", 0) else weight.T
+    bias = made.constant(node, 2)
+    made.weighted(node, Linear(out_features=len(weight)), np.ascontiguousarray(weight), None if bias is None else bias.reshape(-1))
+
+
+def _clip(made: _Translation, node: NodeProto) -> None:
+    low, high = made.constant(node, 1), made.constant(node, 2)
+    made.add(node, Clip(low=-np.inf if low is None else float(low), high=np.inf if high is None else float(high)), made.source(node))
+
+
+def _pool(made: _Translation, node: NodeProto) -> None:
+    found = _attributes(node)
+    kernel, stride, padding = _window(made, node, list(found["kernel_shape"]))  # type: ignore[call-overload]
+    if node.op_type == "AveragePool" and padding and not found.get("count_include_pad", 0):
+        raise made.refuse(node, "average pools must count their padding")
+    pool = MaxPool if node.op_type == "MaxPool" else AvgPool
+    made.add(node, pool(kernel=kernel, stride=stride, padding=padding), made.source(node))
+
+
+def _mean(made: _Translation, node: NodeProto) -> None:
+    found = _attributes(node)
+    axes = found.get("axes", made.constants[node.input[1]].tolist() if len(node.input) > 1 else None)
+    if axes is None or sorted(int(axis) % 4 for axis in axes) != [2, 3]:  # type: ignore[attr-defined]
+        raise made.refuse(node, "means are taken over height and width")
+    pooled = made.add(node, GlobalAvgPool(), made.source(node))
+    if not found.get("keepdims", 1):
+        made.add(node, Flatten(), pooled)
+
+
+def _flatten(made: _Translation, node: NodeProto) -> None:
+    if node.op_type == "Reshape" and len(made.constants[node.input[1]]) != 2:
+        raise made.refuse(node, "reshapes must flatten all but the batch")
+    made.add(node, Flatten(), made.source(node))
+
+
+def _concat(made: _Translation, node: NodeProto) -> None:
+    if _attributes(node).get("axis") not in (1, -3):
+        raise made.refuse(node, "concatenation is along the channels")
+    made.add(node, Concat(), *(made.held[name] for name in node.input))
+
+
+def _constant(made: _Translation, node: NodeProto) -> None:
+    made.constants[node.output[0]] = numpy_helper.to_array(_attributes(node)["value"])
+
+
+def _softmax(made: _Translation, node: NodeProto) -> None:
+    if node.output[0] != made.graph.output[0].name:
+        raise made.refuse(node, "a softmax comes last")
+    made.alias(node)
+
+
+_TRANSLATE: Mapping[str, Callable[[_Translation, NodeProto], None]] = {
+    "Conv": _conv,
+    "BatchNormalization": _batch_norm,
+    "Gemm": _linear,
+    "MatMul": _linear,
+    "Relu": lambda made, node: made.add(node, Clip(), made.source(node)) and None,
+    "Clip": _clip,
+    "MaxPool": _pool,
+    "AveragePool": _pool,
+    "GlobalAveragePool": lambda made, node: made.add(node, GlobalAvgPool(), made.source(node)) and None,
+    "ReduceMean": _mean,
+    "Flatten": _flatten,
+    "Reshape": _flatten,
+    "Squeeze": _flatten,
+    "Concat": _concat,
+    "Add": _Translation.arithmetic,
+    "Sum": _Translation.arithmetic,
+    "Sub": _Translation.arithmetic,
+    "Mul": _Translation.arithmetic,
+    "Div": _Translation.arithmetic,
+    "Identity": _Translation.alias,
+    "Dropout": _Translation.alias,
+    "Cast": _Translation.alias,
+    "Constant": _constant,
+    "Softmax": _softmax,
+}
+
+
+def _compare(model: bytes, program: Program) -> None:
+    """Raise ModelError unless the translation computes what the file does."""
+    shape = program.graph.shapes[program.graph.input.id]
+    images = np.random.default_rng(0).random((1, *shape), dtype=np.float32)
+    opened = session(model, load_profile("local-cpu"))
+    expected = opened.run(None, {opened.get_inputs()[0].name: images})[0]
+    with torch.inference_mode():
+        logits = program.run(torch.from_numpy(images))
+    ends_in_softmax = parse(model).graph.node[-1].op_type == "Softmax"
+    got = (logits.softmax(1) if ends_in_softmax else logits).numpy()
+    if expected.shape != got.shape or not np.abs(expected - got).max() <= TOLERANCE * max(1.0, float(np.abs(expected).max())):
+        raise ModelError("the file does not compute what its operators say as they were read; it cannot be faulted, please report it")

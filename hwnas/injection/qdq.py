@@ -1,0 +1,192 @@
+"""Faults in the real tensors of an int8 (QDQ) ONNX file, run by ONNX Runtime.
+
+One suffix session per tensor: the part of the file behind it, cut at the 8-bit activations, that tensor an input. So a fault
+costs only what it can reach; the arithmetic is ONNX Runtime's own. All weights as inputs would be slower than a full pass.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+from hwnas.device import HardwareProfile, load_profile, session
+from hwnas.device.model import parse
+from hwnas.errors import ModelError
+from hwnas.injection.answers import Answers, classes_of, masked_rows
+from hwnas.injection.bench import Engine, Images
+from hwnas.injection.engine import Upset
+from hwnas.injection.memory import Change, Memory
+from hwnas.resilience import INT8, INT32, Population, Role, TensorBits
+
+BATCH = "batch"
+HEAVY = ("Conv", "Gemm", "MatMul")
+_STORED = {TensorProto.INT8: INT8, TensorProto.INT32: INT32}
+
+
+class QdqBench:
+    """An int8 network. Weights are its int8 tensors, biases its int32 ones, activations its 8-bit stored tensors."""
+
+    def __init__(self, model: bytes, profile: HardwareProfile | None = None) -> None:
+        """Raises ModelError for a file that is no classifier of images with quantised weights."""
+        self._proto = parse(model)
+        self._profile = load_profile("local-cpu") if profile is None else profile
+        graph = self._proto.graph
+        self._initialisers = {tensor.name: tensor for tensor in graph.initializer}
+        self._producer = {output: node for node in graph.node for output in node.output}
+        self.image, self.shape = _image(graph, self._initialisers)
+        self.logits = graph.output[0].name
+        self.memory = self._memory()
+        self.quantised = [
+            node.output[0] for node in graph.node if node.op_type == "QuantizeLinear" and node.input[0] not in self._initialisers
+        ]
+        probe = self.full(outputs=self.quantised).run(
+            [self.logits, *self.quantised], {self.image: np.zeros((1, *self.shape), np.float32)}
+        )
+        if len(graph.output) != 1 or probe[0].ndim != 2:
+            raise ModelError(f"expected a classifier with one output (n, classes), got {[tuple(p.shape) for p in probe[:1]]}")
+        self.classes = int(probe[0].shape[1])
+        self._shapes = {name: value.shape[1:] for name, value in zip(self.quantised, probe[1:], strict=True)}
+        self._types = {name: value.dtype for name, value in zip(self.quantised, probe[1:], strict=True)}
+        self.activations = Population(
+            tensors=tuple(
+                TensorBits(name=name, layer=name.removesuffix("_QuantizeLinear_Output"), role=Role.ACTIVATION,
+                           size=int(np.prod(self._shapes[name])), format=INT8)
+                for name in self.quantised
+            )
+        )  # fmt: skip
+        self._suffixes: dict[str, tuple[onnxruntime.InferenceSession, tuple[str, ...]]] = {}
+        self.costs = self._costs()
+
+    def engine(self, images: Images) -> Engine:
+        """An engine that keeps the 8-bit activations of the clean pass."""
+        return QdqEngine(self, np.ascontiguousarray(images, np.float32))
+
+    def full(self, outputs: Iterable[str] = (), changes: Sequence[Change] = ()) -> onnxruntime.InferenceSession:
+        """A session of the whole file, with more outputs or other words in memory."""
+        proto = onnx.ModelProto()
+        proto.CopyFrom(self._proto)
+        proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
+        for change in changes:
+            (tensor,) = (tensor for tensor in proto.graph.initializer if tensor.name == change.tensor)
+            tensor.CopyFrom(numpy_helper.from_array(self.memory.changed(change), change.tensor))
+        return session(proto.SerializeToString(), self._profile)
+
+    def suffix(self, tensor: str) -> tuple[onnxruntime.InferenceSession, tuple[str, ...]]:
+        """The session behind a tensor, and the clean activations that it takes besides."""
+        if tensor not in self._suffixes:
+            nodes, boundary = self._behind(tensor)
+            needed = {name for node in nodes for name in node.input}
+            inputs = [self._input(name) for name in (tensor, *boundary)]
+            constants = [value for name, value in self._initialisers.items() if name in needed and name != tensor]
+            graph = helper.make_graph(nodes, "suffix", inputs, list(self._proto.graph.output), constants)
+            proto = helper.make_model(graph, opset_imports=self._proto.opset_import, ir_version=self._proto.ir_version)
+            self._suffixes[tensor] = session(proto.SerializeToString(), self._profile), boundary
+        return self._suffixes[tensor]
+
+    def _behind(self, tensor: str) -> tuple[list[NodeProto], tuple[str, ...]]:
+        """Nodes that depend on a tensor or are needed by such, in order, and where they are cut off from the rest."""
+        reached, kept, boundary = {tensor}, set(), []
+        order = list(self._proto.graph.node)
+        for place, node in enumerate(order):
+            if reached & set(node.input):
+                kept.add(place)
+                reached |= set(node.output)
+        place_of = {output: place for place, node in enumerate(order) for output in node.output}
+        waiting = [name for place in sorted(kept) for name in order[place].input]
+        seen = set(reached)
+        while waiting:
+            name = waiting.pop(0)
+            if not name or name in seen or name in self._initialisers:
+                continue
+            seen.add(name)
+            if name in self._shapes or name == self.image:
+                boundary.append(name)
+            else:
+                kept.add(place_of[name])
+                waiting += order[place_of[name]].input
+        return [order[place] for place in sorted(kept)], tuple(boundary)
+
+    def _input(self, name: str) -> onnx.ValueInfoProto:
+        if name in self._initialisers:
+            constant = self._initialisers[name]
+            return helper.make_tensor_value_info(name, constant.data_type, list(constant.dims))
+        kind = TensorProto.FLOAT if name == self.image else helper.np_dtype_to_tensor_dtype(self._types[name])
+        shape = self.shape if name == self.image else self._shapes[name]
+        return helper.make_tensor_value_info(name, kind, [BATCH, *shape])
+
+    def _memory(self) -> Memory:
+        arrays, tensors = {}, []
+        readers = {name: node for node in self._proto.graph.node for name in node.input}
+        for node in self._proto.graph.node:
+            constant = self._initialisers.get(node.input[0]) if node.op_type == "DequantizeLinear" else None
+            if constant is None or constant.data_type not in _STORED or constant.name in arrays:
+                continue
+            layout = _STORED[constant.data_type]
+            arrays[constant.name] = numpy_helper.to_array(constant)
+            reader = readers.get(node.output[0])
+            layer = constant.name if reader is None else reader.output[0].removesuffix("_QuantizeLinear_Input").removesuffix("_raw")
+            role = Role.WEIGHT if layout is INT8 else Role.BIAS
+            size = int(arrays[constant.name].size)
+            tensors.append(TensorBits(name=constant.name, layer=layer, role=role, size=size, format=layout))
+        if not tensors:
+            raise ModelError("expected an int8 (QDQ) model, got one without quantised weights; use --dtype float32")
+        return Memory(tensors, arrays)
+
+    def _costs(self) -> dict[str, float]:
+        heavy = max(1, sum(node.op_type in HEAVY for node in self._proto.graph.node))
+        names = {tensor.layer: tensor.name for tensor in (*self.memory.population.tensors, *self.activations.tensors)}
+        return {
+            layer: 0.05 + sum(node.op_type in HEAVY for node in self._behind(name)[0]) / heavy for layer, name in names.items()
+        }
+
+
+class QdqEngine:
+    """An int8 network before one micro-batch of images."""
+
+    def __init__(self, bench: QdqBench, images: Images) -> None:
+        self._bench, self._images = bench, images
+        names = [bench.logits, *bench.quantised]
+        found = bench.full(outputs=bench.quantised).run(names, {bench.image: images})
+        self._values: Mapping[str, NDArray[np.generic]] = {**dict(zip(names, found, strict=True)), bench.image: images}
+        self._logits: NDArray[np.float32] = found[0]
+        self.classes = classes_of(self._logits)
+
+    def weights(self, changes: Sequence[Change]) -> Answers:
+        """The answers with these words in memory."""
+        if len(changes) == 1:
+            return self._behind(changes[0].tensor, self._bench.memory.changed(changes[0]))
+        return self.naive(changes)
+
+    def naive(self, changes: Sequence[Change]) -> Answers:
+        """The same by a full pass of a file with other weights."""
+        logits = self._bench.full(changes=changes).run([self._bench.logits], {self._bench.image: self._images})[0]
+        return self._answers(logits)
+
+    def activations(self, step: int, upsets: Sequence[Upset]) -> Answers:
+        """The answers with these bits of one stored tensor flipped."""
+        name = self._bench.activations.tensors[step].name
+        clean = self._values[name]
+        words = np.array(clean).reshape(len(clean), -1)
+        flat = words.view(np.uint8)
+        for upset in upsets:
+            flat[upset.image, upset.element] ^= np.uint8(upset.mask)
+        return self._behind(name, words.reshape(clean.shape))
+
+    def _behind(self, name: str, value: NDArray[np.generic]) -> Answers:
+        opened, boundary = self._bench.suffix(name)
+        feeds = {name: value, **{other: self._values[other] for other in boundary}}
+        return self._answers(opened.run([self._bench.logits], feeds)[0])
+
+    def _answers(self, logits: NDArray[np.float32]) -> Answers:
+        return Answers(classes=classes_of(logits), masked=masked_rows(logits, self._logits))
+
+
+def _image(graph: onnx.GraphProto, initialisers: Mapping[str, TensorProto]) -> tuple[str, tuple[int, ...]]:
+    inputs = [put for put in graph.input if put.name not in initialisers]
+    dims = [dim.dim_value for dim in inputs[0].type.tensor_type.shape.dim] if len(inputs) == 1 else []
+    if len(dims) != 4 or min(dims[1:]) < 1:
+        raise ModelError(f"expected a model with one input of images (n, C, H, W), got {[put.name for put in inputs]} {dims}")
+    return inputs[0].name, tuple(dims[1:])
