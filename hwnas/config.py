@@ -104,5 +104,7 @@ def _problems(error: ValidationError, kind: type) -> str:
             known = getattr(kind, "model_fields", {})
             problems.append(f"unknown key {place}" + (f"; known are {', '.join(known)}" if "." not in place else ""))
         else:
-            problems.append(f"{place}: {problem['msg']}, got {problem['input']!r}" if place else problem["msg"])
+            message = problem["msg"].removeprefix("Value error, ")
+            got = "" if problem["type"] == "value_error" else f", got {problem['input']!r}"  # our own messages say it themselves
+            problems.append(f"{place}: {message}{got}" if place else message)
     return "; ".join(problems)
