@@ -1,0 +1,206 @@
+"""Campaigns: stopped and gone on with they are one campaign; their figures hold the exhaustive truth."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hwnas.errors import ConfigError, DataError, StoreError
+from hwnas.injection import (
+    Campaign,
+    Examples,
+    FaultSettings,
+    NaiveEngine,
+    Program,
+    Stage,
+    Subject,
+    TorchBench,
+    as_json,
+    damage,
+    report,
+    single_result,
+    study,
+    trained,
+)
+from hwnas.injection.settings import fault_settings
+from hwnas.resilience import FLOAT32
+from tests.export.samples import random_state, statistics
+from tests.injection.injection_samples import SAMPLES, batch, labels_of, program, tiny, tiny_program
+
+
+def silent(stage: Stage) -> None:
+    pass
+
+
+def examples(made: Program, count: int = 12) -> Examples:
+    pictures = batch(made.graph, count)
+    return Examples(images=pictures.numpy(), labels=labels_of(made, pictures))
+
+
+def campaign(made: Program, **settings) -> Campaign:
+    return Campaign("m", TorchBench(made), examples(made), FaultSettings(images=6, **settings))
+
+
+class Enough(Exception):
+    """Stops a campaign as Ctrl-C would."""
+
+
+def stop_after(faults: int):
+    def watch(stage: Stage) -> None:
+        if stage.faults >= faults:
+            raise Enough
+
+    return watch
+
+
+def without_time(rows: list[dict]) -> str:
+    return json.dumps(rows)
+
+
+@pytest.mark.parametrize("target", ["weights", "activations"])
+def test_a_stopped_campaign_goes_on_as_if_it_had_not_been(tmp_path: Path, target: str) -> None:
+    made = program(SAMPLES["flat"]())
+    whole = campaign(made, target=target, half_width=3.0, max_faults=1200).single(tmp_path / "whole.jsonl", silent)
+    path = tmp_path / "part.jsonl"
+    with pytest.raises(Enough):
+        campaign(made, target=target, half_width=3.0, max_faults=1200).single(path, stop_after(len(whole.rows) // 2))
+    with path.open("a") as file:
+        file.write('{"bit": 3, "dr')  # killed while writing
+    after = campaign(made, target=target, half_width=3.0, max_faults=1200).single(path, silent)
+    assert without_time(after.rows) == without_time(whole.rows)
+    assert path.read_text() == (tmp_path / "whole.jsonl").read_text()
+
+
+def test_a_campaign_that_lost_part_of_a_batch_tries_the_rest(tmp_path: Path) -> None:
+    made, path = program(SAMPLES["flat"]()), tmp_path / "c.jsonl"
+    campaign(made, half_width=3.0).single(path, silent)
+    whole = path.read_text()
+    path.write_text("".join(whole.splitlines(keepends=True)[:40]))
+    campaign(made, half_width=3.0).single(path, silent)
+    assert path.read_text() == whole
+
+
+def test_rows_can_be_replayed_fault_by_fault() -> None:
+    made = program(SAMPLES["flat"]())
+    tried = campaign(made, half_width=5.0)
+    rows = tried.single(None, silent).rows
+    population = made.memory.population
+    for row in rows[::20]:
+        assert population.index(tensor=row["tensor"], element=row["index"], bit=row["bits"][0]) == row["bit"]
+        array = made.memory.arrays[row["tensor"]].reshape(-1)
+        assert float(array[row["index"]]) == row["old"]
+        (change,) = made.memory.flipped(np.array([row["bit"]]))
+        assert float(row["new"]) == float(change.values[0]) or np.isnan(float(change.values[0]))
+        before = int(FLOAT32.words(array)[row["index"]]) >> row["bits"][0] & 1
+        assert row["direction"] == f"{before}->{1 - before}"
+
+
+def test_the_mean_drop_holds_the_exhaustive_truth() -> None:
+    made = tiny_program()
+    bench, data, settings = TorchBench(made), examples(made), FaultSettings(images=12, half_width=0.4, seed=1)
+    found = single_result(Campaign("m", bench, data, settings).single(None, silent))
+    order = np.random.default_rng([1, 2]).permutation(12)
+    naive = NaiveEngine(made, batch(made.graph, 12)[order.tolist()])
+    labels, clean = data.labels[order], naive.clean.classes
+    truth = [
+        damage(naive.weights(made.memory.flipped(np.array([bit]))), clean, labels) for bit in range(made.memory.population.size)
+    ]
+    assert found.drop.low <= np.mean([each.drop for each in truth]) <= found.drop.high
+    assert found.changed.low <= np.mean([each.changed for each in truth]) <= found.changed.high
+    assert found.critical.low <= np.mean([each.drop > 1 for each in truth]) <= found.critical.high
+    assert found.unrecoverable.low <= np.mean([each.unrecoverable for each in truth]) <= found.unrecoverable.high
+    assert found.device_drop.value == pytest.approx(found.drop.value * found.bits * 1e-6)
+    layers = {part.layer for part in found.parts} - {"all"}
+    assert sum(part.bits for part in found.parts if part.layer in layers and part.group == "all") == found.bits
+
+
+def test_more_errors_are_worse_and_trials_are_shared_by_networks(tmp_path: Path) -> None:
+    subjects = []
+    for seed, name in enumerate("ab"):
+        graph = tiny()
+        mean, std = statistics(graph)
+        subjects.append(trained(name, graph, random_state(graph, seed), "float32", mean=mean, std=std))
+    pictures = batch(tiny(), 12)
+    data = Examples(images=pictures.numpy(), labels=np.array([0, 1, 2] * 4))
+    settings = FaultSettings(images=6, bers=(1e-4, 1e-2, 0.3), half_width=20.0)
+    data = Examples(images=data.images, labels=np.zeros(12, np.int64))
+    benches = [subject.bench() for subject in subjects]
+    labels = benches[0].engine(data.images).classes.astype(np.int64)
+    if len(set(labels.tolist()) | {0}) == 1 or (benches[1].engine(data.images).classes == labels).mean() <= 1 / 3:
+        labels = np.where(np.arange(12) % 2 == 0, labels, benches[1].engine(data.images).classes)
+    found = study(
+        subjects, Examples(images=data.images, labels=labels), settings, ["single", "ber"], folder=tmp_path, watch=silent
+    )
+    curve = found.networks[0].curve
+    assert curve is not None
+    accuracies = [each.value for each in curve.summary.accuracies]
+    assert accuracies[0] > accuracies[-1]
+    assert 0 <= curve.summary.area.value <= 1.01
+    assert len(found.by_drop) == len(found.by_area) == 1
+    assert len(list(tmp_path.glob("*.jsonl"))) == 4
+    text = json.dumps(as_json(found, {}), allow_nan=False)
+    assert json.loads(text)["networks"][0]["rows"]
+
+
+def test_the_file_of_another_model_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "c.jsonl"
+    campaign(program(SAMPLES["flat"]()), half_width=5.0).single(path, silent)
+    before = path.read_bytes()
+    with pytest.raises(ConfigError, match="another model"):
+        campaign(program(SAMPLES["flat"](), seed=1), half_width=5.0).single(path, silent)
+    with pytest.raises(ConfigError, match="another campaign"):
+        campaign(program(SAMPLES["flat"]()), half_width=5.0, seed=5).single(path, silent)
+    assert path.read_bytes() == before
+    path.write_text("no json\n")
+    with pytest.raises(ConfigError, match="not a campaign file"):
+        campaign(program(SAMPLES["flat"]()), half_width=5.0).single(path, silent)
+
+
+def test_rows_that_the_campaign_never_drew_are_refused(tmp_path: Path) -> None:
+    path, made = tmp_path / "c.jsonl", program(SAMPLES["flat"]())
+    campaign(made, half_width=5.0).single(path, silent)
+    lines = path.read_text().splitlines()
+    wrong = {**json.loads(lines[1]), "bit": made.memory.population.size - 1}
+    path.write_text("\n".join([lines[0], json.dumps(wrong), *lines[2:], ""]))
+    with pytest.raises(StoreError):
+        campaign(made, half_width=5.0).single(path, silent)
+
+
+def test_data_that_do_not_fit_are_refused() -> None:
+    made = program(SAMPLES["flat"]())
+    data = examples(made)
+    with pytest.raises(DataError, match="shape"):
+        Campaign("m", TorchBench(made), Examples(images=data.images[:, :, :4], labels=data.labels), FaultSettings())
+    with pytest.raises(DataError, match="classes"):
+        Campaign("m", TorchBench(made), Examples(images=data.images, labels=data.labels + 100), FaultSettings())
+    wrong = Examples(images=data.images, labels=(data.labels + 1) % 10)
+    with pytest.raises(DataError, match="chance"):
+        Campaign("m", TorchBench(made), wrong, FaultSettings(fault="ber")).curve(None, silent)
+
+
+@pytest.mark.parametrize(
+    ("given", "faults"),
+    [
+        ({"bers": "1e-6,2"}, ["ber"]),
+        ({"bers": "x"}, ["ber"]),
+        ({"bers": (1e-3, 1e-4)}, ["ber"]),
+        ({"dtype": "int4"}, ["single"]),
+        ({"target": "weights"}, ["melt"]),
+        ({"target": "activations"}, ["ber"]),
+        ({"half_width": float("nan")}, ["single"]),
+        ({"speed": 3}, ["single"]),
+        ({}, []),
+    ],
+)
+def test_wrong_settings_are_refused(given: dict, faults: list[str]) -> None:
+    with pytest.raises(ConfigError):
+        fault_settings(given, faults)
+
+
+def test_a_report_of_one_network_compares_nothing() -> None:
+    made = program(SAMPLES["flat"]())
+    subject = Subject(name="m", bench=lambda: TorchBench(made))
+    found = study([subject], examples(made), FaultSettings(images=6, half_width=5.0), ["single"], folder=None, watch=silent)
+    assert report(found.networks) == found
+    assert not found.by_drop
