@@ -9,6 +9,7 @@ For each generation:
 """
 
 import dataclasses
+import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -64,6 +65,7 @@ class SearchLoop:
         self._images = images
         self._listener = listener
         self._interrupt = interrupt
+        self.deployment = Deployment(parts)
         self._latencies = latency_source(parts, store)
         self._strategy = parts.strategy(self._cheap)
         self._outcomes: dict[str, Outcome] = {}
@@ -105,7 +107,23 @@ class SearchLoop:
                 return Ended(reason=self._exhausted(), trained=self._trained, reused=self._reused)
             self._generation(generation, candidates)
             generation += 1
+        if generation in stored:  # the budget ended within it, in an earlier sitting: what finished counts
+            self._strategy.adopt(stored[generation])
+            self._tell(generation, stored[generation])
         return Ended(reason=reason, trained=self._trained, reused=self._reused)
+
+    def remeasure(self) -> None:
+        """Give every finished network its latency on this device in place of the one on another, before anything is replayed."""
+        assert self._latencies is not None
+        for row in self._store.rows():
+            if row.outcome is None or row.outcome.weights is None:
+                continue
+            graph = row.candidate.graph
+            model = functools.partial(self.model, graph, unpack(self._store.weights(row.outcome.weights)))
+            self._store.revise(row.id, self._latencies.values(graph, model))
+            if "latency_ms" in row.final:
+                self._store.set_values(row.id, self._latencies.final_values(graph, model))
+            self._interrupt.check()
 
     def _end(self, generation: int, stored: Mapping[int, Sequence[Candidate]]) -> str | None:
         """Why the search ends before this generation; None while it goes on. What is complete in the store is always replayed."""
@@ -175,13 +193,8 @@ class SearchLoop:
         graph = candidate.graph
         values = dict(topology_values(graph))
         if self._latencies is not None:
-            values |= self._latencies.values(graph, lambda: self.model(graph, self._inherit(candidate)))
+            values |= self._latencies.values(graph, lambda: self.deployment.model(graph, self._inherit(candidate)))
         return values
-
-    def model(self, graph: Graph, state: State) -> bytes:
-        """The network as the ONNX model that the device runs."""
-        data, profile = self._parts.data, self._parts.profile
-        return emit(graph, state, mean=data.mean, std=data.std, opset=profile.opset, ir_version=profile.ir_version)
 
     def _infeasible(self, candidate: Candidate, known: Mapping[str, float]) -> bool:
         """Store a candidate whose measured values break a limit that its predicted ones kept."""
@@ -196,7 +209,8 @@ class SearchLoop:
         for candidate, _ in feasible[fitting:]:
             self._keep(Outcome(candidate_id=candidate.id, status="unfinished"), None)
         known = {candidate.id: values for candidate, values in feasible[:fitting]}
-        for candidate, _ in feasible[:fitting]:
+        # The largest first, so that no worker is left alone with one at the end; results do not depend on the order.
+        for candidate, _ in sorted(feasible[:fitting], key=lambda each: -each[1]["macs"]):
             self._executor.submit(self._task(candidate))
         self.report("training", done=len(candidates) - len(known), total=len(candidates))
         while known:
@@ -225,6 +239,9 @@ class SearchLoop:
             failure = result.failure or Failure(kind="work_failed", message="the worker gave no result")
             return Outcome(candidate_id=result.candidate_id, status="failed", failure=failure)
         found = result.evaluation
+        if not self.deployment.is_exact:
+            graph = from_json(self._graphs[result.candidate_id])
+            found = self.deployment.evaluate(graph, unpack(result.weights), self._parts.data.validation)
         error = found.balanced_error if self._parts.config.metric == "balanced_error" else found.error
         values = {
             "error": error,
@@ -249,14 +266,15 @@ class SearchLoop:
         self._counts[outcome.status] += 1
 
     def _tell(self, generation: int, candidates: Sequence[Candidate]) -> None:
-        for candidate in candidates:
-            self._strategy.tell(self._outcomes[candidate.id])
-        if not self.front and all(self._outcomes[candidate.id].status != "infeasible" for candidate in candidates):
-            failures = {o.failure.message for c in candidates if (o := self._outcomes[c.id]).failure is not None}
+        outcomes = [self._outcomes.get(each.id, Outcome(candidate_id=each.id, status="unfinished")) for each in candidates]
+        for outcome in outcomes:
+            self._strategy.tell(outcome)
+        if not self.front and all(outcome.status != "infeasible" for outcome in outcomes):
+            failures = {outcome.failure.message for outcome in outcomes if outcome.failure is not None}
             raise WorkError(f"no initial network could be trained: {'; '.join(sorted(failures)) or 'the time was too short'}")
         if self._yardstick is None and self.front:
-            first = [outcome for candidate in candidates if (outcome := self._outcomes[candidate.id]).status == "finished"]
-            self._yardstick = Yardstick.of(self._parts.objectives, [outcome.values for outcome in first])
+            first = [outcome.values for outcome in outcomes if outcome.status == "finished"]
+            self._yardstick = Yardstick.of(self._parts.objectives, first)
         if generation not in self._summarised:
             summary = {"used_s": self._clock.used_s, "front": len(self.front), "hypervolume": self._hypervolume()}
             self._store.add_event("generation", summary, generation=generation)

@@ -40,9 +40,12 @@ def resume(
     *,
     changes: Mapping[str, object] | None = None,
     expected: Mapping[str, object] | None = None,
+    remeasure: bool = False,
     listener: Listener = silent,
 ) -> Ended:
     """Go on with a run where it stopped; ``changes`` replace parts of its budget. A finished run has nothing to do.
+
+    ``remeasure``: on another device, where every finished network is measured first, so that latencies never mix.
 
     Raises RequestError, and changes nothing, where the data or the device are not those that the run was started with, or its
     configuration is not as ``expected`` (values by the names of RunConfig's fields; for data its source).
@@ -52,13 +55,13 @@ def resume(
         config = stored_config(store)
         _refuse_unexpected(config, expected or {})
         config = config.model_copy(update={"budget": config.budget.model_copy(update=dict(changes or {}))})
-        parts = assemble(config, reference_nominal_ms=store.meta("reference_nominal_ms"))
-        _refuse_other(parts, store)
+        parts = assemble(config, reference_nominal_ms=None if remeasure else store.meta("reference_nominal_ms"))
+        _refuse_other(parts, store, remeasure=remeasure)
         if changes:
             store.set_meta("budget", config.budget.model_dump())
         clock = Clock(config.budget, float(store.meta("used_s")))
         with _executor(parts) as executor:
-            return _search(parts, store, executor, clock, int(store.meta("images_per_child")), listener)
+            return _search(parts, store, executor, clock, int(store.meta("images_per_child")), listener, remeasure=remeasure)
 
 
 def stored_config(store: RunStore) -> RunConfig:
@@ -98,7 +101,16 @@ def _executor(parts: Parts) -> Executor:
     )
 
 
-def _search(parts: Parts, store: RunStore, executor: Executor, clock: Clock, images: int, listener: Listener) -> Ended:
+def _search(
+    parts: Parts,
+    store: RunStore,
+    executor: Executor,
+    clock: Clock,
+    images: int,
+    listener: Listener,
+    *,
+    remeasure: bool = False,
+) -> Ended:
     try:
         with Interrupt() as interrupt:
             loop = SearchLoop(
@@ -110,6 +122,10 @@ def _search(parts: Parts, store: RunStore, executor: Executor, clock: Clock, ima
                 listener=listener,
                 interrupt=interrupt,
             )
+            if remeasure:
+                loop.remeasure()
+                for name, value in _device_meta(parts).items():
+                    store.set_meta(name, value)
             ended = loop.run()
         loop.report("finishing", done=0, total=len(loop.front))
         finish(
@@ -132,7 +148,6 @@ def _search(parts: Parts, store: RunStore, executor: Executor, clock: Clock, ima
 
 
 def _meta(parts: Parts, images: int) -> dict[str, object]:
-    device = parts.device
     return {
         "hwnas_version": __version__,
         "budget": parts.config.budget.model_dump(),
@@ -147,6 +162,13 @@ def _meta(parts: Parts, images: int) -> dict[str, object]:
         "shape": list(parts.data.shape),
         "trainer": parts.trainer.model_dump(),
         "profile": parts.profile.model_dump(mode="json"),
+        **_device_meta(parts),
+    }
+
+
+def _device_meta(parts: Parts) -> dict[str, object]:
+    device = parts.device
+    return {
         "device_fingerprint": None if device is None else device.fingerprint().to_json(),
         "device_fingerprint_sha256": parts.device_sha256,
         "reference_nominal_ms": None if device is None else device.reference_nominal_ms,
@@ -161,11 +183,16 @@ def _refuse_unexpected(config: RunConfig, expected: Mapping[str, object]) -> Non
             raise RequestError(f"this run has {name} {stored}, not {wanted}; leave it out to go on with it, or start a new run")
 
 
-def _refuse_other(parts: Parts, store: RunStore) -> None:
+def _refuse_other(parts: Parts, store: RunStore, *, remeasure: bool) -> None:
     """Raise RequestError where the run was started on other data or another device."""
-    for what, now, then in (
-        ("data", parts.data.fingerprint, store.meta("data_fingerprint")),
-        ("device", parts.device_sha256, store.meta("device_fingerprint_sha256")),
-    ):
-        if now != then:
-            raise RequestError(f"this run's {what} had fingerprint {then}, now it is {now}; a run goes on with its own {what}")
+    data, then = parts.data.fingerprint, store.meta("data_fingerprint")
+    if data != then:
+        raise RequestError(f"this run's data had fingerprint {then}, now it is {data}; a run goes on with its own data")
+    if remeasure and parts.device is None:
+        raise RequestError("this run measures no latency, so there is nothing to measure anew; resume it without --remeasure")
+    device, then = parts.device_sha256, store.meta("device_fingerprint_sha256")
+    if device != then and not remeasure:
+        raise RequestError(
+            f"this run's device had fingerprint {then}, now it is {device}; go on with the same device, or measure every network "
+            "anew on this one: --remeasure"
+        )

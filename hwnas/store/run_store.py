@@ -4,6 +4,7 @@ One process writes, any number read. Whatever a method wrote is on the disk when
 what was being written is there as a whole or not at all.
 """
 
+import dataclasses
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
@@ -168,6 +169,15 @@ class RunStore:
                 )
             except sqlite3.IntegrityError:
                 raise StoreError(f"{candidate_id} has no outcome, so it has no final values either") from None
+
+    def revise(self, candidate_id: str, values: Mapping[str, float]) -> None:
+        """Replace values that the search sees, in an outcome that has them: the run goes on with another device."""
+        before = self.outcome(candidate_id)
+        if before is None or not values.keys() <= before.values.keys():
+            raise StoreError(f"{candidate_id} has no outcome with {', '.join(values)}, so there is nothing to revise")
+        record = outcome_to_json(dataclasses.replace(before, values={**before.values, **values}))
+        with self._transaction() as connection:
+            connection.execute("UPDATE outcomes SET record = ? WHERE candidate_id = ?", (record, candidate_id))
 
     def add_measurement(
         self,

@@ -136,3 +136,26 @@ def test_a_folder_that_holds_a_run_is_not_written_again(first_run):
     with pytest.raises(RunFolderError, match="already holds a run"):
         start(tiny(), first_run[0])
     assert told(first_run[0]) == before
+
+
+def test_a_generation_that_the_budget_cut_counts_after_a_resume_too(copied):
+    resume(copied, changes={"generations": None, "max_evaluations": INITIAL + 3})
+    cut = front(copied)
+    assert resume(copied).trained == 0
+    assert front(copied) == cut
+    with RunStore.open(copied, write=False) as store:
+        assert store.last_event("ended").sequence == list(store.events("ended"))[1].sequence
+
+
+def test_a_ray_cluster_gives_the_same_run(first_run, tmp_path):
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    start(tiny(executor="ray", ray_address="local", workers=2), tmp_path / "run")
+    assert told(tmp_path / "run") == told(first_run[0])
+
+
+def test_limits_are_kept_and_a_search_shrinks_towards_them(tmp_path, first_run):
+    smallest = min(row.values["parameters"] for row in rows(first_run[0]))
+    start(tiny(limits={"parameters": smallest - 1}), tmp_path / "run")
+    found = rows(tmp_path / "run")
+    assert found
+    assert all(row.values["parameters"] < smallest for row in found)

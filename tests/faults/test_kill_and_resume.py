@@ -4,14 +4,12 @@ import random
 
 import pytest
 
-from tests.faults.kill_and_resume import content, interrupted, searching
+from tests.faults.kill_and_resume import finished, interrupted
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    assert searching(folder).wait() == 0
-    return content(folder)
+    return finished(tmp_path_factory.mktemp("whole") / "run")
 
 
 @pytest.mark.parametrize("group", [True, False], ids=["whole group", "main process alone"])
@@ -25,5 +23,4 @@ def test_a_folder_in_which_a_run_was_only_being_made_is_a_new_run(whole, tmp_pat
     (folder / "weights").mkdir(parents=True)
     (folder / "run.lock").touch()
     (folder / "new.sqlite").write_bytes(b"half")
-    assert searching(folder).wait() == 0
-    assert content(folder) == whole
+    assert finished(folder) == whole
