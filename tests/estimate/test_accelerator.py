@@ -55,6 +55,16 @@ def test_a_tensor_of_too_large_a_working_set_is_written_and_read_off_chip() -> N
     assert spills.latency_ms(one_layer()) - fits.latency_ms(one_layer()) == pytest.approx(2 * 2 * CONV["output"])
 
 
+def test_a_tensor_whose_reader_does_not_fit_is_written_off_chip() -> None:
+    builder = Builder(1, 4, 4)
+    builder.conv(2, kernel=1)  # 16 values in, 32 out
+    builder.conv(64)  # 32 in, 1024 out, with 1,216 weights
+    graph = builder.head(10)
+    accelerator = dataclasses.replace(BASE, clock_hz=HUGE, bytes_per_second=1e3, on_chip_bytes=2 * 1200)
+    weights = sum(layer.weight_elements for layer in layer_costs(graph))
+    assert accelerator.latency_ms(graph) == pytest.approx(2 * (16 + 2 * 32 + 2 * 1024 + 10 + weights))
+
+
 def test_with_no_memory_every_value_moves() -> None:
     accelerator = dataclasses.replace(BASE, clock_hz=HUGE, bytes_per_second=1e3, on_chip_bytes=1)
     for graph in (one_layer(), plain(), residual()):

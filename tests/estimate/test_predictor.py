@@ -112,14 +112,21 @@ def test_the_features_of_one_convolution_by_hand() -> None:
     assert all_macs == macs + 6 * 10
 
 
-def test_four_vectors_share_a_load_and_depthwise_ones_do_not() -> None:
+def test_at_most_four_vectors_share_a_load_and_depthwise_ones_none() -> None:
     builder = Builder(3, 8, 8)
-    builder.conv(64)
-    builder.conv(64, groups=64)
+    builder.conv(128)
+    builder.conv(128, groups=128)
     found = features(builder.head(10))
-    assert found[-5] == pytest.approx(8 * 8 * 64 * 27 / 4)
-    assert found[4:6] == pytest.approx([1, 8 * 8 * 64 * 9])
+    assert found[-5] == pytest.approx(8 * 8 * 128 * 27 / 4)
+    assert found[4:6] == pytest.approx([1, 8 * 8 * 128 * 9])
     assert (found[-4:-1] == 0).all()
+
+
+def test_unblocked_depthwise_convolutions_are_dearer() -> None:
+    builder = Builder(6, 8, 8)
+    builder.conv(6, groups=6)
+    found = features(builder.head(10))
+    assert found[-4:].tolist() == [0, 1, 8 * 8 * 6 * 9, 8 * 8 * 6 * 9 + 60]
 
 
 def test_a_fused_activation_is_free() -> None:
