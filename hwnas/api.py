@@ -21,6 +21,7 @@ from hwnas.store import RunStore
 if TYPE_CHECKING:
     from hwnas.device import Fingerprint, HardwareProfile, Latency, Noise
     from hwnas.experiment import Ended, Listener, Progress
+    from hwnas.experiment.exporting import RecomputedError
     from hwnas.export import FileReport, Manifest
     from hwnas.injection import FaultReport
     from hwnas.injection.campaign import Watch
@@ -98,19 +99,22 @@ class DeviceCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundleCheck:
-    """What became of one file of a bundle.
-
-    ``test_error`` is what it has on the data given, ``stated_error`` what its metadata say (shares in [0, 1]; None: not looked at).
-    """
+    """What became of one file of a bundle; ``test`` is its test error on the data given (None: not computed)."""
 
     file: "FileReport"
-    test_error: float | None = None
-    stated_error: float | None = None
+    test: "RecomputedError | None" = None
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with it; None where nothing is."""
+        if self.file.problem is None and self.test is not None and not self.test.agrees:
+            return f"its test error is {self.test.error:.4f}, its metadata say {self.test.stated}"
+        return self.file.problem
 
     @property
     def passed(self) -> bool:
         """Whether nothing is wrong with it."""
-        return self.file.passed
+        return self.problem is None
 
 
 class Run:
@@ -172,8 +176,9 @@ class Run:
 
         weights = {_objective(name): weight for name, weight in (prefer or {}).items()}
         if any(not 0 <= weight < float("inf") for weight in weights.values()) or (weights and not any(weights.values())):
-            raise ConfigError(f"preferences are weights of at least 0, one above 0, such as error=2,latency=1, got {dict(weights)}")
-        among = _within(self.front(), [Limit(objective=_objective(name), maximum=value) for name, value in (limits or {}).items()])
+            raise ConfigError(f"preferences are weights of at least 0, one above 0, such as error=2,latency=1, got {weights}")
+        bounds = [Limit(objective=_objective(name), maximum=value) for name, value in (limits or {}).items()]
+        among = _within(self.front(), bounds)
         names = tuple(dict.fromkeys([*(objective.name for objective in self.objectives), *weights]))
         points = [[_known(entry, name) for name in names] for entry in among]
         choice = choose(
@@ -330,12 +335,10 @@ def verify(bundle: str | os.PathLike[str], data: str | None = None) -> list[Bund
     reports = verify_bundle(bundle, runtime(load_profile("local-cpu")))
     if data is None or not all(report.passed for report in reports):
         return [BundleCheck(file=report) for report in reports]
-    from hwnas.experiment.exporting import test_errors
+    from hwnas.experiment.exporting import recomputed_errors
 
-    errors = test_errors(Path(bundle), data)
-    return [
-        BundleCheck(file=report, test_error=errors[report.name][0], stated_error=errors[report.name][1]) for report in reports
-    ]
+    errors = recomputed_errors(Path(bundle), data)
+    return [BundleCheck(file=report, test=errors[report.name]) for report in reports]
 
 
 def _fact(fact: object) -> str:

@@ -164,7 +164,7 @@ def pick(
     max_parameters: MaxParameters = None,
     max_macs: MaxMacs = None,
     max_memory_kb: MaxMemory = None,
-    prefer: Annotated[str | None, typer.Option(metavar="NAME=WEIGHT,..", help="What matters how much; by default all alike.")] = None,
+    prefer: Annotated[str | None, typer.Option(metavar="NAME=WEIGHT,..", help="What matters; by default all alike.")] = None,
     verbose: Verbose = False,
 ) -> None:
     """Print one model of the front, and why it is the one."""
@@ -190,7 +190,8 @@ def export(
 
     chosen = models if models == "front" else models.split(",")
     manifest = api.open_run(folder).export(out, models=chosen, precisions=precision.split(","))
-    rows = [[file.name, f"{file.size_bytes:,}", f"{file.difference:.1e}", f"{file.top1_agreement:.1%}"] for file in manifest.files]
+    files = manifest.files
+    rows = [[file.name, f"{file.size_bytes:,}", f"{file.difference:.1e}", f"{file.top1_agreement:.1%}"] for file in files]
     console.show_table(["file", "bytes", "logits differ by", "same class as torch"], rows)
     console.note(f"{len(rows)} models, all checked, are in {out}. Check them again anywhere: hwnas verify {_quoted(out)}")
 
@@ -210,7 +211,8 @@ def verify(
             check.file.name,
             "ok" if check.passed else check.problem or "",
             "" if check.file.difference is None else f"{check.file.difference:.1e}",
-            *("" if share is None else f"{share:.2%}" for share in (check.test_error, check.stated_error)),
+            "" if check.test is None else f"{check.test.error:.2%}",
+            "" if check.test is None or check.test.stated is None else f"{check.test.stated:.2%}",
         ]
         for check in checks
     ]
@@ -234,7 +236,8 @@ def measure(
     latency, fingerprint = api.measure(model, device, shapes=_numbers(shape or [], "--shape", int))
     console.show_facts(
         {
-            "latency": f"{latency.latency_ms:.4f} ms ± {latency.ci_ms:.4f} ms (95 % interval), {latency.raw_ms:.4f} ms uncorrected",
+            "latency": f"{latency.latency_ms:.4f} ms ± {latency.ci_ms:.4f} ms (95 % interval)",
+            "uncorrected": f"{latency.raw_ms:.4f} ms",
             "samples": f"{latency.samples} in {latency.blocks} blocks, {latency.elapsed_s:.1f} s",
             "percentiles": f"50 %: {latency.p50_ms:.4f} ms, 90 %: {latency.p90_ms:.4f} ms, 99 %: {latency.p99_ms:.4f} ms",
             "memory": "unknown" if latency.peak_memory_kb is None else f"{latency.peak_memory_kb:,} kB at most",

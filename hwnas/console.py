@@ -15,7 +15,7 @@ from rich.text import Text
 from hwnas.run_log import Generations, clock, summary
 
 if TYPE_CHECKING:
-    from hwnas import api
+    from hwnas.experiment import Progress as RunProgress
     from hwnas.report import Entry, Format
 
 # Made at each use: tests and callers replace sys.stdout and sys.stderr.
@@ -56,9 +56,10 @@ class LiveProgress:
         """Both bars and the line below them."""
         return Group(self._bars, self._line)
 
-    def __call__(self, progress: "api.Progress") -> None:
+    def __call__(self, progress: "RunProgress") -> None:
         """Take a run's progress in."""
-        what = f"generation {progress.generation}: {progress.phase}" if progress.phase in ("measuring", "training") else progress.phase
+        in_generation = progress.phase in ("measuring", "training")
+        what = f"generation {progress.generation}: {progress.phase}" if in_generation else progress.phase
         self._bars.update(
             self._children,
             description=what,
@@ -75,7 +76,7 @@ class LiveProgress:
 
 
 @contextmanager
-def progress_shown(*, quiet: bool, verbose: bool) -> "Iterator[Callable[[api.Progress], None] | None]":
+def progress_shown(*, quiet: bool, verbose: bool) -> "Iterator[Callable[[RunProgress], None] | None]":
     """A listener that shows a run: live in a terminal, elsewhere a line for each generation, nothing where quiet.
 
     ``verbose`` prints the lines of the run's log, whatever the terminal.

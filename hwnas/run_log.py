@@ -49,8 +49,9 @@ class Generations:
     def __call__(self, progress: "Progress") -> None:
         """Take a run's progress in."""
         last, self._last = self._last, progress
-        ended = progress.phase in ("finishing", "done")
-        if last is not None and last.phase not in ("finishing", "preparing") and (ended or last.generation != progress.generation):
+        if last is None or last.phase not in ("measuring", "training"):
+            return
+        if progress.phase in ("finishing", "done") or last.generation != progress.generation:
             self._write(last)
 
 

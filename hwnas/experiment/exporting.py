@@ -3,19 +3,17 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
 from hwnas import __version__
 from hwnas.config import RunConfig, settings_of
-from hwnas.data import DataSet, DataSettings, Split, load
-from hwnas.device import HardwareProfile, load_profile
+from hwnas.data import DataSet, DataSettings, load
+from hwnas.device import Fingerprint, HardwareProfile, load_profile
 from hwnas.errors import DataError, RequestError
 from hwnas.execution import unpack
+from hwnas.experiment.deployment import calibration_images, pixels
 from hwnas.experiment.run import stored_config
 from hwnas.export import (
     BundleEntry,
@@ -24,13 +22,13 @@ from hwnas.export import (
     Manifest,
     Precision,
     classification_error,
+    needs_reduced_range,
     read_manifest,
     runtime,
     write_bundle,
 )
 from hwnas.store import Row, RunStore
 
-CALIBRATION_IMAGES = 256
 _HOST = "local-cpu"
 
 
@@ -56,14 +54,28 @@ def export_models(store: RunStore, rows: Sequence[Row], folder: Path, *, precisi
     return write_bundle(
         folder,
         entries,
-        images=_images(data.validation),
+        images=pixels(data.validation),
         predict=runtime(load_profile(_HOST)),
-        settings=_settings(data, profile, precisions),
+        settings=_settings(data, profile, store.meta("device_fingerprint"), precisions),
     )
 
 
-def test_errors(folder: Path, source: str) -> dict[str, tuple[float, float | None]]:
-    """For each file of a bundle its error on the test split of ``source``, and the one it states (None: none stated).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecomputedError:
+    """A file's error on the test split, a share in [0, 1] of ``images``, and the one its metadata state (None: none)."""
+
+    error: float
+    stated: float | None
+    images: int
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both are the same within one image."""
+        return self.stated is None or abs(self.error - self.stated) * self.images < 1.5
+
+
+def recomputed_errors(folder: Path, source: str) -> dict[str, RecomputedError]:
+    """For each file of a bundle its error on the test split of ``source``, by its name.
 
     Raises DataError where that split is not the one that the bundle's errors were computed on.
     """
@@ -76,12 +88,12 @@ def test_errors(folder: Path, source: str) -> dict[str, tuple[float, float | Non
             f"the test split of {source} is not the one that the bundle's errors were computed on "
             f"(sha256 {test.sha256()}, expected {stated['test_sha256']})"
         )
-    predict, images, labels = runtime(load_profile(_HOST)), _images(test), test.labels.numpy()
-    errors = {}
+    predict, images, labels = runtime(load_profile(_HOST)), pixels(test), test.labels.numpy()
+    errors: dict[str, RecomputedError] = {}
     for file in manifest.files:
         said = file.metadata.get("test_error")
         error = classification_error(predict((folder / file.name).read_bytes(), images), labels)
-        errors[file.name] = (error, None if said is None else float(said))
+        errors[file.name] = RecomputedError(error=error, stated=None if said is None else float(said), images=len(labels))
     return errors
 
 
@@ -121,12 +133,13 @@ def _entry(store: RunStore, row: Row, facts: Mapping[str, str]) -> BundleEntry:
     return BundleEntry(id=row.id, graph=row.candidate.graph, state=state, metadata=metadata)
 
 
-def _settings(data: DataSet, profile: HardwareProfile, precisions: Sequence[str]) -> ExportSettings:
+def _settings(
+    data: DataSet, profile: HardwareProfile, fingerprint: Mapping[str, Any] | None, precisions: Sequence[str]
+) -> ExportSettings:
     evaluation, calibration = None, None
     if any(precision != "float32" for precision in precisions):
-        evaluation = Evaluation(images=_images(data.test), labels=data.test.labels.numpy())
-        chosen = torch.arange(0, len(data.train), max(1, len(data.train) // CALIBRATION_IMAGES))[:CALIBRATION_IMAGES]
-        calibration = _images(data.train.rows(chosen))
+        evaluation = Evaluation(images=pixels(data.test), labels=data.test.labels.numpy())
+        calibration = calibration_images(data)
     return ExportSettings(
         classes=data.classes,
         mean=data.mean,
@@ -135,10 +148,6 @@ def _settings(data: DataSet, profile: HardwareProfile, precisions: Sequence[str]
         opset=profile.opset,
         ir_version=profile.ir_version,
         calibration=calibration,
+        reduce_range=fingerprint is not None and needs_reduced_range(Fingerprint.from_json(dict(fingerprint))),
         evaluation=evaluation,
     )
-
-
-def _images(split: Split) -> NDArray[np.float32]:
-    """Images float32 (n, C, H, W) in [0, 1], as an exported model takes them."""
-    return (split.images.float() / 255).numpy()

@@ -47,7 +47,8 @@ def trade_offs(entries: Sequence[Entry], objectives: Sequence[Objective]) -> go.
     rows = ceil(len(pairs) / _COLUMNS)
     figure = make_subplots(rows=rows, cols=min(_COLUMNS, len(pairs)), horizontal_spacing=0.09, vertical_spacing=0.16 / rows)
     finished = [entry for entry in entries if entry.status == "finished"]
-    groups = (("dominated", OTHER, [e for e in finished if not e.on_front]), ("front", FRONT, [e for e in finished if e.on_front]))
+    front = [entry for entry in finished if entry.on_front]
+    groups = (("dominated", OTHER, [entry for entry in finished if not entry.on_front]), ("front", FRONT, front))
     for number, (across, up) in enumerate(pairs):
         place: dict[str, Any] = {"row": number // _COLUMNS + 1, "col": number % _COLUMNS + 1}
         for name, colour, members in groups:
@@ -118,7 +119,8 @@ def lineage(entries: Sequence[Entry]) -> go.Figure:
             parent = family[entry.row.parent]
             across += [parent.row.generation, entry.row.generation, None]
             up += [parent.value("error"), entry.value("error"), None]
-    figure.add_trace(go.Scatter(x=across, y=up, mode="lines", line={"color": EDGE, "width": 1}, hoverinfo="skip", showlegend=False))
+    line = {"color": EDGE, "width": 1}
+    figure.add_trace(go.Scatter(x=across, y=up, mode="lines", line=line, hoverinfo="skip", showlegend=False))
     for name, colour, on_front in (("ancestor", OTHER, False), ("front", FRONT, True)):
         members = [entry for entry in family.values() if entry.on_front == on_front]
         figure.add_trace(
@@ -138,11 +140,10 @@ def lineage(entries: Sequence[Entry]) -> go.Figure:
 
 
 def _best_errors(entries: Sequence[Entry], generations: Sequence[int]) -> list[float | None]:
-    best: list[float | None] = []
-    for generation in generations:
-        errors = [entry.row.values["error"] for entry in entries if entry.status == "finished" and entry.row.generation <= generation]
-        best.append(min(errors, default=None))
-    return best
+    finished = [entry.row for entry in entries if entry.status == "finished"]
+    return [
+        min((row.values["error"] for row in finished if row.generation <= generation), default=None) for generation in generations
+    ]
 
 
 def _axis(objective: Objective, entries: Sequence[Entry]) -> dict[str, Any]:

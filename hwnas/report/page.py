@@ -1,6 +1,7 @@
 """The page of a run: one HTML file that needs no network and no other file."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -36,7 +37,11 @@ def page(store: RunStore, objectives: Sequence[Objective]) -> str:
     if any(entry.on_front for entry in found):
         front = [entry for entry in found if entry.on_front]
         sections += [
-            _section("Trade-offs", "Each point is a trained model; point at one to see it.", _figure("pairs", trade_offs(found, objectives))),
+            _section(
+                "Trade-offs",
+                "Each point is a trained model; point at one to see it.",
+                _figure("pairs", trade_offs(found, objectives)),
+            ),
             _section("The front", "Best validation error first.", _table(front)),
             _section(
                 "Progress",
@@ -59,14 +64,13 @@ def page(store: RunStore, objectives: Sequence[Objective]) -> str:
 def _header(store: RunStore, name: str, found: Sequence[Entry]) -> str:
     ended = store.last_event("ended")
     state = "not ended: at work, or interrupted" if ended is None else str(ended.payload["reason"])
-    counts = {status: sum(entry.status == status for entry in found) for status in ("finished", "failed", "infeasible", "unfinished")}
-    trained = ", ".join(f"{count} {status}" for status, count in counts.items() if count) or "nothing finished yet"
+    counts = Counter(entry.status for entry in found)
+    trained = ", ".join(f"{count} {status}" for status, count in counts.most_common()) or "nothing finished yet"
     front = [entry for entry in found if entry.on_front]
     best = f"; best validation error {percent(front[0].value('error'))}" if front else ""
-    return (
-        f'<h1>{escape(name)}</h1><p class="lead">{escape(str(_meta(store, "data_name")))}: {len(front)} models on the front{best}. '
-        f"{escape(trained)}. {escape(state)}. hwnas {escape(str(_meta(store, 'hwnas_version')))}.</p>\n"
-    )
+    data, version = _meta(store, "data_name"), _meta(store, "hwnas_version")
+    lead = f"{data}: {len(front)} models on the front{best}. {trained}. {state}. hwnas {version}."
+    return f'<h1>{escape(name)}</h1><p class="lead">{escape(lead)}</p>\n'
 
 
 def _section(title: str, explanation: str, content: str) -> str:
@@ -75,7 +79,8 @@ def _section(title: str, explanation: str, content: str) -> str:
 
 
 def _figure(identity: str, figure: Figure) -> str:
-    text: str = plotly.io.to_html(figure, include_plotlyjs=False, full_html=False, div_id=identity, config={"responsive": True, "displaylogo": False, "displayModeBar": False})
+    config = {"responsive": True, "displayModeBar": False}
+    text: str = plotly.io.to_html(figure, include_plotlyjs=False, full_html=False, div_id=identity, config=config)
     return text
 
 
@@ -83,10 +88,10 @@ def _table(front: Sequence[Entry]) -> str:
     columns = columns_of(front)
     classes = ['class="number"' if column.number else "" for column in columns]
     heads = "".join(f"<th {kind}>{escape(column.title)}</th>" for column, kind in zip(columns, classes, strict=True))
-    rows = "".join(
-        f"<tr>{''.join(f'<td {kind}>{escape(column.text(entry))}</td>' for column, kind in zip(columns, classes, strict=True))}</tr>\n"
-        for entry in front
-    )
+    rows = ""
+    for entry in front:
+        cells = (f"<td {kind}>{escape(column.text(entry))}</td>" for column, kind in zip(columns, classes, strict=True))
+        rows += f"<tr>{''.join(cells)}</tr>\n"
     return f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
 
 
