@@ -1,0 +1,122 @@
+"""A user's own ONNX classifiers: ours read back, torch's exports, and refusals that name the operators."""
+
+import io
+import warnings
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+
+from hwnas.errors import ModelError
+from hwnas.export import convert, emit
+from hwnas.graph import cost
+from hwnas.injection import Program, from_onnx
+from tests.export.samples import images, onnx_logits, random_state, statistics
+from tests.injection.injection_samples import SAMPLES
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_our_own_files_are_read_back(name: str, precision: str) -> None:
+    graph = SAMPLES[name]()
+    mean, std = statistics(graph)
+    model = convert(emit(graph, random_state(graph), mean=mean, std=std), precision)
+    read, deployed = from_onnx(model)
+    pictures = images(graph)
+    expected = onnx_logits(model, pictures)
+    tolerance = 1e-4 if precision == "float32" else 1e-2
+    np.testing.assert_allclose(Program(read, deployed).run(pictures).numpy(), expected, rtol=tolerance, atol=tolerance)
+    assert cost(read).macs == pytest.approx(cost(graph).macs, rel=0.1)
+
+
+def model_of(nodes: list, constants: dict[str, np.ndarray], *, shape=("n", 2, 6, 6)) -> bytes:
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+
+
+def weights(*shape: int) -> np.ndarray:
+    return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
+
+
+def test_normalisation_batch_norm_matmul_with_bias_mean_and_softmax() -> None:
+    nodes = [
+        helper.make_node("Sub", ["x", "mean"], ["a"]),
+        helper.make_node("Div", ["a", "std"], ["b"]),
+        helper.make_node("Conv", ["b", "w"], ["c"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        helper.make_node("BatchNormalization", ["c", "s", "o", "m", "v"], ["d"]),
+        helper.make_node("Clip", ["d", "low", "high"], ["e"]),
+        helper.make_node("ReduceMean", ["e"], ["f"], axes=[2, 3], keepdims=0),
+        helper.make_node("MatMul", ["f", "l"], ["h"]),
+        helper.make_node("Add", ["h", "bias"], ["z"]),
+        helper.make_node("Softmax", ["z"], ["y"], axis=1),
+    ]
+    constants = {
+        "mean": np.full((1, 2, 1, 1), 0.4, np.float32), "std": np.full((1, 2, 1, 1), 0.3, np.float32), "w": weights(4, 2, 3, 3),
+        "s": weights(4), "o": weights(4), "m": weights(4), "v": np.abs(weights(4)) + 0.1, "low": np.float32(0), "high": np.float32(6),
+        "l": weights(4, 3), "bias": weights(3),
+    }  # fmt: skip
+    constants = {name: np.asarray(value) for name, value in constants.items()}
+    model = model_of(nodes, constants)
+    graph, deployed = from_onnx(model)
+    pictures = torch.rand(3, 2, 6, 6)
+    session = __import__("onnxruntime").InferenceSession(model, providers=["CPUExecutionProvider"])
+    expected = session.run(None, {"x": pictures.numpy()})[0]
+    np.testing.assert_allclose(Program(graph, deployed).run(pictures).softmax(1).numpy(), expected, atol=1e-5)
+
+
+def test_unknown_operators_are_named_with_what_could_be_faulted() -> None:
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], kernel_shape=[3, 3]),
+        helper.make_node("Erf", ["c"], ["d"]),
+        helper.make_node("Sigmoid", ["d"], ["e"]),
+        helper.make_node("Flatten", ["e"], ["f"]),
+        helper.make_node("Gemm", ["f", "l"], ["y"]),
+    ]
+    with pytest.raises(ModelError, match=r"operators Erf, Sigmoid are not supported.*\(w\)"):
+        from_onnx(model_of(nodes, {"w": weights(4, 2, 3, 3), "l": weights(64, 3)}))
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        helper.make_node("Conv", ["x", "w"], ["c"], kernel_shape=[3, 3], dilations=[2, 2], pads=[2] * 4),
+        helper.make_node("Conv", ["x", "w"], ["c"], kernel_shape=[3, 3], pads=[0, 0, 1, 1]),
+        helper.make_node("Conv", ["x", "w"], ["c"], kernel_shape=[3, 3], strides=[1, 2]),
+        helper.make_node("Mul", ["x", "x"], ["c"]),
+        helper.make_node("Concat", ["x", "x"], ["c"], axis=2),
+    ],
+)
+def test_what_a_graph_cannot_say_is_refused(node: onnx.NodeProto) -> None:
+    nodes = [node, helper.make_node("GlobalAveragePool", ["c"], ["d"]), helper.make_node("Flatten", ["d"], ["y"])]
+    with pytest.raises(ModelError):
+        from_onnx(model_of(nodes, {"w": weights(3, 2, 3, 3)}))
+
+
+def test_a_fixed_or_vector_input_is_refused() -> None:
+    with pytest.raises(ModelError, match="images"):
+        from_onnx(model_of([helper.make_node("Gemm", ["x", "w"], ["y"])], {"w": weights(4, 3)}, shape=("n", 4)))
+    with pytest.raises(ModelError, match="ONNX"):
+        from_onnx(b"no model")
+
+
+def test_a_file_that_torch_exported() -> None:
+    net = nn.Sequential(
+        nn.Conv2d(2, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 4, 3, groups=4), nn.ReLU6(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3),
+    ).eval()  # fmt: skip
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(net, (torch.rand(1, 2, 8, 8),), file, dynamo=False)
+    graph, deployed = from_onnx(file.getvalue())
+    pictures = torch.rand(1, 2, 8, 8)
+    torch.testing.assert_close(Program(graph, deployed).run(pictures), net(pictures).detach(), rtol=1e-4, atol=1e-4)

@@ -1,0 +1,86 @@
+"""Faults in int8 files: suffix sessions answer as whole files with other weights do."""
+
+import numpy as np
+import pytest
+
+from hwnas.errors import ConfigError, ModelError
+from hwnas.export import convert, emit
+from hwnas.injection import Campaign, Examples, FaultSettings, QdqBench, QdqEngine, Upset, onnx_subject
+from hwnas.resilience import Role
+from tests.export.samples import images, random_state, statistics
+from tests.injection.injection_samples import SAMPLES
+
+
+def int8(name: str) -> tuple[QdqBench, np.ndarray]:
+    graph = SAMPLES[name]()
+    mean, std = statistics(graph)
+    calibration = images(graph, 32).numpy()
+    model = convert(emit(graph, random_state(graph), mean=mean, std=std), "int8", calibration=calibration)
+    return QdqBench(model), calibration[:6]
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_weight_faults_answer_as_a_whole_file_with_these_weights(name: str) -> None:
+    bench, pictures = int8(name)
+    engine, rng = QdqEngine(bench, pictures), np.random.default_rng(0)
+    before, changed = bench.memory.sha256(), 0
+    for tensor in bench.memory.population.tensors:
+        for bit in {tensor.format.bits - 1, tensor.format.bits - 2}:
+            index = bench.memory.population.index(tensor=tensor.name, element=int(rng.integers(tensor.size)), bit=bit)
+            changes = bench.memory.flipped(np.array([index]))
+            fast, naive = engine.weights(changes), engine.naive(changes)
+            np.testing.assert_array_equal(fast.classes, naive.classes)
+            changed += int((naive.classes != engine.classes).sum())
+    assert changed > 0
+    assert bench.memory.sha256() == before
+    bench.memory.check_unharmed()
+
+
+@pytest.mark.parametrize("name", ["residual", "dense"])
+def test_activations_that_are_flipped_twice_answer_as_clean_ones(name: str) -> None:
+    bench, pictures = int8(name)
+    engine = QdqEngine(bench, pictures)
+    hurt = 0
+    for step, tensor in enumerate(bench.activations.tensors):
+        nothing = [Upset(image=image, element=0, mask=0) for image in range(len(pictures))]
+        found = engine.activations(step, nothing)
+        np.testing.assert_array_equal(found.classes, engine.classes)
+        assert found.masked.all()
+        flipped = [Upset(image=image, element=image % tensor.size, mask=128) for image in range(len(pictures))]
+        hurt += int((~engine.activations(step, flipped).masked).sum())
+    assert hurt > len(pictures)
+
+
+def test_memory_is_that_of_the_file() -> None:
+    bench, _ = int8("plain")
+    graph = SAMPLES["plain"]()
+    weights = sum(int(np.prod(shape)) for name, shape in graph.tensors().items() if name.endswith("weight") and len(shape) > 1)
+    assert bench.memory.population.bits_of(Role.WEIGHT) == 8 * weights
+    assert bench.memory.population.bits_of(Role.BIAS) == 32 * (8 + 16 + 16 + 10)
+    assert bench.classes == 10
+    assert bench.shape == (1, 8, 8)
+    assert all(0 < cost <= 1.05 for cost in bench.costs.values())
+
+
+@pytest.mark.parametrize("target", ["weights", "activations"])
+def test_a_campaign_on_an_int8_file(target: str) -> None:
+    bench, pictures = int8("flat")
+    labels = bench.engine(pictures).classes.astype(np.int64)
+    settings = FaultSettings(dtype="int8", target=target, images=6, half_width=8.0)
+    rows = Campaign("m", bench, Examples(images=pictures, labels=labels), settings).single(None, lambda stage: None).rows
+    assert max(row["changed"] for row in rows) > 0
+    assert all(row["unrecoverable"] == 0 for row in rows)
+
+
+def test_files_in_another_format_are_refused(tmp_path) -> None:
+    graph = SAMPLES["flat"]()
+    model = emit(graph, random_state(graph))
+    with pytest.raises(ModelError, match="without quantised weights"):
+        QdqBench(model)
+    floats, integers = tmp_path / "f.onnx", tmp_path / "i.onnx"
+    floats.write_bytes(model)
+    integers.write_bytes(convert(model, "int8", calibration=images(graph, 8).numpy()))
+    for path, dtype in ((floats, "int8"), (integers, "float32")):
+        with pytest.raises(ConfigError, match="--dtype"):
+            onnx_subject(path, dtype)
+    assert onnx_subject(integers, "int8").bench().classes == onnx_subject(floats, "float16").bench().classes == 10
