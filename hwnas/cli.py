@@ -294,7 +294,7 @@ def faults(
     half_width: Annotated[float, typer.Option(help="Of the 95 % interval to stop at, in points of accuracy.")] = 0.5,
     seed: Annotated[int, typer.Option(help="Of the list of faults.")] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="F", help="Write every figure and fault as JSON.")] = None,
-    plot: Annotated[Path | None, typer.Option(metavar="F.html", help="By default faults.html in the run's folder.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="F.html", help="Page of plots; by default faults/faults.html in the run.")] = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
@@ -302,6 +302,7 @@ def faults(
     from hwnas import api, fault_tables
     from hwnas.injection import as_json
     from hwnas.injection.campaign import as_text
+    from hwnas.injection.figures import figures_page
 
     chosen = models if models == "front" else [] if models == "none" else models.split(",")
     names = tuple(name for name in fault.split(",") if name != "ber" or target == "weights" or fault != "single,ber")
@@ -319,7 +320,11 @@ def faults(
             console.show_table(*table)
             console.emit("")
     if json_file is not None:
-        _write(json_file, json.dumps(as_json(report, {"half_width": half_width, "seed": seed}), indent=1, allow_nan=False))
+        asked = {"fault": list(names), "target": target, "dtype": dtype, "half_width": half_width, "seed": seed}
+        _write(json_file, json.dumps(as_json(report, asked), indent=1, allow_nan=False))
+    page = plot or folder / "faults" / "faults.html"
+    _write(page, figures_page(report))
+    console.note(f"Plots: {page}")
 
 
 def main() -> None:

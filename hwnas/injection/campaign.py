@@ -31,7 +31,7 @@ from hwnas.resilience import (
 )
 from hwnas.resilience.curve import resampled_curves
 
-CHUNKS = 8  # micro-batches that faults take turns on, so that no 50 images decide
+CHUNKS = 16  # micro-batches that faults take turns on, so that no 25 images decide
 WEIGHT_BATCH, ACTIVATION_BATCH = 64, 512
 CURVE_IMAGES = 200  # of a trial at a bit error rate
 FIRST_TRIALS, MORE_TRIALS, MAX_TRIALS = 10, 10, 200

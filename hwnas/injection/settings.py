@@ -22,7 +22,8 @@ class FaultSettings:
         each bit with a probability, one of `bers`.
     half_width: of the 95 % interval to stop at, in points of accuracy: of the mean drop of one fault, or of the area under the
         accuracy-BER curve (1 point is 0.01 of it).
-    images: in a micro-batch, all of which meet every fault; more than about 50 buy nothing. max_faults: stop there in any case.
+    images: in a micro-batch, all of which meet every fault. Under one fault they agree (correlation 0.7): 50 instead of 25 narrow
+        the interval by 0.4 %. max_faults: stop there in any case.
 
     Raises ConfigError.
     """
@@ -33,7 +34,7 @@ class FaultSettings:
     bers: tuple[float, ...] = DEFAULT_BERS
     half_width: float = 0.5
     seed: int = 0
-    images: int = 50
+    images: int = 25
     burst: int = 2
     max_faults: int = 100_000
 
