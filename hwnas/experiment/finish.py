@@ -4,12 +4,10 @@ import functools
 from collections.abc import Callable, Sequence
 
 from hwnas.execution import unpack
+from hwnas.experiment.deployment import Deployment
 from hwnas.experiment.latency import LatencySource
 from hwnas.experiment.parts import Parts
-from hwnas.graph import Graph
-from hwnas.network import Network, State
 from hwnas.store import RunStore
-from hwnas.training import evaluate
 
 
 def finish(
@@ -18,7 +16,7 @@ def finish(
     store: RunStore,
     latencies: LatencySource | None,
     front: Sequence[str],
-    model: Callable[[Graph, State], bytes],
+    deployment: Deployment,
     report: Callable[[int], None],
 ) -> None:
     """Give every front member that has none yet its test error and its final latency; nothing here steers the search."""
@@ -30,8 +28,8 @@ def finish(
         state = unpack(store.weights(row.outcome.weights))
         values: dict[str, float] = {}
         if latencies is not None:
-            values |= latencies.final_values(graph, functools.partial(model, graph, state))
-        test = evaluate(Network(graph, state), parts.data, parts.data.test)
+            values |= latencies.final_values(graph, functools.partial(deployment.model, graph, state))
+        test = deployment.evaluate(graph, state, parts.data.test)
         values |= {"test_error": test.error, "test_low": test.low, "test_high": test.high, "test_wrong": float(test.wrong)}
         store.set_values(candidate_id, values)
         report(done)

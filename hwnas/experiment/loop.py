@@ -20,6 +20,7 @@ from hwnas.errors import WorkError
 from hwnas.execution import EvaluationResult, EvaluationTask, Executor, Teacher, unpack
 from hwnas.experiment.budget import Clock
 from hwnas.experiment.cheap import cheap_values, topology_values
+from hwnas.experiment.deployment import Deployment
 from hwnas.experiment.feasible import impossible
 from hwnas.experiment.interrupt import Interrupt
 from hwnas.experiment.latency import LatencySource, latency_source
@@ -27,7 +28,6 @@ from hwnas.experiment.parts import Parts
 from hwnas.experiment.progress import Listener, Phase, Progress
 from hwnas.experiment.tasks import inherit, task_for
 from hwnas.experiment.yardstick import Yardstick
-from hwnas.export import emit
 from hwnas.graph import Graph, to_json
 from hwnas.network import State
 from hwnas.store import RunStore, content_hash
@@ -119,7 +119,7 @@ class SearchLoop:
             if row.outcome is None or row.outcome.weights is None:
                 continue
             graph = row.candidate.graph
-            model = functools.partial(self.model, graph, unpack(self._store.weights(row.outcome.weights)))
+            model = functools.partial(self.deployment.model, graph, unpack(self._store.weights(row.outcome.weights)))
             self._store.revise(row.id, self._latencies.values(graph, model))
             if "latency_ms" in row.final:
                 self._store.set_values(row.id, self._latencies.final_values(graph, model))
@@ -208,22 +208,22 @@ class SearchLoop:
         fitting = len(feasible) if most is None else max(0, most - self._evaluations())
         for candidate, _ in feasible[fitting:]:
             self._keep(Outcome(candidate_id=candidate.id, status="unfinished"), None)
-        known = {candidate.id: values for candidate, values in feasible[:fitting]}
+        waiting = {candidate.id: (candidate, known) for candidate, known in feasible[:fitting]}
         # The largest first, so that no worker is left alone with one at the end; results do not depend on the order.
         for candidate, _ in sorted(feasible[:fitting], key=lambda each: -each[1]["macs"]):
             self._executor.submit(self._task(candidate))
-        self.report("training", done=len(candidates) - len(known), total=len(candidates))
-        while known:
+        self.report("training", done=len(candidates) - len(waiting), total=len(candidates))
+        while waiting:
             left = self._clock.left_s
             for result in self._executor.wait(WAIT_S if left is None else min(WAIT_S, left)):
-                outcome = self._outcome(result, known.pop(result.candidate_id))
+                outcome = self._outcome(result, *waiting.pop(result.candidate_id))
                 self._keep(outcome, result.weights if outcome.status == "finished" else None)
                 self._trained += 1
-            self.report("training", done=len(candidates) - len(known))
+            self.report("training", done=len(candidates) - len(waiting))
             self._interrupt.check()
-            if known and self._clock.is_over:
+            if waiting and self._clock.is_over:
                 self._executor.cancel()
-                for candidate_id in known:
+                for candidate_id in waiting:
                     self._keep(Outcome(candidate_id=candidate_id, status="unfinished"), None)
                 return
 
@@ -234,14 +234,13 @@ class SearchLoop:
             teacher = Teacher(graph=to_json(parent.graph), weights=self._weights_of(candidate.parent))
         return task_for(candidate, self._inherit(candidate), teacher, self._parts, self._images)
 
-    def _outcome(self, result: EvaluationResult, known: Mapping[str, float]) -> Outcome:
+    def _outcome(self, result: EvaluationResult, candidate: Candidate, known: Mapping[str, float]) -> Outcome:
         if result.evaluation is None or result.weights is None:
             failure = result.failure or Failure(kind="work_failed", message="the worker gave no result")
             return Outcome(candidate_id=result.candidate_id, status="failed", failure=failure)
         found = result.evaluation
         if not self.deployment.is_exact:
-            graph = from_json(self._graphs[result.candidate_id])
-            found = self.deployment.evaluate(graph, unpack(result.weights), self._parts.data.validation)
+            found = self.deployment.evaluate(candidate.graph, unpack(result.weights), self._parts.data.validation)
         error = found.balanced_error if self._parts.config.metric == "balanced_error" else found.error
         values = {
             "error": error,

@@ -133,7 +133,7 @@ def _search(
             store=store,
             latencies=loop.latencies,
             front=loop.front,
-            model=loop.model,
+            deployment=loop.deployment,
             report=lambda done: loop.report("finishing", done=done),
         )
         last, now = store.last_event("ended"), {"reason": ended.reason, "front": list(loop.front)}

@@ -1,7 +1,7 @@
 """Training a network: the loop, calibration of new batch norms, evaluation."""
 
 from hwnas.training.calibration import CALIBRATION_IMAGES, calibrate
-from hwnas.training.evaluation import Evaluation, evaluate
+from hwnas.training.evaluation import Evaluation, evaluate, evaluation_of
 from hwnas.training.loop import Training, learning_rate, train
 from hwnas.training.settings import TrainerSettings
 
@@ -12,6 +12,7 @@ __all__ = [
     "Training",
     "calibrate",
     "evaluate",
+    "evaluation_of",
     "learning_rate",
     "train",
 ]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from scipy.stats import binomtest
+from torch import Tensor
 
 from hwnas.data import DataSet, Split, evaluation_batches
 from hwnas.errors import DivergedError
@@ -33,25 +34,27 @@ class Evaluation:
 def evaluate(network: Network, data: DataSet, split: Split) -> Evaluation:
     """Evaluate ``network`` in eval mode on ``split``. Raises DivergedError where its logits are not finite."""
     network.eval()
-    predicted, loss = [], 0.0
-    for pixels, labels in evaluation_batches(data, split, BATCH_SIZE):
-        logits = network(pixels.contiguous(memory_format=network.memory_format))
-        if not torch.isfinite(logits).all():
-            raise DivergedError("the network's logits are not finite in eval mode; lower the learning rate")
-        predicted.append(logits.argmax(1))
-        loss += torch.nn.functional.cross_entropy(logits, labels, reduction="sum").item()
-    wrong = torch.cat(predicted) != split.labels
-    count, total = int(wrong.sum()), len(split.labels)
+    batches = evaluation_batches(data, split, BATCH_SIZE)
+    logits = torch.cat([network(images.contiguous(memory_format=network.memory_format)) for images, _ in batches])
+    return evaluation_of(logits, split.labels, len(data.classes))
+
+
+def evaluation_of(logits: Tensor, labels: Tensor, classes: int) -> Evaluation:
+    """Evaluate logits (n, classes) against labels (n,). Raises DivergedError where they are not finite."""
+    if not torch.isfinite(logits).all():
+        raise DivergedError("the network's logits are not finite in eval mode; lower the learning rate")
+    wrong = logits.argmax(1) != labels
+    count, total = int(wrong.sum()), len(labels)
     interval = binomtest(count, total).proportion_ci(0.95, method="wilson")
-    present = torch.bincount(split.labels, minlength=len(data.classes)).double()
-    per_class = torch.bincount(split.labels[wrong], minlength=len(data.classes)).double()
+    present = torch.bincount(labels, minlength=classes).double()
+    per_class = torch.bincount(labels[wrong], minlength=classes).double()
     balanced = float((per_class[present > 0] / present[present > 0]).mean())
     return Evaluation(
         error=count / total,
         low=interval.low,
         high=interval.high,
         balanced_error=balanced,
-        loss=loss / total,
+        loss=torch.nn.functional.cross_entropy(logits, labels).item(),
         images=total,
         wrong=count,
     )

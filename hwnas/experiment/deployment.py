@@ -1,0 +1,59 @@
+"""A network as the run's device runs it: its ONNX file in the profile's precision, and how often that file is wrong."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hwnas.data import DataSet, Split
+from hwnas.device import load_profile
+from hwnas.experiment.parts import Parts
+from hwnas.export import convert, emit, needs_reduced_range, runtime
+from hwnas.graph import Graph
+from hwnas.network import Network, State
+from hwnas.training import Evaluation, evaluate, evaluation_of
+
+CALIBRATION_IMAGES = 256
+HOST = "local-cpu"
+
+
+class Deployment:
+    """Models and their errors in one precision: float32 errors are torch's, all others those of the file itself.
+
+    The file is run by the device where there is one, so that an int8 error is that of the device's own kernels.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._precision = parts.profile.precision
+        self._predict = parts.device.predict if parts.device is not None else runtime(load_profile(HOST))
+        self._calibration = calibration_images(parts.data) if self._precision == "int8" else None
+        self._reduce_range = parts.device is not None and needs_reduced_range(parts.device.fingerprint())
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether a file computes what torch computes: float32."""
+        return self._precision == "float32"
+
+    def model(self, graph: Graph, state: State) -> bytes:
+        """The network as the ONNX file that the device runs."""
+        data, profile = self._parts.data, self._parts.profile
+        float32 = emit(graph, state, mean=data.mean, std=data.std, opset=profile.opset, ir_version=profile.ir_version)
+        return convert(float32, self._precision, calibration=self._calibration, reduce_range=self._reduce_range)
+
+    def evaluate(self, graph: Graph, state: State, split: Split) -> Evaluation:
+        """How often the network is wrong as the device runs it."""
+        if self.is_exact:
+            return evaluate(Network(graph, state), self._parts.data, split)
+        logits = torch.from_numpy(self._predict(self.model(graph, state), pixels(split)))
+        return evaluation_of(logits, split.labels, len(self._parts.data.classes))
+
+
+def calibration_images(data: DataSet) -> NDArray[np.float32]:
+    """Training images, evenly spread over the split, that activations' ranges are taken from: float32 (n, C, H, W) in [0, 1]."""
+    chosen = torch.arange(0, len(data.train), max(1, len(data.train) // CALIBRATION_IMAGES))[:CALIBRATION_IMAGES]
+    return pixels(data.train.rows(chosen))
+
+
+def pixels(split: Split) -> NDArray[np.float32]:
+    """Images float32 (n, C, H, W) in [0, 1], as an exported model takes them."""
+    return (split.images.float() / 255).numpy()
