@@ -99,7 +99,10 @@ def _kernel_mean(queries: FloatArray, points: FloatArray, scale: FloatArray) -> 
     if points.shape[1] == 0:
         return np.ones(len(queries))
     exponents = np.zeros((len(queries), len(points)))
-    for query, point in zip(queries.T, points.T, strict=True):  # by dimension: no (k, n, d) array
-        exponents -= 0.5 * np.square(query[:, np.newaxis] - point)
+    difference = np.empty_like(exponents)
+    for query, point in zip(queries.T, points.T, strict=True):  # by dimension and in place: no (k, n, d) array, no copies
+        np.subtract.outer(query, point, out=difference)
+        exponents += np.square(difference, out=difference)
+    exponents *= -0.5
     norm = float(np.prod(scale * math.sqrt(2 * math.pi)))
     return np.asarray(np.exp(exponents, out=exponents).mean(axis=1) / norm, dtype=np.float64)

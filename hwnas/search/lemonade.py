@@ -121,7 +121,7 @@ class Lemonade:
         members = self._history.members()
         cheap = self._cheap([member.graph for member in members])
         density = Density.fit(self._rows(cheap), log=[objective.size_like for objective in self._cheap_objectives])  # 2.
-        parents = sample(self._probabilities(density, cheap), self._settings.proposals, replace=True, rng=rng)  # 3.
+        parents = sample(self._probabilities(density.fitted), self._settings.proposals, replace=True, rng=rng)  # 3.
         proposals, duplicates, over = self._propose([members[i] for i in parents], rng)  # 4.
         nearest = None
         if not proposals and over:
@@ -129,7 +129,8 @@ class Lemonade:
             proposals = [_Proposal(parent=members[i], steps=self._plans(walk.steps), cheap=walk.values) for i, walk in walks]
         chosen: Sequence[int] = ()
         if proposals:
-            weights = self._probabilities(density, [proposal.cheap for proposal in proposals])  # 5.
+            densities = density.evaluate(self._rows([proposal.cheap for proposal in proposals]))
+            weights = self._probabilities(densities)  # 5.
             chosen = sample(weights, self._settings.accepted, replace=False, rng=rng).tolist()
         return Ask(
             candidates=self._candidates([proposals[index] for index in chosen]),
@@ -206,10 +207,10 @@ class Lemonade:
     def _rows(self, cheap: Sequence[Mapping[str, float]]) -> list[list[float]]:
         return [[values[objective.name] for objective in self._cheap_objectives] for values in cheap]
 
-    def _probabilities(self, density: Density, cheap: Sequence[Mapping[str, float]]) -> np.ndarray:
+    def _probabilities(self, densities: np.ndarray) -> np.ndarray:
         if self._settings.density == "uniform":
-            return np.full(len(cheap), 1 / len(cheap))
-        return inverse_density_probabilities(density.evaluate(self._rows(cheap)))
+            return np.full(len(densities), 1 / len(densities))
+        return inverse_density_probabilities(densities)
 
     def _candidates(self, proposals: Sequence[_Proposal]) -> tuple[Candidate, ...]:
         return tuple(
