@@ -60,10 +60,6 @@ class Graph:
     def __len__(self) -> int:
         return len(self.nodes)
 
-    # Mapping proxies do not pickle; a graph travels as the value that it is.
-    def __reduce__(self) -> tuple[type["Graph"], tuple[tuple[Node, ...], int]]:
-        return (Graph, (self.nodes, self.output))
-
     @property
     def input(self) -> Node:
         """The image node."""

@@ -1,5 +1,3 @@
-import pickle
-
 import pytest
 
 from hwnas.errors import GraphError
@@ -50,15 +48,6 @@ def test_an_unsound_graph_is_refused_with_the_reason(nodes: tuple[Node, ...], ou
 def test_an_impossible_operation_is_refused(make: type, words: str) -> None:
     with pytest.raises(GraphError, match=words):
         make()
-
-
-def test_a_graph_travels_as_a_value() -> None:
-    for make in SAMPLES.values():
-        graph = make()
-        copy = pickle.loads(pickle.dumps(graph))  # noqa: S301 worker processes get graphs this way
-        assert copy == graph
-        assert hash(copy) == hash(graph)
-        assert dict(copy.shapes) == dict(graph.shapes)
 
 
 def test_ancestors_are_all_that_a_node_depends_on() -> None:
