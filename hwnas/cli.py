@@ -7,6 +7,7 @@ go to stdout, everything else to stderr. Exit code 0: done; 1: the work failed; 
 import enum
 import json
 import shlex
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -294,7 +295,7 @@ def faults(
     half_width: Annotated[float, typer.Option(help="Of the 95 % interval to stop at, in points of accuracy.")] = 0.5,
     seed: Annotated[int, typer.Option(help="Of the list of faults.")] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="F", help="Write every figure and fault as JSON.")] = None,
-    plot: Annotated[Path | None, typer.Option(metavar="F.html", help="Page of plots; by default faults/faults.html in the run.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="F.html", help="Plots; by default faults/faults.html in the run.")] = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
@@ -331,6 +332,8 @@ def main() -> None:
     """The command ``hwnas``."""
     try:
         app(prog_name="hwnas")
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         console.complain(
@@ -340,6 +343,8 @@ def main() -> None:
         if "--verbose" in sys.argv:
             raise
         sys.exit(1)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # we are leaving: another Ctrl-C would only print where the exit was
 
 
 def _searching(folder: Path, quiet: bool, verbose: bool, work: Callable[[Any], Any]) -> Any:
