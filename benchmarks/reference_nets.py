@@ -39,7 +39,7 @@ def resnet(
     widths: tuple[int, ...] = (16, 32, 64),
     blocks: int = 1,
 ) -> Graph:
-    """ResNet-style [He2016, section 4.2]: a stem, then per stage `blocks` of two 3x3 convolutions; projections where it halves."""
+    """ResNet-style [He2016, section 4.2]: a stem, then per stage `blocks` of two convolutions; projections where it halves."""
     writer = _Writer()
     image = writer.add(Input(channels=shape[0], height=shape[1], width=shape[2]))
     x, channels = writer.conv(image, widths[0], clip=Clip()), widths[0]

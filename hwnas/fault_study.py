@@ -1,14 +1,15 @@
 """Fault campaigns on a run's networks and on ONNX files: where a run, its data and the injection meet, behind ``Run.faults``."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from hwnas.device import load_profile, open_device
-from hwnas.experiment.faulting import FaultMaterial, fault_material
+from hwnas.experiment.faulting import FaultMaterial, TrainedNetwork, fault_material
 from hwnas.export import convert, emit, needs_reduced_range
-from hwnas.injection import Examples, FaultReport, FaultSettings, QdqBench, Subject, onnx_subject, study, trained
+from hwnas.injection import Bench, Examples, FaultReport, FaultSettings, QdqBench, Subject, onnx_subject, study, trained
 from hwnas.injection.campaign import Watch
 from hwnas.injection.settings import FaultName
 from hwnas.store import Row, RunStore
@@ -34,26 +35,16 @@ def fault_study(
 
 
 def _own(material: FaultMaterial, settings: FaultSettings) -> list[Subject]:
-    statistics = {"mean": material.mean, "std": material.std}
+    mean, std = material.mean, material.std
     if settings.dtype != "int8":
-        return [
-            trained(network.id, network.graph, network.state, settings.dtype, **statistics) for network in material.networks
-        ]
+        return [trained(n.id, n.graph, n.state, settings.dtype, mean=mean, std=std) for n in material.networks]
     reduce_range = _reduces_range()
-    return [
-        Subject(
-            name=network.id,
-            bench=lambda network=network: QdqBench(  # type: ignore[misc]
-                convert(
-                    emit(network.graph, network.state, **statistics),
-                    "int8",
-                    calibration=material.calibration,
-                    reduce_range=reduce_range,
-                )
-            ),
-        )
-        for network in material.networks
-    ]
+
+    def bench(network: TrainedNetwork) -> Bench:
+        model = emit(network.graph, network.state, mean=mean, std=std)
+        return QdqBench(convert(model, "int8", calibration=material.calibration, reduce_range=reduce_range))
+
+    return [Subject(name=network.id, bench=partial(bench, network)) for network in material.networks]
 
 
 def _reduces_range() -> bool:

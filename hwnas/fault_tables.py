@@ -8,7 +8,8 @@ if TYPE_CHECKING:
 
 Table = tuple[list[str], list[list[str]]]
 HEADINGS = [
-    "model", "clean error", "drop of one flip", "changed (CCR)", "critical", "DUE", "device at 1e-6", "area", "half at BER", "faults",
+    "model", "clean error", "drop of one flip", "changed (CCR)", "critical", "DUE", "device at 1e-6", "area", "half at BER",
+    "faults",
 ]  # fmt: skip
 
 

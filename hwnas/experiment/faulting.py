@@ -30,7 +30,7 @@ class TrainedNetwork:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultMaterial:
-    """Networks and images float32 (n, C, H, W) in [0, 1] of the validation split with labels (n,); training images to calibrate on."""
+    """Networks; images float32 (n, C, H, W) in [0, 1] and labels (n,) of the validation split; training images to calibrate."""
 
     networks: tuple[TrainedNetwork, ...]
     images: NDArray[np.float32]

@@ -35,7 +35,7 @@ class Damage:
 
 def classes_of(logits: NDArray[np.float32]) -> Classes:
     """Top-1 class of logits (n, classes), the first of equals; UNRECOVERABLE where one is not finite."""
-    answers = logits.argmax(1).astype(np.int16)
+    answers: Classes = logits.argmax(1).astype(np.int16)
     answers[~np.isfinite(logits).all(1)] = UNRECOVERABLE
     return answers
 

@@ -55,7 +55,7 @@ class TorchBench:
         self.memory, self.activations = program.memory, program.activations
         self.classes = program.graph.classes
         self.shape = program.graph.shapes[program.graph.input.id]
-        self.costs = suffix_costs(program)
+        self.costs: Mapping[str, float] = suffix_costs(program)
 
     def engine(self, images: Images) -> Engine:
         """A fast engine."""

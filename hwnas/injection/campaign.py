@@ -235,9 +235,7 @@ class Campaign:
         }
 
 
-def area_estimate(
-    bers: Sequence[float], accuracies: NDArray[np.float64], clean: float, chance: float, seed: int
-) -> Estimate:
+def area_estimate(bers: Sequence[float], accuracies: NDArray[np.float64], clean: float, chance: float, seed: int) -> Estimate:
     """The normalised area under a curve of accuracies (k, t), bootstrapped over trials."""
     rng = np.random.default_rng([seed, _STREAM_BOOTSTRAP])
     resampled = resampled_curves(list(accuracies), rng, 500)

@@ -90,7 +90,11 @@ class _Translation:
                 if node.op_type in unknown:
                     break
                 reachable += [name for name in node.input if name in self.constants and self.constants[name].ndim >= 2]
-            part = f"the weights before them could be faulted ({', '.join(reachable)})" if reachable else "no weights come before them"
+            part = (
+                f"the weights before them could be faulted ({', '.join(reachable)})"
+                if reachable
+                else "no weights come before them"
+            )
             raise ModelError(
                 f"operators {', '.join(unknown)} are not supported; {part}: export the model without them, or cut it there. "
                 f"Supported are {', '.join(sorted(_TRANSLATE))}"
@@ -155,7 +159,9 @@ class _Translation:
             self.weights[f"{last}.bias"] = self.weights.get(f"{last}.bias", np.float32(0)) + value.reshape(-1)
             self.held[node.output[0]] = last
         else:
-            raise self.refuse(node, "arithmetic with constants is taken on the image, as a bias of a linear layer, or as a factor")
+            raise self.refuse(
+                node, "arithmetic with constants is taken on the image, as a bias of a linear layer, or as a factor"
+            )
 
     def _normalise(self, node: NodeProto, value: Array) -> None:
         if self._readers[node.input[0]] > 1 or value.size not in (1, self._channels):
@@ -235,12 +241,24 @@ def _linear(made: _Translation, node: NodeProto) -> None:
         raise made.refuse(node, "only plain products with a matrix of weights are taken")
     weight = weight if found.get("transB", 0) else weight.T
     bias = made.constant(node, 2)
-    made.weighted(node, Linear(out_features=len(weight)), np.ascontiguousarray(weight), None if bias is None else bias.reshape(-1))
+    made.weighted(
+        node, Linear(out_features=len(weight)), np.ascontiguousarray(weight), None if bias is None else bias.reshape(-1)
+    )
+
+
+def _relu(made: _Translation, node: NodeProto) -> None:
+    made.add(node, Clip(), made.source(node))
+
+
+def _global_pool(made: _Translation, node: NodeProto) -> None:
+    made.add(node, GlobalAvgPool(), made.source(node))
 
 
 def _clip(made: _Translation, node: NodeProto) -> None:
     low, high = made.constant(node, 1), made.constant(node, 2)
-    made.add(node, Clip(low=-np.inf if low is None else float(low), high=np.inf if high is None else float(high)), made.source(node))
+    made.add(
+        node, Clip(low=-np.inf if low is None else float(low), high=np.inf if high is None else float(high)), made.source(node)
+    )
 
 
 def _pool(made: _Translation, node: NodeProto) -> None:
@@ -275,7 +293,7 @@ def _concat(made: _Translation, node: NodeProto) -> None:
 
 
 def _constant(made: _Translation, node: NodeProto) -> None:
-    made.constants[node.output[0]] = numpy_helper.to_array(_attributes(node)["value"])
+    made.constants[node.output[0]] = numpy_helper.to_array(_attributes(node)["value"])  # type: ignore[arg-type]
 
 
 def _softmax(made: _Translation, node: NodeProto) -> None:
@@ -289,11 +307,11 @@ _TRANSLATE: Mapping[str, Callable[[_Translation, NodeProto], None]] = {
     "BatchNormalization": _batch_norm,
     "Gemm": _linear,
     "MatMul": _linear,
-    "Relu": lambda made, node: made.add(node, Clip(), made.source(node)) and None,
+    "Relu": _relu,
     "Clip": _clip,
     "MaxPool": _pool,
     "AveragePool": _pool,
-    "GlobalAveragePool": lambda made, node: made.add(node, GlobalAvgPool(), made.source(node)) and None,
+    "GlobalAveragePool": _global_pool,
     "ReduceMean": _mean,
     "Flatten": _flatten,
     "Reshape": _flatten,
@@ -323,4 +341,6 @@ def _compare(model: bytes, program: Program) -> None:
     ends_in_softmax = parse(model).graph.node[-1].op_type == "Softmax"
     got = (logits.softmax(1) if ends_in_softmax else logits).numpy()
     if expected.shape != got.shape or not np.abs(expected - got).max() <= TOLERANCE * max(1.0, float(np.abs(expected).max())):
-        raise ModelError("the file does not compute what its operators say as they were read; it cannot be faulted, please report it")
+        raise ModelError(
+            "the file does not compute what its operators say as they were read; it cannot be faulted, please report it"
+        )

@@ -42,7 +42,9 @@ class Journal:
                     file.flush()
                     os.fsync(file.fileno())
             except OSError as error:
-                raise StoreError(f"cannot write the campaign file {self._path}: {error.strerror}; what was written is kept") from error
+                raise StoreError(
+                    f"cannot write the campaign file {self._path}: {error.strerror}; what was written is kept"
+                ) from error
         self.rows += new
 
     def _read(self, path: Path, expected: Mapping[str, Any]) -> None:

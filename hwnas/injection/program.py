@@ -127,7 +127,9 @@ class Program:
             **{change.tensor: self._decoded(change.tensor, self.memory.changed(change)) for change in changes},
         }
 
-    def run(self, images: Tensor, weights: Weights | None = None, disturb: Callable[[int, Tensor], Tensor] | None = None) -> Tensor:
+    def run(
+        self, images: Tensor, weights: Weights | None = None, disturb: Callable[[int, Tensor], Tensor] | None = None
+    ) -> Tensor:
         """Logits (n, classes) by a full pass; ``disturb`` may replace each step's stored tensor."""
         values: list[Tensor] = []
         for number, step in enumerate(self.steps):

@@ -58,7 +58,7 @@ class QdqBench:
             )
         )  # fmt: skip
         self._suffixes: dict[str, tuple[onnxruntime.InferenceSession, tuple[str, ...]]] = {}
-        self.costs = self._costs()
+        self.costs: Mapping[str, float] = self._costs()
 
     def engine(self, images: Images) -> Engine:
         """An engine that keeps the 8-bit activations of the clean pass."""
@@ -127,7 +127,7 @@ class QdqBench:
             layout = _STORED[constant.data_type]
             arrays[constant.name] = numpy_helper.to_array(constant)
             reader = readers.get(node.output[0])
-            layer = constant.name if reader is None else reader.output[0].removesuffix("_QuantizeLinear_Input").removesuffix("_raw")
+            layer = constant.name if reader is None else _layer(reader)
             role = Role.WEIGHT if layout is INT8 else Role.BIAS
             size = int(arrays[constant.name].size)
             tensors.append(TensorBits(name=constant.name, layer=layer, role=role, size=size, format=layout))
@@ -182,6 +182,11 @@ class QdqEngine:
 
     def _answers(self, logits: NDArray[np.float32]) -> Answers:
         return Answers(classes=classes_of(logits), masked=masked_rows(logits, self._logits))
+
+
+def _layer(node: NodeProto) -> str:
+    name: str = node.output[0]
+    return name.removesuffix("_QuantizeLinear_Input").removesuffix("_raw")
 
 
 def _image(graph: onnx.GraphProto, initialisers: Mapping[str, TensorProto]) -> tuple[str, tuple[int, ...]]:

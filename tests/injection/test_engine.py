@@ -75,9 +75,12 @@ def test_bits_of_grown_networks(graph, seed: int) -> None:
 def test_bursts_and_stuck_bits_and_many_errors() -> None:
     made, rng = program(SAMPLES["residual"]()), np.random.default_rng(2)
     population = made.memory.population
-    models = [Burst(length=3), Burst(length=4, across="words"), Single(kind=FaultKind.STUCK_AT_0), Single(kind=FaultKind.STUCK_AT_1)]
+    stuck = [Single(kind=kind) for kind in (FaultKind.STUCK_AT_0, FaultKind.STUCK_AT_1)]
+    models = [Burst(length=3), Burst(length=4, across="words"), *stuck]
     trials = [
-        made.memory.changes(model.at(population, int(bit), rng)) for model in models for bit in rng.integers(population.size, size=15)
+        made.memory.changes(model.at(population, int(bit), rng))
+        for model in models
+        for bit in rng.integers(population.size, size=15)
     ]
     trials += [made.memory.flipped(rng.choice(population.size, 40, replace=False)) for _ in range(5)]
     same(made, batch(made.graph), trials)

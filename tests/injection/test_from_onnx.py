@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
@@ -61,14 +62,15 @@ def test_normalisation_batch_norm_matmul_with_bias_mean_and_softmax() -> None:
     ]
     constants = {
         "mean": np.full((1, 2, 1, 1), 0.4, np.float32), "std": np.full((1, 2, 1, 1), 0.3, np.float32), "w": weights(4, 2, 3, 3),
-        "s": weights(4), "o": weights(4), "m": weights(4), "v": np.abs(weights(4)) + 0.1, "low": np.float32(0), "high": np.float32(6),
+        "s": weights(4), "o": weights(4), "m": weights(4), "v": np.abs(weights(4)) + 0.1,
+        "low": np.float32(0), "high": np.float32(6),
         "l": weights(4, 3), "bias": weights(3),
     }  # fmt: skip
     constants = {name: np.asarray(value) for name, value in constants.items()}
     model = model_of(nodes, constants)
     graph, deployed = from_onnx(model)
     pictures = torch.rand(3, 2, 6, 6)
-    session = __import__("onnxruntime").InferenceSession(model, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     expected = session.run(None, {"x": pictures.numpy()})[0]
     np.testing.assert_allclose(Program(graph, deployed).run(pictures).softmax(1).numpy(), expected, atol=1e-5)
 
