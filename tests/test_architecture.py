@@ -30,8 +30,8 @@ MAY_IMPORT: Mapping[str, str] = {
     "fault_study": "device experiment export injection store",
     "options": "config",
     "run_log": "experiment",
-    "experiment": "candidate config data device estimate execution export graph morphism network objective pareto resilience search "
-    "spaces store training",
+    "experiment": "candidate config data device estimate execution export graph morphism network objective pareto resilience "
+    "search spaces store training",
     "execution": "candidate data device export graph injection morphism network training",
     "search": "candidate graph morphism objective pareto spaces",
     "report": "candidate graph objective pareto store",
