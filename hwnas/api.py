@@ -54,7 +54,9 @@ class Pick:
 
     @property
     def reason(self) -> str:
-        """Why this model, in one sentence for each objective that was weighed."""
+        """Why this model: what it gives up for what, by objective."""
+        if len(self.among) == 1:
+            return "the only model of the front within the limits."
         parts = [
             f"{name}: {1 - loss:.0%} of the way from the worst to the best (weight {weight:.2g})".replace("%", " %")
             for name, loss, weight in zip(self.objectives, self.choice.losses, self.choice.weights, strict=True)
@@ -150,11 +152,14 @@ class Run:
         generations: int | None = None,
         time_budget: str | float | None = None,
         max_evaluations: int | None = None,
+        remeasure: bool = False,
+        expected: Mapping[str, object] | None = None,
         listener: "Listener | None" = None,
     ) -> "Ended":
         """Go on where the run stopped, with a larger budget where one is given (over the whole run, not on top).
 
-        A finished run has nothing to do. Raises RequestError where its data or device are not those it was started with.
+        ``remeasure`` measures every network anew, on another device. A finished run has nothing to do. Raises RequestError where
+        its data or device are not those it was started with, or its configuration (seed, objectives, ..) not as ``expected``.
         """
         from hwnas.experiment import resume, silent
 
@@ -163,7 +168,11 @@ class Run:
         budget = settings_of(Budget, given, "the budget")
         with run_log(self.folder) as log:
             return resume(
-                self.folder, changes={name: getattr(budget, name) for name in given}, listener=_both(log, listener or silent)
+                self.folder,
+                changes={name: getattr(budget, name) for name in given},
+                expected=expected,
+                remeasure=remeasure,
+                listener=_both(log, listener or silent),
             )
 
     def pick(self, limits: Mapping[str, float] | None = None, prefer: Mapping[str, float] | None = None) -> Pick:

@@ -121,6 +121,7 @@ def resume(
     generations: Generations = None,
     time_budget: TimeBudget = None,
     max_evaluations: Evaluations = None,
+    remeasure: Annotated[bool, typer.Option("--remeasure", help="On another device: measure every network there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON what was reused and trained.")] = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -134,7 +135,11 @@ def resume(
         quiet,
         verbose,
         lambda listener: run.resume(
-            generations=generations, time_budget=time_budget, max_evaluations=max_evaluations, listener=listener
+            generations=generations,
+            time_budget=time_budget,
+            max_evaluations=max_evaluations,
+            remeasure=remeasure,
+            listener=listener,
         ),
     )
     if as_json:

@@ -100,9 +100,7 @@ class RayExecutor:
         return EvaluationResult(candidate_id=task.candidate_id, failure=failure)
 
 
-def _evaluate_limited(
-    task: EvaluationTask, task_limit_s: float | None, memory_limit_mb: float | None
-) -> EvaluationResult:
+def _evaluate_limited(task: EvaluationTask, task_limit_s: float | None, memory_limit_mb: float | None) -> EvaluationResult:
     """The task in a process that ends itself when its time is up: Ray has no such limit."""
     watch = threading.Timer(task_limit_s or threading.TIMEOUT_MAX, os._exit, [1])
     watch.daemon = True

@@ -112,9 +112,7 @@ class Lemonade:
             rng = np.random.default_rng(stream_seed(self._seed, "shrink", self._history.generation))
             walks, nearest = self._shrunk(self._initial, len(self._initial), rng)
             starts = [_Proposal(parent=None, steps=_initial(walk.steps[-1].graph), cheap=walk.values) for _, walk in walks]
-        return Ask(
-            candidates=self._candidates(starts), proposed=len(graphs), duplicates=0, over_limit=over, nearest=nearest
-        )
+        return Ask(candidates=self._candidates(starts), proposed=len(graphs), duplicates=0, over_limit=over, nearest=nearest)
 
     def _next(self) -> Ask:
         rng = np.random.default_rng(stream_seed(self._seed, "ask", self._history.generation))
@@ -164,9 +162,7 @@ class Lemonade:
                 break
         return list(found.values()), None if found else nearest
 
-    def _propose(
-        self, parents: Sequence[Candidate], rng: np.random.Generator
-    ) -> tuple[list[_Proposal], int, Mapping[str, int]]:
+    def _propose(self, parents: Sequence[Candidate], rng: np.random.Generator) -> tuple[list[_Proposal], int, Mapping[str, int]]:
         """Children of the parents that are new and within the limits; how many were known, and how many broke which limit."""
         fresh: dict[str, tuple[Candidate, tuple[Step, ...]]] = {}
         duplicates = 0
