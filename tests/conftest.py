@@ -1,0 +1,43 @@
+"""One tiny real search, made by the command itself, that the tests of what reads a run share."""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+TINY = """
+objectives = ["error", "parameters", "macs"]
+workers = 1
+[lemonade]
+proposals = 8
+accepted = 4
+[budget]
+images_per_child = 640
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A finished run, and what the command said while it made it."""
+
+    folder: Path
+    stdout: str
+    stderr: str
+
+
+def hwnas(*arguments: object, cwd: Path | None = None, **settings: object) -> "subprocess.CompletedProcess[str]":
+    """The command in a process of its own."""
+    command = [sys.executable, "-c", "from hwnas.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False, cwd=cwd, **settings)  # type: ignore[call-overload, no-any-return]
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Two generations on digits, in about ten seconds; do not change its folder, copy it."""
+    place = tmp_path_factory.mktemp("tiny")
+    (place / "tiny.toml").write_text(TINY)
+    done = hwnas("search", "--config", "tiny.toml", "--generations", 1, "--out", "run", cwd=place)
+    assert done.returncode == 0, done.stderr
+    return Made(folder=place / "run", stdout=done.stdout, stderr=done.stderr)

@@ -1,0 +1,92 @@
+"""What users read of a candidate."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hwnas.candidate import Failure, Outcome, Status
+from hwnas.objective import objectives_named
+from hwnas.report import Entry, as_csv, as_json, as_table, entries
+from hwnas.store import Row
+
+OBJECTIVES = objectives_named(("error", "parameters"))
+
+
+def row(number: int, values: dict[str, float], *, status: Status = "finished", final: dict[str, float] | None = None) -> Row:
+    outcome = Outcome(
+        candidate_id=f"g0-{number}",
+        status=status,
+        values=values,
+        weights="0" * 64 if status == "finished" else None,
+        failure=Failure(kind="diverged", message="the loss is not finite") if status == "failed" else None,
+    )
+    return Row(
+        id=f"g0-{number}", generation=0, slot=number, parent=None, operator="initial", exact=False,
+        architecture_id=f"{number:016x}", cheap={"parameters": 7.0, "latency_ms": 9.0}, sequence=number, created_at=0.0,
+        steps="[]", outcome=outcome, final=final or {},
+    )  # fmt: skip
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.0, 0.1, 0.2, 0.5]), st.integers(1, 5)), max_size=12), st.randoms())
+def test_the_front_is_what_nothing_dominates_whatever_the_order(points: list[tuple[float, int]], random: object) -> None:
+    rows = [row(number, {"error": error, "parameters": float(size)}) for number, (error, size) in enumerate(points)]
+    shuffled = list(rows)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    front = {entry.id for entry in entries(shuffled, OBJECTIVES) if entry.on_front}
+    best = {point for point in points if not any(a <= point[0] and b <= point[1] and (a, b) != point for a, b in points)}
+    assert {points[int(member.removeprefix("g0-"))] for member in front} == best
+    assert len(front) == len(best)  # one member a box
+
+
+def test_the_front_comes_first_best_error_first_and_nothing_is_lost() -> None:
+    rows = [
+        row(0, {"error": 0.5, "parameters": 10.0}),
+        row(1, {}, status="failed"),
+        row(2, {"error": 0.1, "parameters": 100.0}),
+        row(3, {"error": 0.6, "parameters": 10.0}),
+        row(4, {"parameters": 9999.0}, status="infeasible"),
+    ]
+    found = entries(rows, OBJECTIVES)
+    assert [(entry.id, entry.on_front, entry.status) for entry in found] == [
+        ("g0-2", True, "finished"),
+        ("g0-0", True, "finished"),
+        ("g0-1", False, "failed"),
+        ("g0-3", False, "finished"),
+        ("g0-4", False, "infeasible"),
+    ]
+    assert entries([], OBJECTIVES) == []
+    assert not [entry for entry in entries(rows[1:2], OBJECTIVES) if entry.on_front]
+
+
+def test_what_was_measured_at_the_end_is_shown_and_what_the_search_saw_is_kept() -> None:
+    seen = {"error": 0.1, "parameters": 10.0, "latency_ms": 0.5, "latency_ci_ms": 0.05}
+    record = Entry(row=row(0, seen, final={"latency_ms": 0.48, "test_error": 0.12}), on_front=True).to_json()
+    assert (record["latency_ms"], record["search_latency_ms"], record["test_error"]) == (0.48, 0.5, 0.12)
+
+
+def test_a_predicted_latency_is_not_given_as_a_latency() -> None:
+    record = Entry(row=row(0, {}, status="failed"), on_front=False).to_json()
+    assert record["latency_ms"] is None
+    assert (record["parameters"], record["error"]) == (7, None)
+    assert record["failure"] == "diverged: the loss is not finite"
+
+
+def test_texts_hold_the_same_values() -> None:
+    found = entries([row(0, {"error": 0.125, "parameters": 1234.0}), row(1, {}, status="failed")], OBJECTIVES)
+    assert '"error": 0.125' in as_json(found)
+    assert "g0-0,0.125" in as_csv(found)
+    table = as_table(found)
+    cells = {str(column.header): list(column.cells) for column in table.columns}
+    assert cells["error"] == ["12.50 %", ""]
+    assert cells["parameters"] == ["1,234", "7"]
+    assert cells["status"] == ["front", "failed"]
+    assert "latency ms" not in cells  # nothing was measured
+    assert as_csv([]) == ""
+    assert as_json([]) == "[]"
+
+
+def test_json_never_holds_nan() -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        as_json([Entry(row=row(0, {"error": 0.1, "parameters": 1.0}, final={"adcr": math.inf}), on_front=True)])

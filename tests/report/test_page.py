@@ -1,0 +1,101 @@
+"""The page of a run: whole, self-contained, and safe to open."""
+
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from hwnas.api import open_run
+from hwnas.objective import objectives_named
+from hwnas.report import entries
+from hwnas.report.figures import lineage, progress, trade_offs
+from hwnas.report.page import page
+from hwnas.store import RunStore
+from tests.conftest import Made
+from tests.store.store_samples import finished, initial, weights_of
+
+OBJECTIVES = objectives_named(("error", "parameters"))
+
+
+class Reader(HTMLParser):
+    """Counts tags, and collects what a page would load and what it says outside of scripts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loaded: list[str] = []
+        self.open: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.loaded += [value or "" for name, value in attrs if name in ("src", "href")]
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "script" not in self.open and "style" not in self.open:
+            self.text += data
+
+
+def read(text: str) -> Reader:
+    reader = Reader()
+    reader.feed(text)
+    assert not reader.open
+    return reader
+
+
+def test_the_page_says_it_all_and_loads_nothing(tiny_run: Made, tmp_path: Path) -> None:
+    run = open_run(tiny_run.folder)
+    text = run.report(tmp_path / "new" / "page.html").read_text(encoding="utf-8")
+    reader = read(text)
+    assert reader.loaded == []
+    for entry in run.front():
+        assert entry.id in reader.text
+    for words in ("digits", "Trade-offs", "Lineage", "images_per_child", "sha256 of the test split", "1 generations are done"):
+        assert words in reader.text
+
+
+def test_figures_hold_every_model(tiny_run: Made) -> None:
+    run = open_run(tiny_run.folder)
+    rows = run.rows()
+    figure = trade_offs(rows, run.objectives)
+    finished_rows = [entry for entry in rows if entry.status == "finished"]
+    assert len(figure.data) == 2 * 3  # dominated and front, for each pair of three objectives
+    assert sum(len(trace.x) for trace in figure.data[:2]) == len(finished_rows)
+    with RunStore.open(run.folder, write=False) as store:
+        curves = progress(list(store.events("generation")), rows).data
+    assert [list(curve.x) for curve in curves] == [[0, 1]] * 3
+    assert curves[1].y[-1] == len(run.front())
+    assert curves[2].y[-1] == run.front()[0].value("error")
+    lines, _, front = lineage(rows).data
+    assert len(front.x) == len(run.front())
+    children = [entry for entry in run.front() if entry.row.parent]
+    assert len(lines.x) >= 3 * len(children)
+
+
+def test_a_run_at_work_has_a_page_and_names_are_escaped(tmp_path: Path) -> None:
+    folder = tmp_path / "<b>run"
+    with RunStore.create(folder, config='{"device": "</pre><script>alert(1)</script>"}', meta={"classes": ["<i>cat"]}) as store:
+        text = page(store, OBJECTIVES)
+        reader = read(text)
+        assert "nothing finished yet" in reader.text
+        assert "<b>run" in reader.text
+        assert "<i>cat" in reader.text
+        assert "alert(1)" in reader.text  # as text: no tag was opened
+        store.add_candidates([initial(0)])
+        data = weights_of(1)
+        store.add_outcome(finished("g0-0", data, error=0.0), data)
+        assert "g0-0" in read(page(store, OBJECTIVES)).text
+
+
+@pytest.mark.parametrize(("errors", "kind"), [((0.1, 0.2), "log"), ((0.0, 0.2), None)])
+def test_an_error_of_zero_does_not_fall_off_the_axis(errors: tuple[float, ...], kind: str | None, tmp_path: Path) -> None:
+    with RunStore.create(tmp_path / "run", config="{}", meta={}) as store:
+        for slot, error in enumerate(errors):
+            store.add_candidates([initial(slot, generation=slot)])
+            data = weights_of(slot)
+            store.add_outcome(finished(f"g{slot}-{slot}", data, error=error), data)
+        figure = trade_offs(entries(store.rows(), OBJECTIVES), OBJECTIVES)
+    assert figure.layout.xaxis.type == kind

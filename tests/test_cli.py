@@ -1,0 +1,262 @@
+"""The commands: real processes for what a process is (streams, exit codes, imports), in process for bad input."""
+
+import csv
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from hwnas import __version__
+from hwnas.api import open_run
+from hwnas.cli import app
+from tests.conftest import TINY, Made, hwnas
+
+FIELDS = {
+    "id", "error", "parameters", "macs", "latency_ms", "latency_ci_ms", "sensitivity", "parent", "operator", "generation",
+    "status",
+}  # fmt: skip
+COMMANDS = ("search", "resume", "front", "pick", "export", "verify", "measure", "devices", "report", "faults")
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def refused(result: Result, code: int, *words: str) -> None:
+    """One clear message on stderr, nothing on stdout, no traceback."""
+    assert result.exit_code == code, result.output
+    assert isinstance(result.exception, SystemExit | None)
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    assert "Traceback" not in result.stderr
+    for word in words:
+        assert word in result.stderr
+
+
+def test_a_search_prints_its_front_and_what_to_do_next(tiny_run: Made) -> None:
+    ids = [line.split()[0] for line in tiny_run.stdout.splitlines()[1:]]
+    assert ids == [entry.id for entry in open_run(tiny_run.folder).front()]
+    assert len(ids) >= 3
+    lines = tiny_run.stderr.splitlines()
+    assert [line.split(",")[0] for line in lines if line.startswith("generation")] == ["generation 0", "generation 1"]
+    assert "hwnas export run --out bundle" in tiny_run.stderr
+    assert "\x1b" not in tiny_run.stdout + tiny_run.stderr
+    log = (tiny_run.folder / "hwnas.log").read_text()
+    assert log.count("INFO generation") == 2
+
+
+def test_resuming_a_finished_run_trains_nothing(tiny_run: Made, tmp_path: Path) -> None:
+    copy = shutil.copytree(tiny_run.folder, tmp_path / "copy")
+    done = hwnas("resume", copy, "--json", "--quiet")
+    assert done.returncode == 0
+    answer = json.loads(done.stdout)
+    assert (answer["trained"], answer["reused"]) == (0, len(open_run(copy).rows()))
+    assert answer["front"] == [entry.id for entry in open_run(tiny_run.folder).front()]
+    assert done.stderr == ""
+
+
+def test_export_and_verify(tiny_run: Made, tmp_path: Path) -> None:
+    chosen = [entry.id for entry in open_run(tiny_run.folder).front()][:2]
+    bundle = tmp_path / "bundle"
+    done = hwnas("export", tiny_run.folder, "--out", bundle, "--models", ",".join(chosen))
+    assert done.returncode == 0, done.stderr
+    assert {path.stem for path in bundle.glob("*.onnx")} == set(chosen)
+    checked = hwnas("verify", bundle, "--data", "digits")
+    assert checked.returncode == 0, checked.stderr
+    assert checked.stdout.count("ok") == 2
+    (bundle / f"{chosen[0]}.onnx").write_bytes(b"another")
+    spoiled = hwnas("verify", bundle)
+    assert spoiled.returncode == 1
+    assert "1 of 2 files" in spoiled.stderr
+    latency = hwnas("measure", bundle / f"{chosen[1]}.onnx", "--json", tmp_path / "latency.json")
+    assert latency.returncode == 0, latency.stderr
+    measured = json.loads((tmp_path / "latency.json").read_text())
+    assert 0 < measured["latency_ms"] < 10
+    assert measured["fingerprint"]["cores"] >= 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="process groups")
+def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(TINY)
+    command = [sys.executable, "-c", "from hwnas.cli import main; main()", "search", "--config", "tiny.toml"]
+    with subprocess.Popen(
+        [*command, "--generations", "10000", "--out", "run"],
+        cwd=tmp_path, start_new_session=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "run" / "hwnas.log").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert "Go on with: hwnas resume run" in err
+    assert out == ""
+    assert hwnas("front", "run", cwd=tmp_path).returncode == 0  # the folder is a sound run
+
+
+def test_front_in_every_format(tiny_run: Made) -> None:
+    listed = json.loads(invoke("front", tiny_run.folder, "--format", "json").stdout)
+    assert listed
+    assert all(set(entry) >= FIELDS for entry in listed)
+    assert [entry["error"] for entry in listed] == sorted(entry["error"] for entry in listed)
+    assert all(0 <= entry["error"] <= 1 and entry["status"] == "finished" and entry["front"] for entry in listed)
+    assert all(entry["latency_ms"] is None for entry in listed)  # this run measures none
+    rows = list(csv.DictReader(io.StringIO(invoke("front", tiny_run.folder, "--format", "csv").stdout)))
+    assert [row["id"] for row in rows] == [entry["id"] for entry in listed]
+    assert [float(row["error"]) for row in rows] == [entry["error"] for entry in listed]
+    everything = json.loads(invoke("front", tiny_run.folder, "--all", "--format", "json").stdout)
+    assert everything[: len(listed)] == listed
+    assert len(everything) == len(open_run(tiny_run.folder).rows()) > len(listed)
+
+
+def test_pick_says_why(tiny_run: Made) -> None:
+    front = open_run(tiny_run.folder).front()
+    middle = sorted(entry.value("parameters") or 0 for entry in front)[len(front) // 2]
+    result = invoke("pick", tiny_run.folder, "--max-parameters", middle, "--prefer", "error=1")
+    best = next(entry for entry in front if (entry.value("parameters") or 0) <= middle)
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[1].split()[0] == best.id
+    assert "error: 100 %" in result.stdout
+
+
+def test_report_writes_one_page(tiny_run: Made, tmp_path: Path) -> None:
+    result = invoke("report", tiny_run.folder, "--out", tmp_path / "page.html")
+    assert result.stdout.strip() == str(tmp_path / "page.html")
+    assert (tmp_path / "page.html").stat().st_size > 1_000_000
+
+
+def test_help_has_an_example_for_every_command() -> None:
+    for command in COMMANDS:
+        result = invoke(command, "--help")
+        assert result.exit_code == 0
+        assert f"Example: hwnas {command}" in result.stdout
+    assert invoke("--version").stdout == f"hwnas {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "absent"),
+    [
+        (("--help",), ("torch", "onnxruntime", "numpy", "hwnas.api")),
+        (("front", "RUN"), ("torch", "onnxruntime", "onnx", "plotly", "pymoo")),
+        (("pick", "RUN"), ("torch", "onnxruntime", "onnx", "plotly")),
+        (("report", "RUN", "--out", "page.html"), ("torch", "onnxruntime", "onnx", "pymoo")),
+        (("devices",), ("torch", "plotly", "pymoo")),
+    ],
+)
+def test_commands_that_read_load_nothing_heavy(
+    arguments: tuple[str, ...], absent: tuple[str, ...], tiny_run: Made, tmp_path: Path
+) -> None:
+    given = [str(tiny_run.folder) if argument == "RUN" else argument for argument in arguments]
+    program = (
+        "import sys\nfrom hwnas.cli import app\n"
+        f"try:\n    app({given!r})\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        f"print([name for name in {absent!r} if name in sys.modules], file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stderr.strip()) == (0, "[]")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--data", "nowhere"), ("nowhere", "parquet")),
+        (("--time-budget", "-5m"), ("budget.time", "'-5m'", "30m")),
+        (("--generations", "-1"), ("budget.generations", "-1")),
+        (("--seed", "-1"), ("seed", "-1")),
+        (("--workers", "0"), ("workers", "0")),
+        (("--objectives", "error,speed"), ("speed", "latency_ms")),
+        (("--strategy", "magic"), ("magic", "lemonade")),
+        (("--metric", "f1"), ("metric", "f1")),
+        (("--device", "toaster"), ("toaster", "local-cpu")),
+        (("--image-size", "32"), ("32x48", "'32'")),
+        (("--max-latency-ms", "-1"), ("latency_ms", "-1")),
+        (("--config", "missing.toml"), ("missing.toml",)),
+    ],
+)
+def test_a_wrong_search_is_refused_before_anything_is_written(
+    options: tuple[str, ...], words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused(invoke("search", "--out", "run", *options), 2, *words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_wrong_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("run.toml").write_text('sed = 1\n[budget]\ntyme = "3m"\n')
+    refused(invoke("search", "--config", "run.toml", "--out", "run"), 2, "unknown key", "sed", "budget.tyme")
+    Path("run.toml").write_text("seed = \n")
+    refused(invoke("search", "--config", "run.toml", "--out", "run"), 2, "run.toml is not TOML")
+    Path("run.toml").write_text('budget = "3m"\n')
+    refused(invoke("search", "--config", "run.toml", "--generations", 1, "--out", "run"), 2, "budget must be a table")
+    Path("profile.toml").write_text('name = "mine"\nkind = "onnxruntime"\n[runtime]\nthreads = 1\n')
+    refused(invoke("search", "--device", "profile.toml", "--out", "run"), 2, "field description is missing", "runtime.providers")
+    refused(invoke("measure", "model.onnx"), 2, "no model file", "model.onnx")
+    Path("model.onnx").write_bytes(b"no model")
+    refused(invoke("measure", "model.onnx"), 2, "model.onnx", "expected an ONNX model")
+    refused(invoke("measure", "model.onnx", "--shape", "N=many"), 2, "--shape takes NAME=NUMBER", "'N=many'")
+    refused(invoke("verify", tmp_path), 2, "is not a bundle")
+    assert not Path("run").exists()
+
+
+def test_a_folder_that_holds_something_is_not_overwritten(tiny_run: Made, tmp_path: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in tiny_run.folder.rglob("*")}
+    refused(invoke("search", "--out", tiny_run.folder, "--generations", 1), 2, "already holds a run", "resume")
+    refused(invoke("export", tiny_run.folder, "--out", tiny_run.folder), 2, "something else")
+    assert {path: path.stat().st_mtime_ns for path in tiny_run.folder.rglob("*")} == before
+    (tmp_path / "file").write_text("mine")
+    refused(invoke("search", "--out", tmp_path / "file", "--generations", 1), 2, "file")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("command", ["front", "pick", "resume", "report"])
+def test_a_folder_that_is_no_run_is_refused(command: str, tmp_path: Path) -> None:
+    refused(invoke(command, tmp_path), 2, str(tmp_path), "not the folder of a run")
+    assert not list(tmp_path.iterdir())
+
+
+def test_wrong_questions_about_a_run(tiny_run: Made, tmp_path: Path) -> None:
+    run = tiny_run.folder
+    refused(invoke("pick", run, "--max-parameters", 1), 1, "parameters at most 1", "the least on the front is")
+    refused(invoke("pick", run, "--max-latency-ms", 1), 2, "has no latency_ms")
+    refused(invoke("pick", run, "--prefer", "beauty=1"), 2, "unknown objective beauty")
+    refused(invoke("pick", run, "--prefer", "error"), 2, "--prefer takes NAME=NUMBER")
+    refused(invoke("pick", run, "--prefer", "error=-1"), 2, "weights of at least 0")
+    refused(invoke("export", run, "--out", tmp_path / "bundle", "--models", "g9-9"), 2, "no model g9-9")
+    refused(invoke("export", run, "--out", tmp_path / "bundle", "--precision", "int4"), 2, "int4", "float16")
+    refused(invoke("resume", run, "--time-budget", "soon"), 2, "'soon'", "30m")
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_truncated_weights_stop_an_export(tiny_run: Made, tmp_path: Path) -> None:
+    copy = shutil.copytree(tiny_run.folder, tmp_path / "copy")
+    entry = open_run(copy).front()[0]
+    assert entry.row.outcome is not None
+    weights = copy / "weights" / f"{entry.row.outcome.weights}.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-10])
+    refused(invoke("export", copy, "--out", tmp_path / "bundle"), 1, "is damaged", weights.name)
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_bug_is_told_as_one(tmp_path: Path) -> None:
+    program = (
+        "import sys, hwnas.api\nfrom hwnas.cli import main\n"
+        "def broken(folder): raise ZeroDivisionError('division by zero')\n"
+        "hwnas.api.open_run = broken\nmain()\n"
+    )
+    for options, traceback in (([], False), (["--verbose"], True)):
+        command = [sys.executable, "-c", program, "front", str(tmp_path), *options]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 1
+        assert "this is a bug in hwnas: ZeroDivisionError" in done.stderr
+        assert ("Traceback" in done.stderr) == traceback
