@@ -125,7 +125,7 @@ def time_gain(program: Program, images: np.ndarray, labels: np.ndarray) -> dict[
     costs = {}
     for count in (CAMPAIGN_IMAGES, PLAIN_IMAGES):
         # in micro-batches that the cache holds: 1,000 images at once take twice as long
-        batches = torch.from_numpy(images[:count]).split(IMAGES)
+        batches = [torch.from_numpy(part) for part in np.split(images[:count], range(IMAGES, count, IMAGES))]
 
         def trial(batches: Sequence[torch.Tensor] = batches) -> None:
             changes = program.memory.changes(Single().at(population, int(rng.integers(population.size)), rng))
