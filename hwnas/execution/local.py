@@ -80,6 +80,8 @@ class LocalExecutor:
                 lost.append(task)
             else:
                 results.append(future.result() if error is None else self._failed(task, error))
+        if results:
+            self._broken = 0
         for task in lost:  # it was waiting when the pool broke
             self.submit(task)
         return results
@@ -107,7 +109,10 @@ class LocalExecutor:
     def _drop_pool(self) -> None:
         self._broken += 1
         if self._broken >= POOLS:
-            raise WorkError(f"the worker processes died {self._broken} times before they took a task; is the memory full?")
+            raise WorkError(
+                f"the worker processes died {self._broken} times before they took a task: is the memory full, or is a script "
+                "that starts a search without `if __name__ == '__main__'`?"
+            )
         assert self._pool is not None
         self._pool.stop()
         self._pool.join(STOP_TIMEOUT_S)
