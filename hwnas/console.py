@@ -50,7 +50,7 @@ class LiveProgress:
         self._bars = Progress(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}"))
         self._children: TaskID = self._bars.add_task("preparing", total=None, text="")
         self._time: TaskID = self._bars.add_task("time", total=None, text="", visible=False)
-        self._line = Text("", style="dim")
+        self._line = Text("", style="dim", no_wrap=True, overflow="ellipsis")
 
     def __rich__(self) -> Group:
         """Both bars and the line below them."""
