@@ -261,6 +261,7 @@ def facts() -> dict[str, Any]:
         "cores": os.cpu_count() or 1,
         "memory_kb": math.prod(os.sysconf(size) for size in sizes) // 1024 or None,
         "system": f"{platform.system()} {platform.release()}",
+        "boot_id": _read("/proc/sys/kernel/random/boot_id"),
         "python": platform.python_version(),
         "onnxruntime": onnxruntime.__version__,
         "providers": onnxruntime.get_available_providers(),

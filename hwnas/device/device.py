@@ -7,6 +7,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
+from hwnas.device.agent import facts
 from hwnas.device.fingerprint import Fingerprint
 from hwnas.device.latency import Latency, Noise
 from hwnas.device.link import Link, LocalLink
@@ -24,6 +25,10 @@ class Device(Protocol):
     @property
     def reference_nominal_ms(self) -> float:
         """The reference model's nominal latency, to which drift is corrected; a run keeps it."""
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it is known to be another machine, so that work done here disturbs no measurement there."""
 
     def fingerprint(self) -> Fingerprint:
         """What the device is."""
@@ -56,6 +61,8 @@ class LinkedDevice:
         self._lock = threading.Lock()
         self._fingerprint = Fingerprint.from_facts(link.configured["facts"])
         self._fingerprint_sha256 = self._fingerprint.sha256()
+        here, there = facts()["boot_id"], link.configured["facts"]["boot_id"]  # of the running kernel; empty where unknown
+        self._is_elsewhere = bool(here and there and here != there)
         self._nominal_ms = reference_nominal_ms or float(np.median(link.configured["reference_ms"]))
 
     def _call(self, op: str, arguments: Mapping[str, Any], time_limit_s: float) -> Mapping[str, Any]:
@@ -66,6 +73,11 @@ class LinkedDevice:
     def reference_nominal_ms(self) -> float:
         """The reference model's nominal latency, to which drift is corrected; a run keeps it."""
         return self._nominal_ms
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it is known to be another machine, so that work done here disturbs no measurement there; SSH may lead here."""
+        return self._is_elsewhere
 
     def fingerprint(self) -> Fingerprint:
         """What the device is."""

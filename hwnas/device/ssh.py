@@ -26,11 +26,11 @@ T = TypeVar("T")
 
 
 def delays_s(limit_s: float) -> Iterator[float]:
-    """Pauses before each attempt to reconnect: at once, then doubling from 0.25 s to 8 s, until `limit_s` are used up."""
+    """Pauses before each attempt to reconnect: at once, then doubling from 0.25 s to 8 s; the last ends when `limit_s` do."""
     yield 0.0
     started, delay_s = time.monotonic(), FIRST_DELAY_S
-    while time.monotonic() - started + delay_s <= limit_s:
-        yield delay_s
+    while (left_s := started + limit_s - time.monotonic()) > 0:
+        yield min(delay_s, left_s)
         delay_s = min(2 * delay_s, LONGEST_DELAY_S)
 
 

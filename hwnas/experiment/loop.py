@@ -3,7 +3,8 @@
 For each generation:
 
 1. The strategy is asked (or, on replay, adopts what is stored); its candidates are stored before anything is done with them.
-2. Weights are transferred and ONNX is emitted; the candidates are measured in one batch while the workers are idle.
+2. Weights are transferred and ONNX is emitted; the candidates are measured in one batch while the workers are idle, or, on a
+   device that is another machine, while the workers train those that were measured before.
 3. What is over a limit is stored as infeasible; the others are trained, and each result is stored the moment it comes.
 4. When all have an outcome, they are told in the order of the candidates, so that the number of workers changes nothing.
 """
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hwnas.candidate import Candidate, Failure, Outcome
-from hwnas.errors import WorkError
+from hwnas.errors import DeviceError, WorkError
 from hwnas.execution import EvaluationResult, EvaluationTask, Executor, Teacher, unpack
 from hwnas.experiment.budget import Clock
 from hwnas.experiment.cheap import cheap_values, topology_values
@@ -69,6 +70,7 @@ class SearchLoop:
         self._latencies = latency_source(parts, store)
         self._strategy = parts.strategy(self._cheap)
         self._outcomes: dict[str, Outcome] = {}
+        self._training: dict[str, tuple[Candidate, Mapping[str, float]]] = {}  # submitted, with what is known but the error
         self._yardstick: Yardstick | None = None
         self._progress = Progress(phase="preparing", generation=0)
         self._trained = 0
@@ -166,17 +168,32 @@ class SearchLoop:
         self.report("measuring", generation=generation, done=0, total=len(candidates))
         if not all(candidate.id in self._outcomes for candidate in candidates):
             self._executor.warm_up()
-        feasible: list[tuple[Candidate, Mapping[str, float]]] = []
-        for done, candidate in enumerate(candidates, 1):
-            known = self._known(candidate)
-            if candidate.id not in self._outcomes and not self._infeasible(candidate, known):
-                feasible.append((candidate, known))
-            self.report("measuring", done=done)
-            self._interrupt.check()
+        self._submit(self._measure(candidates))
         if self._latencies is not None:
             self._latencies.report(generation, candidates)
-        self._train(candidates, feasible)
+        self._train(candidates)
         self._tell(generation, candidates)
+
+    def _measure(self, candidates: Sequence[Candidate]) -> list[tuple[Candidate, Mapping[str, float]]]:
+        """The feasible candidates, with their values; those measured elsewhere have been submitted."""
+        feasible: list[tuple[Candidate, Mapping[str, float]]] = []
+        device = self._parts.device
+        for done, candidate in enumerate(candidates, 1):
+            try:
+                known = self._known(candidate)
+            except DeviceError:  # it was waited for, and children went on training meanwhile
+                if self.deployment.is_exact:  # other errors are computed by the device, which is lost
+                    self._collect(0.0)
+                raise
+            if candidate.id not in self._outcomes and not self._infeasible(candidate, known):
+                feasible.append((candidate, known))
+            if device is not None and device.is_elsewhere:
+                self._submit(feasible)
+                feasible = []
+                self._collect(0.0)
+            self.report("measuring", done=done)
+            self._interrupt.check()
+        return feasible
 
     def _inherit(self, candidate: Candidate) -> State:
         parent = {} if candidate.parent is None else unpack(self._weights_of(candidate.parent))
@@ -203,29 +220,37 @@ class SearchLoop:
         self._keep(Outcome(candidate_id=candidate.id, status="infeasible", values=known), None)
         return True
 
-    def _train(self, candidates: Sequence[Candidate], feasible: Sequence[tuple[Candidate, Mapping[str, float]]]) -> None:
+    def _submit(self, feasible: Sequence[tuple[Candidate, Mapping[str, float]]]) -> None:
+        """Hand candidates to the workers; those that ``max_evaluations`` has no room for stay unfinished."""
         most = self._parts.config.budget.max_evaluations
-        fitting = len(feasible) if most is None else max(0, most - self._evaluations())
+        fitting = len(feasible) if most is None else max(0, most - self._evaluations() - len(self._training))
         for candidate, _ in feasible[fitting:]:
             self._keep(Outcome(candidate_id=candidate.id, status="unfinished"), None)
-        waiting = {candidate.id: (candidate, known) for candidate, known in feasible[:fitting]}
         # The largest first, so that no worker is left alone with one at the end; results do not depend on the order.
-        for candidate, _ in sorted(feasible[:fitting], key=lambda each: -each[1]["macs"]):
+        for candidate, known in sorted(feasible[:fitting], key=lambda each: -each[1]["macs"]):
+            self._training[candidate.id] = (candidate, known)
             self._executor.submit(self._task(candidate))
-        self.report("training", done=len(candidates) - len(waiting), total=len(candidates))
-        while waiting:
+
+    def _collect(self, timeout_s: float) -> None:
+        """Store the results that have come."""
+        for result in self._executor.wait(timeout_s):
+            outcome = self._outcome(result, *self._training.pop(result.candidate_id))
+            self._keep(outcome, result.weights if outcome.status == "finished" else None)
+            self._trained += 1
+
+    def _train(self, candidates: Sequence[Candidate]) -> None:
+        """Wait for the candidates' results; when the time is over, what has none stays unfinished."""
+        self.report("training", done=len(candidates) - len(self._training), total=len(candidates))
+        while self._training:
             left = self._clock.left_s
-            for result in self._executor.wait(WAIT_S if left is None else min(WAIT_S, left)):
-                outcome = self._outcome(result, *waiting.pop(result.candidate_id))
-                self._keep(outcome, result.weights if outcome.status == "finished" else None)
-                self._trained += 1
-            self.report("training", done=len(candidates) - len(waiting))
+            self._collect(WAIT_S if left is None else min(WAIT_S, left))
+            self.report("training", done=len(candidates) - len(self._training))
             self._interrupt.check()
-            if waiting and self._clock.is_over:
+            if self._training and self._clock.is_over:
                 self._executor.cancel()
-                for candidate_id in waiting:
+                for candidate_id in self._training:
                     self._keep(Outcome(candidate_id=candidate_id, status="unfinished"), None)
-                return
+                self._training.clear()
 
     def _task(self, candidate: Candidate) -> EvaluationTask:
         teacher = None
