@@ -6,6 +6,7 @@ the functions that need them: they load torch, ONNX Runtime, plotly or pymoo, wh
 
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -317,20 +318,28 @@ def measure(
 
 def devices(*, check: bool = False, names: Sequence[str] | None = None) -> list[DeviceCheck]:
     """The hardware profiles that come with hwnas, or those named; ``check`` reaches each device and looks how quiet it is."""
-    from hwnas.device import load_profile, open_device, profile_names
+    from hwnas.device import load_profile, profile_names
 
-    checks = []
-    for name in names or profile_names():
-        profile = load_profile(name)
-        found = DeviceCheck(name=name, profile=profile)
-        if check and profile.runtime is not None:
-            try:
-                with open_device(profile) as opened:
-                    found = DeviceCheck(name=name, profile=profile, fingerprint=opened.fingerprint(), noise=opened.noise())
-            except HwnasError as error:
-                found = DeviceCheck(name=name, profile=profile, problem=str(error))
-        checks.append(found)
-    return checks
+    profiles = {name: load_profile(name) for name in names or profile_names()}
+    if not check:
+        return [DeviceCheck(name=name, profile=profile) for name, profile in profiles.items()]
+    checks = {name: _checked(name, profile) for name, profile in profiles.items() if profile.connection.type == "local"}
+    remote = {name: profile for name, profile in profiles.items() if name not in checks}
+    with ThreadPoolExecutor() as pool:  # each may keep us waiting
+        checks |= zip(remote, pool.map(_checked, remote, remote.values()), strict=True)
+    return [checks[name] for name in profiles]
+
+
+def _checked(name: str, profile: "HardwareProfile") -> DeviceCheck:
+    from hwnas.device import open_device
+
+    if profile.runtime is None:
+        return DeviceCheck(name=name, profile=profile)
+    try:
+        with open_device(profile) as opened:
+            return DeviceCheck(name=name, profile=profile, fingerprint=opened.fingerprint(), noise=opened.noise())
+    except HwnasError as error:
+        return DeviceCheck(name=name, profile=profile, problem=str(error))
 
 
 def verify(bundle: str | os.PathLike[str], data: str | None = None) -> list[BundleCheck]:

@@ -196,8 +196,7 @@ def export(
 
     chosen = models if models == "front" else models.split(",")
     manifest = api.open_run(folder).export(out, models=chosen, precisions=precision.split(","))
-    files = manifest.files
-    rows = [[file.name, f"{file.size_bytes:,}", f"{file.difference:.1e}", f"{file.top1_agreement:.1%}"] for file in files]
+    rows = [[f.name, f"{f.size_bytes:,}", f"{f.difference:.1e}", f"{f.top1_agreement:.1%}"] for f in manifest.files]
     console.show_table(["file", "bytes", "logits differ by", "same class as torch"], rows)
     console.note(f"{len(rows)} models, all checked, are in {out}. Check them again anywhere: hwnas verify {_quoted(out)}")
 
@@ -263,17 +262,18 @@ def devices(
     device: Annotated[list[str] | None, typer.Option(metavar="NAME|PATH.toml", help="Only this one; may be repeated.")] = None,
     verbose: Verbose = False,
 ) -> None:
-    """List the hardware profiles."""
+    """List the hardware profiles. Exit code 1 where one named by --device was not reached."""
     from hwnas import api
 
     found = api.devices(check=check, names=device)
     if not check:
         rows = [[each.name, each.profile.kind, each.reached, each.profile.description] for each in found]
         console.show_table(["name", "kind", "reached", "description"], rows)
-        return
-    for each in found:
+    for each in found if check else ():
         console.show_facts(each.facts())
         console.emit("")
+    if device and any(each.problem for each in found):
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Example: hwnas report runs/NAME --out report.html")
