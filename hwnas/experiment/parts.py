@@ -48,6 +48,11 @@ class Parts:
             return self.device.fingerprint().sha256()
         return None if self.accelerator is None else self.profile.sha256()
 
+    def close(self) -> None:
+        """Let go of the device."""
+        if self.device is not None:
+            self.device.close()
+
     def augmentation_for(self, images: int) -> Augmentation:
         """As configured; by default what suits the data, but no shifts where a child sees each image less than five times.
 

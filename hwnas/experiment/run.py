@@ -1,6 +1,7 @@
 """Starting and resuming a run."""
 
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 import torch
@@ -26,13 +27,13 @@ def start(config: RunConfig, folder: Path, *, listener: Listener = silent) -> En
     torch.set_num_threads(1)  # the workers train; here only the probe and the final evaluation run, beside measurements
     clock = Clock(config.budget)
     refuse_used(folder)
-    parts = assemble(config)
-    refuse_impossible(parts)
-    with _executor(parts) as executor:
-        executor.warm_up()
-        images = _images_per_child(parts, executor)
-        with RunStore.create(folder, config=config.model_dump_json(), meta=_meta(parts, images)) as store:
-            return _search(parts, store, executor, clock, images, listener)
+    with closing(assemble(config)) as parts:
+        refuse_impossible(parts)
+        with _executor(parts) as executor:
+            executor.warm_up()
+            images = _images_per_child(parts, executor)
+            with RunStore.create(folder, config=config.model_dump_json(), meta=_meta(parts, images)) as store:
+                return _search(parts, store, executor, clock, images, listener)
 
 
 def resume(
@@ -55,13 +56,14 @@ def resume(
         config = stored_config(store)
         _refuse_unexpected(config, expected or {})
         config = config.model_copy(update={"budget": config.budget.model_copy(update=dict(changes or {}))})
-        parts = assemble(config, reference_nominal_ms=None if remeasure else store.meta("reference_nominal_ms"))
-        _refuse_other(parts, store, remeasure=remeasure)
-        if changes:
-            store.set_meta("budget", config.budget.model_dump())
-        clock = Clock(config.budget, float(store.meta("used_s")))
-        with _executor(parts) as executor:
-            return _search(parts, store, executor, clock, int(store.meta("images_per_child")), listener, remeasure=remeasure)
+        nominal_ms = None if remeasure else store.meta("reference_nominal_ms")
+        with closing(assemble(config, reference_nominal_ms=nominal_ms)) as parts:
+            _refuse_other(parts, store, remeasure=remeasure)
+            if changes:
+                store.set_meta("budget", config.budget.model_dump())
+            clock, images = Clock(config.budget, float(store.meta("used_s"))), int(store.meta("images_per_child"))
+            with _executor(parts) as executor:
+                return _search(parts, store, executor, clock, images, listener, remeasure=remeasure)
 
 
 def stored_config(store: RunStore) -> RunConfig:
@@ -141,8 +143,6 @@ def _search(
             store.add_event("ended", now)
     finally:
         store.set_meta("used_s", clock.used_s)
-        if parts.device is not None:
-            parts.device.close()
     loop.report("done", message=ended.reason)
     return ended
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from hwnas.cli import app
 from hwnas.device import HardwareProfile, open_device
 from hwnas.device.device import LinkedDevice
-from hwnas.errors import DeviceUnreachableError
+from hwnas.errors import DeviceUnreachableError, RequestError
 from hwnas.experiment import Progress, resume, start
 from hwnas.spaces import initial_graphs
 from hwnas.store import RunStore
@@ -84,6 +84,11 @@ def test_a_killed_agent_costs_nothing_but_time(server: Server, device_python: Pa
     assert {row.outcome.status for row in found} == {"finished"}
     assert all(0 < row.values["latency_ms"] < 10 and row.values["latency_ci_ms"] > 0 for row in found)
     assert {row.id for row in found if "latency_ms" in row.final} == set(front(tmp_path / "run"))
+    until(lambda: agents_of(server) == before)
+    with RunStore.open(tmp_path / "run", write=True) as store:
+        store.set_meta("device_fingerprint_sha256", "another")
+    with pytest.raises(RequestError, match="--remeasure"):
+        resume(tmp_path / "run")
     until(lambda: agents_of(server) == before)
 
 
