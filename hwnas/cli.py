@@ -311,7 +311,7 @@ def faults(
     from hwnas.injection.figures import figures_page
 
     chosen = models if models == "front" else [] if models == "none" else models.split(",")
-    names = tuple(name for name in fault.split(",") if name != "ber" or target == "weights" or fault != "single,ber")
+    names = tuple(fault.split(","))
     rates = {} if ber is None else {"bers": ber}
     try:
         report = api.open_run(folder).faults(

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from hwnas.injection.answers import Answers, Classes
+from hwnas.injection.bit_errors import Masks
 from hwnas.injection.engine import FastEngine, Upset
 from hwnas.injection.memory import Change, Memory
 from hwnas.injection.program import Program
@@ -30,6 +31,10 @@ class Engine(Protocol):
 
     def activations(self, step: int, upsets: Sequence[Upset]) -> Answers:
         """The answers with these bits of one stored tensor flipped."""
+        ...
+
+    def disturbed(self, masks: Masks) -> Answers:
+        """The answers with bits flipped in many stored tensors."""
         ...
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hwnas.errors import DataError, StoreError
 from hwnas.injection.answers import Damage, damage
 from hwnas.injection.bench import Bench, Engine, Images
+from hwnas.injection.bit_errors import activation_masks
 from hwnas.injection.engine import Upset
 from hwnas.injection.journal import Journal
 from hwnas.injection.settings import FaultSettings
@@ -222,13 +223,18 @@ class Campaign:
     def _trial(self, engine: Engine, labels: NDArray[np.int64], ber: float, trial: int) -> dict[str, Any]:
         memory = self.bench.memory
         rng = np.random.default_rng([self.settings.seed, _STREAM_BER, trial, self.settings.bers.index(ber)])
-        bits = draw_bit_errors(memory.population, ber, rng)
-        found = damage(engine.weights(memory.flipped(bits)), engine.classes, labels)
+        if self.settings.target == "weights":
+            bits = draw_bit_errors(memory.population, ber, rng)
+            flips, answers = len(bits), engine.weights(memory.flipped(bits))
+        else:
+            masks, flips = activation_masks(self.bench.activations, len(labels), ber, rng)
+            answers = engine.disturbed(masks)
+        found = damage(answers, engine.classes, labels)
         accuracy = float((engine.classes == labels).mean()) - found.drop / 100
         return {
             "ber": ber,
             "trial": trial,
-            "flips": len(bits),
+            "flips": flips,
             "accuracy": min(1.0, max(0.0, accuracy)),
             "changed": found.changed,
             "unrecoverable": found.unrecoverable,

@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hwnas.injection.answers import Answers, classes_of, masked_rows
+from hwnas.injection.bit_errors import Masks
 from hwnas.injection.dirty import Dirty, disturbed_channels, joined, propagate
 from hwnas.injection.memory import Change
 from hwnas.injection.program import Program, Weights
+from hwnas.resilience.formats import Words
 
 MARGINS = {"float32": 3e-5, "float16": 4e-3}  # of the largest logit; measured differences are 30 times smaller
 FEW_WORDS = 8
@@ -106,6 +108,15 @@ class FastEngine:
             values = {step: upset(self._program, self.clean.values[step], upsets)}
             return _answers(self._suffix(values, set(), self._program.weights), self.clean)
 
+    def disturbed(self, masks: Masks) -> Answers:
+        """The answers with bits flipped in many stored tensors, by a full pass."""
+        with torch.inference_mode():
+            logits = self._program.run(
+                self._images,
+                disturb=lambda number, value: _xored(self._program, value, masks[number]) if number in masks else value,
+            ).numpy()
+        return _answers(logits, self.clean)
+
     def _suffix(self, values: dict[int, Tensor], hit: set[int], weights: Weights) -> NDArray[np.float32]:
         """Logits where ``values`` replace stored tensors and steps ``hit`` have other weights, as a full pass computes them."""
         clean = self.clean.values
@@ -154,12 +165,16 @@ class FastEngine:
 
 def upset(program: Program, values: Tensor, upsets: Sequence[Upset]) -> Tensor:
     """A stored tensor (n, ..) with bits flipped, out of place."""
+    masks = np.zeros((len(values), values[0].numel()), program.layout.word)
+    hit = [u.image for u in upsets], [u.element for u in upsets]
+    np.bitwise_xor.at(masks, hit, np.array([u.mask for u in upsets], program.layout.word))
+    return _xored(program, values, masks)
+
+
+def _xored(program: Program, values: Tensor, masks: Words) -> Tensor:
+    """A stored tensor (n, ..) with the bits of ``masks`` (n, elements) flipped, out of place."""
     stored = program.layout.encode(values.numpy().reshape(len(values), -1))
-    rows, columns = [u.image for u in upsets], [u.element for u in upsets]
-    masks = np.array([u.mask for u in upsets], program.layout.word)
-    words = program.layout.words(np.array(stored))
-    np.bitwise_xor.at(words, (rows, columns), masks)
-    flipped = program.layout.decode(words.view(program.layout.storage))
+    flipped = program.layout.decode(program.layout.flip(stored, masks))
     return torch.from_numpy(np.asarray(flipped, np.float32).reshape(tuple(values.shape)))
 
 

@@ -17,11 +17,13 @@ from hwnas.device.model import parse
 from hwnas.errors import ModelError
 from hwnas.injection.answers import Answers, classes_of, masked_rows
 from hwnas.injection.bench import Engine, Images
+from hwnas.injection.bit_errors import Masks
 from hwnas.injection.engine import Upset
 from hwnas.injection.memory import Change, Memory
 from hwnas.resilience import INT8, INT32, Population, Role, TensorBits
 
 BATCH = "batch"
+XOR_OPSET = 18  # the first with BitwiseXor
 HEAVY = ("Conv", "Gemm", "MatMul")
 _STORED = {TensorProto.INT8: INT8, TensorProto.INT32: INT32}
 
@@ -57,6 +59,7 @@ class QdqBench:
                 for name in self.quantised
             )
         )  # fmt: skip
+        self._disturbable: onnxruntime.InferenceSession | None = None
         self._suffixes: dict[str, tuple[onnxruntime.InferenceSession, tuple[str, ...]]] = {}
         self.costs: Mapping[str, float] = self._costs()
 
@@ -85,6 +88,39 @@ class QdqBench:
             proto = helper.make_model(graph, opset_imports=self._proto.opset_import, ir_version=self._proto.ir_version)
             self._suffixes[tensor] = session(proto.SerializeToString(), self._profile), boundary
         return self._suffixes[tensor]
+
+    def disturbable(self) -> onnxruntime.InferenceSession:
+        """The whole file, every 8-bit activation XORed with an input ``<its name>_mask`` (uint8, of its shape)."""
+        if self._disturbable is None:
+            proto = onnx.ModelProto()
+            proto.CopyFrom(self._proto)
+            for opset in proto.opset_import:
+                opset.version = opset.version if opset.domain else max(opset.version, XOR_OPSET)
+            nodes = []
+            for node in proto.graph.node:
+                made = onnx.NodeProto()
+                made.CopyFrom(node)
+                made.input[:] = [f"{name}_hit" if name in self._shapes else name for name in node.input]
+                nodes.append(made)
+                if node.output[0] in self._shapes:
+                    name = node.output[0]
+                    nodes.append(helper.make_node("BitwiseXor", [name, f"{name}_mask"], [f"{name}_hit"]))
+            del proto.graph.node[:]
+            proto.graph.node.extend(nodes)
+            for name in self.quantised:
+                kind = helper.np_dtype_to_tensor_dtype(self._types[name])
+                proto.graph.input.append(helper.make_tensor_value_info(f"{name}_mask", kind, [BATCH, *self._shapes[name]]))
+            self._disturbable = session(proto.SerializeToString(), self._profile)
+        return self._disturbable
+
+    def masks(self, images: int, masks: Masks) -> dict[str, NDArray[np.generic]]:
+        """Masks (images, elements), by number of the activation, as ``disturbable`` takes them; zeros for the others."""
+        feeds: dict[str, NDArray[np.generic]] = {}
+        for number, name in enumerate(self.quantised):
+            shape = (images, *self._shapes[name])
+            mask = masks[number].reshape(shape) if number in masks else np.zeros(shape, np.uint8)
+            feeds[f"{name}_mask"] = mask.view(self._types[name])
+        return feeds
 
     def _behind(self, tensor: str) -> tuple[list[NodeProto], tuple[str, ...]]:
         """Nodes that depend on a tensor or are needed by such, in order, and where they are cut off from the rest."""
@@ -174,6 +210,11 @@ class QdqEngine:
         for upset in upsets:
             flat[upset.image, upset.element] ^= np.uint8(upset.mask)
         return self._behind(name, words.reshape(clean.shape))
+
+    def disturbed(self, masks: Masks) -> Answers:
+        """The answers with bits flipped in many stored tensors, by a full pass."""
+        feeds = {self._bench.image: self._images, **self._bench.masks(len(self._images), masks)}
+        return self._answers(self._bench.disturbable().run([self._bench.logits], feeds)[0])
 
     def _behind(self, name: str, value: NDArray[np.generic]) -> Answers:
         opened, boundary = self._bench.suffix(name)

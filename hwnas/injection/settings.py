@@ -19,7 +19,7 @@ class FaultSettings:
     """Settings of one campaign on one network.
 
     fault: "single" flips one bit, "stuck-at" holds one at 0 or 1, "burst" flips `burst` adjacent bits of a word, "ber" flips
-        each bit with a probability, one of `bers`.
+        each bit with a probability, one of `bers` (of weights: for all images; of activations: for each image anew).
     half_width: of the 95 % interval to stop at, in points of accuracy: of the mean drop of one fault, or of the area under the
         accuracy-BER curve (1 point is 0.01 of it).
     images: in a micro-batch, all of which meet every fault. Under one fault they agree (correlation 0.7): 50 instead of 25 narrow
@@ -88,6 +88,4 @@ def fault_settings(given: Mapping[str, Any], faults: Sequence[str]) -> tuple[Fau
         except ValueError:
             raise ConfigError(f"expected bit error rates such as 1e-6,1e-5, got {given['bers']!r}") from None
     settings = [FaultSettings(**given, fault=cast(FaultName, fault)) for fault in faults]  # each is checked
-    if "ber" in faults and settings[0].target == "activations":
-        raise ConfigError("bit error rates are for weights; for activations use --fault single, stuck-at or burst")
     return settings[0], tuple(cast(FaultName, fault) for fault in dict.fromkeys(faults))

@@ -183,7 +183,7 @@ def test_data_that_do_not_fit_are_refused() -> None:
         ({"bers": (1e-3, 1e-4)}, ["ber"]),
         ({"dtype": "int4"}, ["single"]),
         ({"target": "weights"}, ["melt"]),
-        ({"target": "activations"}, ["ber"]),
+        ({"target": "biases"}, ["ber"]),
         ({"half_width": float("nan")}, ["single"]),
         ({"speed": 3}, ["single"]),
         ({}, []),
