@@ -1,0 +1,80 @@
+"""The expected change is exact where the network is linear in every word; elsewhere it ranks faults as injecting them does."""
+
+import numpy as np
+import pytest
+import torch
+
+from hwnas.graph import Graph
+from hwnas.injection import Program
+from hwnas.injection.engine import Upset, upset
+from hwnas.injection.expected_change import expected_activation_change, expected_weight_change
+from hwnas.resilience import BFLOAT16, FLOAT32, INT8, Format
+from tests.export.samples import images, random_state
+from tests.graphs import Builder
+from tests.injection.injection_samples import program, tiny
+
+
+def linear() -> Graph:
+    """Two convolutions without activations: linear in every single weight and stored value."""
+    b = Builder(1, 3, 3)
+    b.conv(2, kernel=2, relu=False)
+    b.conv(2, kernel=1, relu=False)
+    return b.head(3)
+
+
+def lost(clean: torch.Tensor, faulty: torch.Tensor) -> float:
+    """Squared loss of the clean margin in its own units, at most 1, averaged over images."""
+    order = clean.topk(2, dim=1)
+    margins = order.values[:, 0] - order.values[:, 1]
+    after = faulty.gather(1, order.indices)
+    change = ((margins - (after[:, 0] - after[:, 1])) / margins).double()
+    return float(torch.where(change.isfinite(), (change**2).clamp(max=1.0), 1.0).mean())
+
+
+def layouts(layout: Format) -> Program:
+    graph = linear()
+    return Program.of(graph, random_state(graph), layout)
+
+
+@pytest.mark.parametrize("layout", [FLOAT32, BFLOAT16])
+def test_weights_of_a_linear_network_are_exact(layout: Format) -> None:
+    made, pictures = layouts(FLOAT32), images(linear(), 3)
+    stored = layouts(layout).memory
+    clean = made.run(pictures)
+    truth = 0.0
+    for bit in range(stored.population.size):
+        (change,) = stored.flipped(np.array([bit]))
+        old = stored.formats[change.tensor].decode(stored.arrays[change.tensor].reshape(-1)[change.elements])
+        new = stored.formats[change.tensor].decode(change.values)
+        weights = {name: value.double() for name, value in made.weights.items()}
+        weights[change.tensor].view(-1)[int(change.elements[0])] += float(new[0]) - float(old[0])
+        truth += lost(clean, made.run(pictures.double(), weights))
+    assert expected_weight_change(made, pictures, layout) == pytest.approx(truth, rel=1e-3)
+
+
+def test_activations_of_a_linear_network_are_exact() -> None:
+    made, pictures = layouts(FLOAT32), images(linear(), 2)
+    clean = made.run(pictures)
+    truth = 0.0
+    for step, tensor in enumerate(made.activations.tensors):
+        for element in range(tensor.size):
+            for bit in range(16, 32):  # the lower ones do nothing
+                upsets = [Upset(image=i, element=element, mask=1 << bit) for i in range(2)]
+
+                def hit(number: int, value: torch.Tensor, step: int = step, upsets: list[Upset] = upsets) -> torch.Tensor:
+                    return upset(made, value, upsets) if number == step else value
+
+                truth += lost(clean, made.run(pictures, disturb=hit))
+    assert expected_activation_change(made, pictures, FLOAT32) == pytest.approx(truth, rel=2e-2)
+
+
+def test_a_larger_margin_is_safer_and_int8_bits_do_less_than_floats() -> None:
+    made, pictures = program(tiny()), images(tiny(), 4)
+    bits = {FLOAT32: made.memory.population.size, INT8: made.memory.population.size / 4}
+    for expected in (expected_weight_change, expected_activation_change):
+        for layout in (FLOAT32, INT8):
+            value = expected(made, pictures, layout)
+            assert 0 < value < (bits[FLOAT32] if expected is expected_weight_change else made.activations.size)
+    before = {name: weight.clone() for name, weight in made.weights.items()}
+    expected_weight_change(made, pictures, FLOAT32)
+    assert all(torch.equal(made.weights[name], weight) for name, weight in before.items())
