@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
 from typing import Annotated, Any
 
 import typer
@@ -335,21 +336,24 @@ def faults(
 
 def main() -> None:
     """The command ``hwnas``."""
+    sys.excepthook = _report_bug
     try:
         app(prog_name="hwnas")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except Exception as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        console.complain(
-            f"this is a bug in hwnas: {type(error).__name__}: {error} ({place.filename}, line {place.lineno}). "
-            "Please report it with what the same command prints with --verbose."
-        )
-        if "--verbose" in sys.argv:
-            raise
-        sys.exit(1)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # we are leaving: another Ctrl-C would only print where the exit was
+
+
+def _report_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What hwnas did not raise on purpose: one message, with ``--verbose`` the traceback too; the exit code is 1."""
+    if "--verbose" in sys.argv:
+        sys.__excepthook__(kind, error, trace)
+    place = traceback.extract_tb(trace)[-1]
+    console.complain(
+        f"this is a bug in hwnas: {kind.__name__}: {error} ({place.filename}, line {place.lineno}). "
+        "Please report it with what the same command prints with --verbose."
+    )
 
 
 def _searching(folder: Path, quiet: bool, verbose: bool, work: Callable[[Any], Any]) -> Any:

@@ -3,7 +3,7 @@
 import logging
 import logging.handlers
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,19 +79,23 @@ def run_log(folder: Path) -> Iterator[Callable[["Progress"], None]]:
             logger.removeHandler(waiting)
         generations(progress)
 
-    logger.addHandler(waiting)
-    logger.setLevel(logging.INFO)
-    try:
-        yield listen
-    except HwnasError as error:
-        _log.error("%s", error)
-        raise
-    except BaseException as error:  # what ends the process is worth a line: a bug with its traceback, Ctrl-C without
-        _log.error("ended by %s", type(error).__name__, exc_info=isinstance(error, Exception))
-        raise
-    finally:
+    def leave() -> None:
         logger.setLevel(level)
         for handler in (waiting, file):
             if handler is not None:
                 logger.removeHandler(handler)
-                handler.close()
+
+    logger.addHandler(waiting)
+    logger.setLevel(logging.INFO)
+    with ExitStack() as stack:
+        stack.callback(leave)
+        stack.push(_log_the_end)
+        yield listen
+
+
+def _log_the_end(kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+    """What ends a run is worth a line: a failure its message, a bug its traceback, Ctrl-C its name."""
+    if isinstance(error, HwnasError):
+        _log.error("%s", error)
+    elif kind is not None:
+        _log.error("ended by %s", kind.__name__, exc_info=error if isinstance(error, Exception) else None)
