@@ -1,5 +1,6 @@
 """Fault campaigns: draw faults, see what they do, until the interval is narrow enough; resumable at any moment."""
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -45,6 +46,13 @@ class Examples:
 
     images: Images
     labels: NDArray[np.int64]
+
+    def sha256(self) -> str:
+        """Hash of shape, pixels and labels."""
+        digest = hashlib.sha256(str(self.images.shape).encode())
+        digest.update(np.ascontiguousarray(self.images).data)
+        digest.update(np.ascontiguousarray(self.labels, "<i8").data)
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +104,7 @@ class Campaign:
         order = np.random.default_rng([settings.seed, _STREAM_IMAGES]).permutation(len(examples.labels))
         self.name, self.bench, self.settings = name, bench, settings
         self._images, self._labels = examples.images[order], examples.labels[order]
+        self._data_sha256 = examples.sha256()
         self._engines: dict[int, Engine] = {}
 
     def header(self) -> dict[str, Any]:
@@ -105,7 +114,7 @@ class Campaign:
             "model": self.name,
             "memory_sha256": self.bench.memory.sha256(),
             "images": len(self._labels),
-            "labels": int(np.dot(self._labels, np.arange(1, len(self._labels) + 1)) % (2**31)),
+            "data_sha256": self._data_sha256,
             **self.settings.identity(),
         }
 

@@ -147,6 +147,12 @@ def test_the_file_of_another_model_is_refused_and_left_as_it_is(tmp_path: Path) 
         campaign(program(SAMPLES["flat"](), seed=1), half_width=5.0).single(path, silent)
     with pytest.raises(ConfigError, match="another campaign"):
         campaign(program(SAMPLES["flat"]()), half_width=5.0, seed=5).single(path, silent)
+    made = program(SAMPLES["flat"]())
+    data = examples(made)
+    brighter = Examples(images=data.images.copy(), labels=data.labels)
+    brighter.images[3, 0, 2, 1] += 0.01
+    with pytest.raises(ConfigError, match="another data set"):
+        Campaign("m", TorchBench(made), brighter, FaultSettings(images=6, half_width=5.0)).single(path, silent)
     assert path.read_bytes() == before
     path.write_text("no json\n")
     with pytest.raises(ConfigError, match="not a campaign file"):
