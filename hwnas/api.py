@@ -200,18 +200,24 @@ class Run:
         return Pick(entry=among[choice.index], choice=choice, objectives=names, among=ids)
 
     def export(
-        self, out: str | os.PathLike[str], *, models: str | Sequence[str] = "front", precisions: Sequence[str] = ("float32",)
+        self,
+        out: str | os.PathLike[str],
+        *,
+        models: str | Sequence[str] = "front",
+        precisions: Sequence[str] = ("float32",),
+        guard: bool = False,
     ) -> "Manifest":
         """Write models (``"front"``, or ids) as checked ONNX files into a new folder, or nothing at all.
 
-        Raises RequestError for unknown models, a folder that holds something else and data that are not the run's, StoreError
-        where stored weights are damaged, ExportError where a file does not compute what its network computes.
+        ``guard`` adds ``<id>.guard.onnx``: activations clipped to their range on training data, against bit flips. Raises
+        RequestError for unknown models, a folder that holds something else and data that are not the run's, StoreError where
+        stored weights are damaged, ExportError where a file does not compute what its network computes.
         """
         from hwnas.experiment.exporting import export_models
 
         chosen = self._chosen(models)
         with self._store() as store:
-            return export_models(store, [entry.row for entry in chosen], Path(out), precisions=precisions)
+            return export_models(store, [entry.row for entry in chosen], Path(out), precisions=precisions, guard=guard)
 
     def faults(
         self,

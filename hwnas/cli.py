@@ -190,16 +190,17 @@ def export(
     out: Annotated[Path, typer.Option(help="Folder of the bundle, new or an old bundle.", show_default=False)],
     models: Annotated[str, typer.Option(metavar="front|ID,..", help="Which models.")] = "front",
     precision: Annotated[str, typer.Option(metavar="P,..", help="float32, float16, int8.")] = "float32",
+    guard: Annotated[bool, typer.Option("--guard", help="Also files whose activations are clipped, against bit flips.")] = False,
     verbose: Verbose = False,
 ) -> None:
     """Write models as ONNX files, each checked against the trained network before it lands in the folder."""
     from hwnas import api
 
     chosen = models if models == "front" else models.split(",")
-    manifest = api.open_run(folder).export(out, models=chosen, precisions=precision.split(","))
+    manifest = api.open_run(folder).export(out, models=chosen, precisions=precision.split(","), guard=guard)
     rows = [[f.name, f"{f.size_bytes:,}", f"{f.difference:.1e}", f"{f.top1_agreement:.1%}"] for f in manifest.files]
     console.show_table(["file", "bytes", "logits differ by", "same class as torch"], rows)
-    console.note(f"{len(rows)} models, all checked, are in {out}. Check them again anywhere: hwnas verify {_quoted(out)}")
+    console.note(f"{len(rows)} files, all checked, are in {out}. Check them again anywhere: hwnas verify {_quoted(out)}")
 
 
 @app.command(epilog="Example: hwnas verify bundle --data ../cifar10")

@@ -89,6 +89,22 @@ def test_export_and_verify(tiny_run: Made, tmp_path: Path) -> None:
     assert measured["fingerprint"]["cores"] >= 1
 
 
+def test_guarded_models_are_exported_verified_and_faulted(tiny_run: Made, tmp_path: Path) -> None:
+    chosen, bundle = open_run(tiny_run.folder).front()[0].id, tmp_path / "bundle"
+    result = invoke("export", tiny_run.folder, "--out", bundle, "--models", chosen, "--guard")
+    assert result.exit_code == 0, result.output
+    assert {path.name for path in bundle.glob("*.onnx")} == {f"{chosen}.onnx", f"{chosen}.guard.onnx"}
+    checked = invoke("verify", bundle, "--data", "digits")
+    assert (checked.exit_code, checked.stdout.count("ok")) == (0, 2), checked.output
+    copy, report = shutil.copytree(tiny_run.folder, tmp_path / "copy"), tmp_path / "faults.json"
+    files = [part for name in (f"{chosen}.onnx", f"{chosen}.guard.onnx") for part in ("--onnx", bundle / name)]
+    done = invoke("faults", copy, "--models", "none", *files, "--fault", "single", "--half-width", 2, "--json", report, "--quiet")
+    assert done.exit_code == 0, done.output
+    plain, guard = json.loads(report.read_text())["networks"]
+    assert guard["single"]["drop"]["value"] < plain["single"]["drop"]["value"]
+    assert (copy / "faults" / "faults.html").exists()
+
+
 @pytest.mark.skipif(os.name != "posix", reason="process groups")
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
     (tmp_path / "tiny.toml").write_text(TINY)

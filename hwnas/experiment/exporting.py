@@ -32,11 +32,13 @@ from hwnas.store import Row, RunStore
 _HOST = "local-cpu"
 
 
-def export_models(store: RunStore, rows: Sequence[Row], folder: Path, *, precisions: Sequence[str]) -> Manifest:
+def export_models(
+    store: RunStore, rows: Sequence[Row], folder: Path, *, precisions: Sequence[str], guard: bool = False
+) -> Manifest:
     """Write trained candidates as a bundle; reference images are of the validation split, calibration images of training.
 
-    Other precisions than float32 are evaluated on the test split, since nothing else tells their error. Raises RequestError
-    where the data are not the run's, StoreError where stored weights are damaged; then nothing is written.
+    Other precisions than float32, and guarded files, are evaluated on the test split, since nothing else tells their error.
+    Raises RequestError where the data are not the run's, StoreError where stored weights are damaged; then nothing is written.
     """
     untrained = [row.id for row in rows if row.outcome is None or row.outcome.weights is None]
     if untrained:
@@ -56,7 +58,7 @@ def export_models(store: RunStore, rows: Sequence[Row], folder: Path, *, precisi
         entries,
         images=pixels(data.validation),
         predict=runtime(load_profile(_HOST)),
-        settings=_settings(data, profile, store.meta("device_fingerprint"), precisions),
+        settings=_settings(data, profile, store.meta("device_fingerprint"), precisions, guard),
     )
 
 
@@ -134,10 +136,14 @@ def _entry(store: RunStore, row: Row, facts: Mapping[str, str]) -> BundleEntry:
 
 
 def _settings(
-    data: DataSet, profile: HardwareProfile, fingerprint: Mapping[str, Any] | None, precisions: Sequence[str]
+    data: DataSet,
+    profile: HardwareProfile,
+    fingerprint: Mapping[str, Any] | None,
+    precisions: Sequence[str],
+    guard: bool,
 ) -> ExportSettings:
     evaluation, calibration = None, None
-    if any(precision != "float32" for precision in precisions):
+    if guard or any(precision != "float32" for precision in precisions):
         evaluation = Evaluation(images=pixels(data.test), labels=data.test.labels.numpy())
         calibration = calibration_images(data)
     return ExportSettings(
@@ -147,6 +153,7 @@ def _settings(
         precisions=cast(Sequence[Precision], precisions),  # checked by ExportSettings
         opset=profile.opset,
         ir_version=profile.ir_version,
+        guard=guard,
         calibration=calibration,
         reduce_range=fingerprint is not None and needs_reduced_range(Fingerprint.from_json(dict(fingerprint))),
         evaluation=evaluation,

@@ -16,6 +16,7 @@ from torch import Tensor
 from hwnas import __version__
 from hwnas.errors import ConfigError, ExportError, ModelError
 from hwnas.export.emit import class_names, emit
+from hwnas.export.guard import guarded
 from hwnas.export.manifest import ID_PATTERN, MANIFEST, REFERENCES, Evaluated, Manifest, ModelFile, read_manifest, sha256
 from hwnas.export.parity import TOLERANCES, Array, Predict, classification_error, compare, reference_logits
 from hwnas.export.precision import PRECISIONS, Precision, convert
@@ -59,8 +60,9 @@ class Evaluation:
 class ExportSettings:
     """How networks become files.
 
-    ``mean`` and ``std`` are the training images' per channel; ``calibration`` (n, C, H, W) are training images, needed for int8,
-    ``reduce_range`` is for devices without int8 dot instructions.
+    ``mean`` and ``std`` are the training images' per channel; ``calibration`` (n, C, H, W) are training images, needed for int8
+    and ``guard``, which adds to each float32 file one with its activations clipped; ``reduce_range`` is for devices without
+    int8 dot instructions.
     """
 
     classes: Sequence[str]
@@ -70,6 +72,7 @@ class ExportSettings:
     opset: int = 17
     ir_version: int = 8
     reduce_range: bool = False
+    guard: bool = False
     calibration: Array | None = None
     evaluation: Evaluation | None = None
 
@@ -79,6 +82,13 @@ class ExportSettings:
             raise ConfigError(f"expected precisions among {', '.join(PRECISIONS)}, each once, got {list(self.precisions)}")
         if "int8" in self.precisions and self.calibration is None:
             raise ConfigError("int8 needs training images to calibrate on; give the data, or leave int8 out")
+        if self.guard and (self.calibration is None or "float32" not in self.precisions):
+            raise ConfigError("a guard is for float32 files and needs training images; add float32, or leave the guard out")
+
+    def variants(self) -> list[tuple[Precision, bool]]:
+        """The files of each network: precision, and whether guarded."""
+        guards = [(precision, True) for precision in self.precisions if self.guard and precision == "float32"]
+        return [*((precision, False) for precision in self.precisions), *guards]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,9 +128,9 @@ def write_bundle(
         raise ConfigError(f"expected models with different ids and at least one image, got {ids} and {len(images)} images")
     references = np.ascontiguousarray(images[:REFERENCE_IMAGES], np.float32)
     exported = [
-        export_model(entry, precision, images=references, predict=predict, settings=settings)
+        export_model(entry, precision, guard=guard, images=references, predict=predict, settings=settings)
         for entry in entries
-        for precision in settings.precisions
+        for precision, guard in settings.variants()
     ]
     stored = save({"images": references} | {f"logits/{made.file.name}": made.logits for made in exported})
     manifest = Manifest(hwnas_version=__version__, references_sha256=sha256(stored), files=tuple(made.file for made in exported))
@@ -132,42 +142,48 @@ def write_bundle(
 
 
 def export_model(
-    entry: BundleEntry, precision: Precision, *, images: Array, predict: Predict, settings: ExportSettings
+    entry: BundleEntry,
+    precision: Precision,
+    *,
+    guard: bool = False,
+    images: Array,
+    predict: Predict,
+    settings: ExportSettings,
 ) -> Exported:
     """One network as one checked file: valid ONNX; float32 within 1e-4 of torch; others with their error beside float32's.
 
-    Raises ExportError where it is not.
+    A guarded file is one of the others: it differs where an image goes beyond what the training images showed. Raises
+    ExportError where it is not.
     """
-    name = f"{entry.id}.onnx" if precision == "float32" else f"{entry.id}.{precision}.onnx"
+    exact = precision == "float32" and not guard
+    name = ".".join([entry.id, *([] if precision == "float32" else [precision]), *(["guard"] if guard else []), "onnx"])
+    facts = {"id": entry.id, "precision": precision} | ({"guarded": "true"} if guard else {})
     float32 = emit(
         entry.graph,
         entry.state,
         mean=settings.mean,
         std=settings.std,
-        metadata=class_names(settings.classes) | {"id": entry.id, "precision": precision} | _metadata(entry, precision),
+        metadata=class_names(settings.classes) | facts | _metadata(entry, exact),
         opset=settings.opset,
         ir_version=settings.ir_version,
     )
     model = convert(float32, precision, calibration=settings.calibration, reduce_range=settings.reduce_range)
+    if guard and settings.calibration is not None:
+        model = guarded(model, settings.calibration)
     expected = reference_logits(entry.graph, entry.state, images, mean=settings.mean, std=settings.std)
     _check_onnx(name, model)
     got = predict(model, images)
     agreement = compare(got, expected)
-    if precision == "float32" and not agreement.difference <= TOLERANCES[precision]:
-        raise ExportError(
-            f"{name}: logits differ from torch's by {agreement.difference:.2g} of the largest one, at most "
-            f"{TOLERANCES[precision]:.0e} is allowed; nothing was written. Please report this"
-        )
-    if not np.isfinite(got).all():
-        raise ExportError(f"{name}: {precision} gives logits that are not finite; leave this precision out for {entry.id}")
+    _check_logits(name, got, agreement.difference, TOLERANCES[precision] if exact else None)
     evaluated, change = _evaluate(float32, model, predict, settings.evaluation)
-    if evaluated is not None and precision != "float32":
+    if evaluated is not None and not exact:
         model = _with_metadata(model, f"{evaluated.split}_error", repr(evaluated.error))
     file = ModelFile(
         name=name,
         id=entry.id,
         architecture_id=architecture_id(entry.graph),
         precision=precision,
+        guarded=guard,
         size_bytes=len(model),
         sha256=sha256(model),
         difference=agreement.difference,
@@ -176,12 +192,22 @@ def export_model(
         error_change=change,
         metadata={item.key: item.value for item in onnx.load_model_from_string(model).metadata_props},
     )
-    return Exported(model=model, file=file, logits=expected if precision == "float32" else got)
+    return Exported(model=model, file=file, logits=expected if exact else got)
 
 
-def _metadata(entry: BundleEntry, precision: Precision) -> dict[str, str]:
-    """The caller's metadata; in another precision the float32 network's errors must not pass for the file's own."""
-    if precision == "float32":
+def _check_logits(name: str, got: Array, difference: float, allowed: float | None) -> None:
+    if allowed is not None and not difference <= allowed:
+        raise ExportError(
+            f"{name}: logits differ from torch's by {difference:.2g} of the largest one, at most "
+            f"{allowed:.0e} is allowed; nothing was written. Please report this"
+        )
+    if not np.isfinite(got).all():
+        raise ExportError(f"{name} gives logits that are not finite; leave this precision out for this model")
+
+
+def _metadata(entry: BundleEntry, exact: bool) -> dict[str, str]:
+    """The caller's metadata; in a file that computes otherwise the float32 network's errors must not pass for its own."""
+    if exact:
         return dict(entry.metadata)
     return {f"float32_{key}" if key.endswith("_error") else key: value for key, value in entry.metadata.items()}
 

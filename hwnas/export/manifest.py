@@ -31,7 +31,7 @@ class Evaluated(_Table):
 
 
 class ModelFile(_Table):
-    """One exported file.
+    """One exported file; ``guarded``: its activations are clipped to the range of training data.
 
     ``difference`` is its largest logit difference from torch over max(1, largest logit), ``top1_agreement`` the share of
     reference images with torch's class; ``error_change`` its error minus the float32 network's on the same images.
@@ -41,6 +41,7 @@ class ModelFile(_Table):
     id: FileName
     architecture_id: str
     precision: Precision
+    guarded: bool = False
     size_bytes: int
     sha256: Sha256
     difference: float

@@ -104,6 +104,31 @@ def test_precisions_carry_their_own_error(tmp_path: Path, predict: Predict) -> N
     assert all(report.passed for report in verify_bundle(tmp_path, predict))
 
 
+def test_guarded_files_lie_beside_the_others_with_their_own_error(tmp_path: Path, predict: Predict) -> None:
+    models = entries("plain")
+    chosen = settings(precisions=("float32", "int8"), guard=True, calibration=pictures(16) / 2, evaluation=labelled(models[0]))
+    manifest = write_bundle(tmp_path, models, images=pictures(), predict=predict, settings=chosen)
+    assert [file.name for file in manifest.files] == ["g1-0.onnx", "g1-0.int8.onnx", "g1-0.guard.onnx"]
+    assert [file.guarded for file in manifest.files] == [False, False, True]
+    plain, _, guard = manifest.files
+    assert guard.difference > 1e-4 > plain.difference  # brighter images are clipped: reported, not refused
+    assert guard.evaluated is not None
+    assert guard.error_change == pytest.approx(guard.evaluated.error - 0.2)
+    assert guard.metadata["guarded"] == "true"
+    assert float(guard.metadata["test_error"]) == guard.evaluated.error
+    assert guard.metadata["float32_validation_error"] == "0.25"
+    assert "guarded" not in plain.metadata
+    clips = [node for node in onnx.load(tmp_path / guard.name).graph.node if node.op_type == "Clip"]
+    assert len(clips) >= 3
+    assert all(report.passed and (report.difference or 0) <= 1e-5 for report in verify_bundle(tmp_path, predict))
+
+
+def test_a_guard_needs_float32_and_training_images() -> None:
+    for changes in ({}, {"precisions": ("int8",), "calibration": pictures(8)}):
+        with pytest.raises(ConfigError, match="guard"):
+            settings(guard=True, **changes)
+
+
 def test_a_bundle_replaces_a_bundle_and_nothing_else(tmp_path: Path, predict: Predict) -> None:
     write_bundle(tmp_path, entries("plain", "flat"), images=pictures(), predict=predict, settings=settings())
     write_bundle(tmp_path, entries("flat"), images=pictures(), predict=predict, settings=settings())
