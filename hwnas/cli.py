@@ -327,6 +327,9 @@ def faults(
         if table[1]:
             console.show_table(*table)
             console.emit("")
+    for network in report.networks:
+        if "ber" in names and network.curve is None:
+            console.note(f"{network.model} is right no more often than by chance: it has no accuracy-BER curve.")
     if json_file is not None:
         asked = {"fault": list(names), "target": target, "dtype": dtype, "half_width": half_width, "seed": seed}
         _write(json_file, json.dumps(as_json(report, asked), indent=1, allow_nan=False))

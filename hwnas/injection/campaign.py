@@ -173,6 +173,12 @@ class Campaign:
             wrong += int((self.bench.engine(self._images[part]).classes != self._labels[part]).sum())
         return wrong / len(self._labels)
 
+    def has_curve(self) -> bool:
+        """Whether the network knows more than chance, on the images that curves are made of."""
+        labels = self._labels[:CURVE_IMAGES]
+        right = float((self.bench.engine(self._images[:CURVE_IMAGES]).classes == labels).mean())
+        return right > 1.0 / self.bench.classes
+
     def _chunk(self, batch: int) -> tuple[Engine, NDArray[np.int64]]:
         """The engine and the labels of the micro-batch that a batch of faults meets."""
         size = min(self.settings.images, len(self._labels))

@@ -139,6 +139,21 @@ def test_more_errors_are_worse_and_trials_are_shared_by_networks(tmp_path: Path)
     assert json.loads(text)["networks"][0]["rows"]
 
 
+def test_a_network_at_chance_has_no_curve_and_stops_no_other() -> None:
+    made = [program(tiny(), seed=seed) for seed in range(8)]
+    pictures = batch(tiny(), 12)
+    labels = made[0].run(pictures).argmax(1).numpy()
+    right = [float((each.run(pictures).argmax(1).numpy() == labels).mean()) for each in made]
+    assert min(right) <= 1 / 3
+    subjects = [Subject(name=str(n), bench=lambda n=n: TorchBench(made[n])) for n in (int(np.argmin(right)), 0)]
+    settings = FaultSettings(images=6, bers=(1e-3, 1e-1), half_width=20.0)
+    found = study(
+        subjects, Examples(images=pictures.numpy(), labels=labels), settings, ["ber"], folder=None, watch=silent
+    )
+    assert [network.curve is None for network in found.networks] == [True, False]
+    assert not found.by_area
+
+
 def test_the_file_of_another_model_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "c.jsonl"
     campaign(program(SAMPLES["flat"]()), half_width=5.0).single(path, silent)
