@@ -144,8 +144,9 @@ class Run:
     def ended(self) -> str | None:
         """Why the search ended; None where it was interrupted or is at work."""
         with self._store() as store:
-            event = store.last_event("ended")
-        return None if event is None else str(event.payload["reason"])
+            started, ended = store.last_event("started"), store.last_event("ended")
+        is_over = ended is not None and (started is None or ended.sequence > started.sequence)
+        return str(ended.payload["reason"]) if ended is not None and is_over else None
 
     def resume(
         self,

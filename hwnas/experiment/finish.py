@@ -1,13 +1,19 @@
 """The end of a search: the front is measured narrowly, and the test split is touched, once."""
 
 import functools
+import logging
 from collections.abc import Callable, Sequence
 
+from hwnas.errors import DivergedError, ExportError, ModelError
 from hwnas.execution import unpack
 from hwnas.experiment.deployment import Deployment
 from hwnas.experiment.latency import LatencySource
 from hwnas.experiment.parts import Parts
+from hwnas.graph import Graph
+from hwnas.network import State
 from hwnas.store import RunStore
+
+_log = logging.getLogger(__name__)
 
 
 def finish(
@@ -26,10 +32,20 @@ def finish(
             continue
         graph = row.candidate.graph
         state = unpack(store.weights(row.outcome.weights))
-        values: dict[str, float] = {}
-        if latencies is not None:
-            values |= latencies.final_values(graph, functools.partial(deployment.model, graph, state))
-        test = deployment.evaluate(graph, state, parts.data.test)
-        values |= {"test_error": test.error, "test_low": test.low, "test_high": test.high, "test_wrong": float(test.wrong)}
-        store.set_values(candidate_id, values)
+        try:
+            store.set_values(candidate_id, _final_values(parts, latencies, deployment, graph, state))
+        except (DivergedError, ExportError, ModelError) as error:  # one model's trouble is not the run's
+            store.add_event("unusable", {"candidate": candidate_id, "reason": str(error)})
+            _log.warning("%s has no final values: %s", candidate_id, error)
         report(done)
+
+
+def _final_values(
+    parts: Parts, latencies: LatencySource | None, deployment: Deployment, graph: Graph, state: State
+) -> dict[str, float]:
+    values: dict[str, float] = {}
+    if latencies is not None:
+        values |= latencies.final_values(graph, functools.partial(deployment.model, graph, state))
+    test = deployment.evaluate(graph, state, parts.data.test)
+    error, low, high = test.by(parts.config.metric)
+    return values | {"test_error": error, "test_low": low, "test_high": high, "test_wrong": float(test.wrong)}

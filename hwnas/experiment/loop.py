@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hwnas.candidate import Candidate, Failure, Outcome
-from hwnas.errors import DeviceError, WorkError
+from hwnas.errors import DeviceError, DivergedError, ExportError, HwnasError, ModelError, WorkError
 from hwnas.execution import EvaluationResult, EvaluationTask, Executor, Teacher, unpack
 from hwnas.experiment.budget import Clock
 from hwnas.experiment.cheap import cheap_values, topology_values
@@ -33,6 +33,8 @@ from hwnas.graph import Graph, to_json
 from hwnas.network import State
 from hwnas.store import RunStore, content_hash
 
+# What one network's file may do; a device that is lost is another matter, and ends the sitting.
+UNUSABLE = (DivergedError, ExportError, ModelError)
 WAIT_S = 0.5  # how long the loop waits for a result before it looks at the clock
 
 
@@ -166,10 +168,11 @@ class SearchLoop:
 
     def _generation(self, generation: int, candidates: Sequence[Candidate]) -> None:
         self.report("measuring", generation=generation, done=0, total=len(candidates))
-        if not all(candidate.id in self._outcomes for candidate in candidates):
-            self._executor.warm_up()
+        device = self._parts.device
+        if (device is None or device.is_elsewhere) and not all(candidate.id in self._outcomes for candidate in candidates):
+            self._executor.warm_up()  # beside measuring here they would disturb it
         self._submit(self._measure(candidates))
-        if self._latencies is not None:
+        if self._latencies is not None and all(self._is_measured(candidate) for candidate in candidates):
             self._latencies.report(generation, candidates)
         self._train(candidates)
         self._tell(generation, candidates)
@@ -179,8 +182,15 @@ class SearchLoop:
         feasible: list[tuple[Candidate, Mapping[str, float]]] = []
         device = self._parts.device
         for done, candidate in enumerate(candidates, 1):
+            if candidate.id not in self._outcomes and self._clock.is_over:
+                self._keep(Outcome(candidate_id=candidate.id, status="unfinished"), None)
+                continue
             try:
                 known = self._known(candidate)
+            except UNUSABLE as error:
+                if candidate.id not in self._outcomes:
+                    self._keep(_unusable(candidate.id, error), None)
+                continue
             except DeviceError:  # it was waited for, and children went on training meanwhile
                 if self.deployment.is_exact:  # other errors are computed by the device, which is lost
                     self._collect(0.0)
@@ -194,6 +204,10 @@ class SearchLoop:
             self.report("measuring", done=done)
             self._interrupt.check()
         return feasible
+
+    def _is_measured(self, candidate: Candidate) -> bool:
+        outcome = self._outcomes.get(candidate.id)
+        return outcome is None or "macs" in outcome.values or outcome.status == "finished"
 
     def _inherit(self, candidate: Candidate) -> State:
         parent = {} if candidate.parent is None else unpack(self._weights_of(candidate.parent))
@@ -265,12 +279,15 @@ class SearchLoop:
             return Outcome(candidate_id=result.candidate_id, status="failed", failure=failure)
         found = result.evaluation
         if not self.deployment.is_exact:
-            found = self.deployment.evaluate(candidate.graph, unpack(result.weights), self._parts.data.validation)
-        error = found.balanced_error if self._parts.config.metric == "balanced_error" else found.error
+            try:
+                found = self.deployment.evaluate(candidate.graph, unpack(result.weights), self._parts.data.validation)
+            except UNUSABLE as reason:
+                return _unusable(candidate.id, reason)
+        error, low, high = found.by(self._parts.config.metric)
         values = {
             "error": error,
-            "error_low": found.low,
-            "error_high": found.high,
+            "error_low": low,
+            "error_high": high,
             "balanced_error": found.balanced_error,
             "loss": found.loss,
             "images": float(result.images),
@@ -299,7 +316,7 @@ class SearchLoop:
         if self._yardstick is None and self.front:
             first = [outcome.values for outcome in outcomes if outcome.status == "finished"]
             self._yardstick = Yardstick.of(self._parts.objectives, first)
-        if generation not in self._summarised:
+        if generation not in self._summarised and all(outcome.status != "unfinished" for outcome in outcomes):
             summary = {"used_s": self._clock.used_s, "front": len(self.front), "hypervolume": self._hypervolume()}
             self._store.add_event("generation", summary, generation=generation)
         self.report("training", front_size=len(self.front), hypervolume=self._hypervolume())
@@ -320,3 +337,9 @@ class SearchLoop:
     def _cheap(self, graphs: Sequence[Graph]) -> list[Mapping[str, float]]:
         predicted = None if self._latencies is None else self._latencies.predicted_ms
         return [cheap_values(graph, predicted) for graph in graphs]
+
+
+def _unusable(candidate_id: str, error: HwnasError) -> Outcome:
+    """A network whose file the device cannot run, or that gives no answers there."""
+    failure = Failure(kind="diverged" if isinstance(error, DivergedError) else "export_failed", message=str(error))
+    return Outcome(candidate_id=candidate_id, status="failed", failure=failure)

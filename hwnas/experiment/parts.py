@@ -76,19 +76,28 @@ class Parts:
         )
 
 
-def assemble(config: RunConfig, *, reference_nominal_ms: float | None = None) -> Parts:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What a run was started with and goes on with, whatever its profile's file or this machine's CPU would give now."""
+
+    profile: HardwareProfile | None = None
+    trainer: TrainerSettings | None = None
+    reference_nominal_ms: float | None = None
+
+
+def assemble(config: RunConfig, kept: Kept = Kept()) -> Parts:
     """The parts of a run. Raises RequestError where the configuration, the data or the profile is wrong, DeviceError where
     the device cannot be reached."""
     if config.strategy != "lemonade":
         raise ConfigError(f"unknown strategy {config.strategy!r}; known is lemonade")
     objectives = objectives_named(config.objectives)
-    profile = load_profile(config.device)
+    profile = kept.profile or load_profile(config.device)
     limits = _limits(config, profile)
     lemonade = settings_of(LemonadeSettings, config.lemonade, "[lemonade]")
     data_settings = settings_of(DataSettings, {"seed": config.seed, **config.data}, "[data]")
     settings_of(TrainerSettings, config.trainer, "[trainer]")
     data = load(data_settings)
-    trainer = settings_of(TrainerSettings, {**_trainer_defaults(config, data), **config.trainer}, "[trainer]")
+    chosen = settings_of(TrainerSettings, {**_trainer_defaults(config, data), **config.trainer}, "[trainer]")
     augmentation = settings_of(Augmentation, config.augmentation, "[augmentation]") if config.augmentation else None
     measures = "latency_ms" in {objective.name for objective in objectives} | {limit.objective for limit in limits}
     analytic = profile.kind == "analytic"
@@ -97,13 +106,13 @@ def assemble(config: RunConfig, *, reference_nominal_ms: float | None = None) ->
         data_settings=data_settings,
         data=data,
         augmentation=augmentation,
-        trainer=trainer,
+        trainer=kept.trainer or chosen,
         lemonade=lemonade,
         objectives=objectives,
         limits=limits,
         initial=tuple(graph for _, graph in initial_graphs(data.shape, len(data.classes))),
         profile=profile,
-        device=open_device(profile, reference_nominal_ms=reference_nominal_ms) if measures and not analytic else None,
+        device=open_device(profile, reference_nominal_ms=kept.reference_nominal_ms) if measures and not analytic else None,
         accelerator=Accelerator.of(profile) if measures and analytic else None,
     )
 

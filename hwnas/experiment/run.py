@@ -9,6 +9,7 @@ import torch
 from hwnas import __version__
 from hwnas.config import RunConfig, settings_of
 from hwnas.data import DataSettings
+from hwnas.device import HardwareProfile
 from hwnas.errors import ConfigError, RequestError
 from hwnas.execution import Executor, LocalExecutor
 from hwnas.experiment.budget import Clock, default_images, images_in_time, time_limit_s
@@ -16,10 +17,11 @@ from hwnas.experiment.feasible import refuse_impossible
 from hwnas.experiment.finish import finish
 from hwnas.experiment.interrupt import Interrupt
 from hwnas.experiment.loop import Ended, SearchLoop
-from hwnas.experiment.parts import Parts, assemble
+from hwnas.experiment.parts import Kept, Parts, assemble
 from hwnas.experiment.progress import Listener, silent
 from hwnas.experiment.tasks import images_per_second
 from hwnas.store import RunStore, refuse_used
+from hwnas.training import TrainerSettings
 
 
 def start(config: RunConfig, folder: Path, *, listener: Listener = silent) -> Ended:
@@ -56,8 +58,7 @@ def resume(
         config = stored_config(store)
         _refuse_unexpected(config, expected or {})
         config = config.model_copy(update={"budget": config.budget.model_copy(update=dict(changes or {}))})
-        nominal_ms = None if remeasure else store.meta("reference_nominal_ms")
-        with closing(assemble(config, reference_nominal_ms=nominal_ms)) as parts:
+        with closing(assemble(config, _kept(store, remeasure=remeasure))) as parts:
             _refuse_other(parts, store, remeasure=remeasure)
             if changes:
                 store.set_meta("budget", config.budget.model_dump())
@@ -70,6 +71,15 @@ def stored_config(store: RunStore) -> RunConfig:
     """The run's configuration, with the budget that it was last resumed with."""
     config = RunConfig.model_validate_json(store.config)
     return config.model_copy(update={"budget": settings_of(type(config.budget), store.meta("budget"), "budget")})
+
+
+def _kept(store: RunStore, *, remeasure: bool) -> Kept:
+    """What the run was started with; another device brings its own profile."""
+    trainer = TrainerSettings.model_validate(store.meta("trainer"))
+    if remeasure:
+        return Kept(trainer=trainer)
+    profile = HardwareProfile.model_validate(store.meta("profile"))
+    return Kept(profile=profile, trainer=trainer, reference_nominal_ms=store.meta("reference_nominal_ms"))
 
 
 def _images_per_child(parts: Parts, executor: Executor) -> int:
@@ -113,6 +123,7 @@ def _search(
     *,
     remeasure: bool = False,
 ) -> Ended:
+    store.add_event("started", {"hwnas_version": __version__})
     try:
         with Interrupt() as interrupt:
             loop = SearchLoop(
@@ -129,6 +140,7 @@ def _search(
                 for name, value in _device_meta(parts).items():
                     store.set_meta(name, value)
             ended = loop.run()
+        executor.close()  # workers that were cut off would start anew beside the last measurements
         loop.report("finishing", done=0, total=len(loop.front))
         finish(
             parts=parts,
@@ -138,9 +150,7 @@ def _search(
             deployment=loop.deployment,
             report=lambda done: loop.report("finishing", done=done),
         )
-        last, now = store.last_event("ended"), {"reason": ended.reason, "front": list(loop.front)}
-        if last is None or last.payload != now:
-            store.add_event("ended", now)
+        store.add_event("ended", {"reason": ended.reason, "front": list(loop.front)})
     finally:
         store.set_meta("used_s", clock.used_s)
     loop.report("done", message=ended.reason)
@@ -161,7 +171,6 @@ def _meta(parts: Parts, images: int) -> dict[str, object]:
         "std": list(parts.data.std),
         "shape": list(parts.data.shape),
         "trainer": parts.trainer.model_dump(),
-        "profile": parts.profile.model_dump(mode="json"),
         **_device_meta(parts),
     }
 
@@ -169,6 +178,7 @@ def _meta(parts: Parts, images: int) -> dict[str, object]:
 def _device_meta(parts: Parts) -> dict[str, object]:
     device = parts.device
     return {
+        "profile": parts.profile.model_dump(mode="json"),
         "device_fingerprint": None if device is None else device.fingerprint().to_json(),
         "device_fingerprint_sha256": parts.device_sha256,
         "reference_nominal_ms": None if device is None else device.reference_nominal_ms,

@@ -33,7 +33,7 @@ OPERATORS: Mapping[str, Operator] = MappingProxyType({operator.name: operator fo
 
 
 def morph(graph: Graph, rng: Generator, operators: Sequence[Operator] = tuple(OPERATORS.values())) -> tuple[str, Morphed] | None:
-    """One step: an operator uniformly among those that have a site [Elsken2019], its site uniformly; None where none has one.
+    """One step: an operator uniformly [Elsken2019] among those with a site (our choice), its site uniformly; None without one.
 
     Returns the operator's name, and the child with its plan.
     """

@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from hwnas.errors import MorphismError
-from hwnas.graph import Graph, Shape
+from hwnas.graph import BatchNorm, Graph, Shape
 from hwnas.morphism.inheritance import (
     Axis,
     Calibrated,
@@ -106,7 +106,7 @@ def _passing_batch_norm(node: int, shapes: Mapping[str, Shape]) -> State:
         f"{node}.weight": ones,
         f"{node}.bias": zeros,
         f"{node}.running_mean": zeros.clone(),
-        f"{node}.running_var": ones - 1e-5,  # batch norm divides by sqrt(var + 1e-5)
+        f"{node}.running_var": ones - BatchNorm.EPS,  # batch norm divides by sqrt(var + EPS)
     }
 
 

@@ -1,15 +1,17 @@
-"""LEMONADE: Lamarckian evolution for multi-objective architecture search [Elsken2019, algorithm 1].
+"""LEMONADE: Lamarckian evolution for multi-objective architecture search [Elsken2019, algorithm 1, after secondary sources].
 
-1. The population P is the Pareto front; it starts with trivial networks, trained from scratch.
+1. The population P is the Pareto front [Elsken2019]; it starts with trivial networks, trained from scratch.
 2. A kernel density estimate is fitted once a generation to the cheap objectives of P.
 3. ``proposals`` parents are drawn from P with replacement, with probability inverse to their density.
 4. Each gets a child by one to three operators, each drawn uniformly.
-5. ``accepted`` of the children are drawn without replacement, with probability inverse to the same density.
+5. ``accepted`` of the children are drawn without replacement, with probability inverse to the same density (from memory, not
+   verified: that the density is not fitted anew to the children).
 6. These are trained, and P becomes the front of P and them.
 
-Our additions: children whose architecture is known, or whose cheap values break a limit, are dropped before step 5; densities
-of parents and children look at predicted latency alike; where nothing proposed keeps within the limits, the networks nearest
-to them are shrunk (see `shrink`). The number of operators is uniform in one to three (our choice).
+Our additions: children whose architecture is known, or whose cheap values break a limit, are dropped before step 5; parents are
+drawn again where every child is known; densities of parents and children look at predicted latency alike; where nothing
+proposed keeps within the limits, the networks nearest to them are shrunk (see `shrink`). The number of operators is uniform in
+one to three, and an operator without a site is drawn again (our choices).
 """
 
 import dataclasses
@@ -31,10 +33,13 @@ from hwnas.search.history import History, broken_limit
 from hwnas.search.shrink import Walk, distance, shrink
 from hwnas.search.strategy import Ask, CheapValues
 
+DRAWS = 16  # how often parents are drawn before a generation in which every child is known ends the search
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LemonadeSettings:
-    """Sizes of a generation. ``density`` uniform is the paper's ablation; ``inherit`` false trains children from scratch."""
+    """Sizes of a generation. ``density`` uniform and ``inherit`` false (children from scratch) are ablations, as the paper has
+    them (from memory)."""
 
     proposals: int = 64
     accepted: int = 8
@@ -119,8 +124,13 @@ class Lemonade:
         members = self._history.members()
         cheap = self._cheap([member.graph for member in members])
         density = Density.fit(self._rows(cheap), log=[objective.size_like for objective in self._cheap_objectives])  # 2.
-        parents = sample(self._probabilities(density.fitted), self._settings.proposals, replace=True, rng=rng)  # 3.
-        proposals, duplicates, over = self._propose([members[i] for i in parents], rng)  # 4.
+        proposed = duplicates = 0
+        for _ in range(DRAWS):
+            parents = sample(self._probabilities(density.fitted), self._settings.proposals, replace=True, rng=rng)  # 3.
+            proposals, known, over = self._propose([members[i] for i in parents], rng)  # 4.
+            proposed, duplicates = proposed + len(parents), duplicates + known
+            if proposals or over:
+                break
         nearest = None
         if not proposals and over:
             walks, nearest = self._shrunk([member.graph for member in members], self._settings.accepted, rng)
@@ -132,7 +142,7 @@ class Lemonade:
             chosen = sample(weights, self._settings.accepted, replace=False, rng=rng).tolist()
         return Ask(
             candidates=self._candidates([proposals[index] for index in chosen]),
-            proposed=len(parents),
+            proposed=proposed,
             duplicates=duplicates,
             over_limit=over,
             nearest=nearest,

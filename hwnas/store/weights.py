@@ -38,7 +38,7 @@ def read(folder: Path, name: str) -> bytes:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise StoreError(f"{path} is missing: these weights were collected (--keep) or deleted") from None
+        raise StoreError(f"{path} is missing: these weights were collected or deleted") from None
     if content_hash(data) != name:
         raise StoreError(
             f"{path} is damaged: its {len(data)} bytes do not have the hash in its name; restore it from a backup, or retrain"

@@ -20,16 +20,24 @@ class Evaluation:
     """A network's errors on a split of ``images`` images.
 
     ``error`` is the share of wrong answers, ``low`` and ``high`` its 95 % Wilson interval, ``balanced_error`` the mean over the
-    classes present of each class's share of wrong answers, ``loss`` the mean cross-entropy in nats.
+    classes present of each class's share of wrong answers, with its 95 % interval, ``loss`` the mean cross-entropy in nats.
     """
 
     error: float
     low: float
     high: float
     balanced_error: float
+    balanced_low: float
+    balanced_high: float
     loss: float
     images: int
     wrong: int
+
+    def by(self, metric: str) -> tuple[float, float, float]:
+        """The value of a metric (``error`` or ``balanced_error``) and the ends of its 95 % interval."""
+        if metric == "balanced_error":
+            return self.balanced_error, self.balanced_low, self.balanced_high
+        return self.error, self.low, self.high
 
 
 @torch.no_grad()
@@ -50,16 +58,29 @@ def evaluation_of(logits: Tensor, labels: Tensor, classes: int) -> Evaluation:
     low, high = wilson_95(count, total)
     present = torch.bincount(labels, minlength=classes).double()
     per_class = torch.bincount(labels[wrong], minlength=classes).double()
-    balanced = float((per_class[present > 0] / present[present > 0]).mean())
+    balanced, balanced_half = _balanced(per_class[present > 0], present[present > 0])
     return Evaluation(
         error=count / total,
         low=low,
         high=high,
         balanced_error=balanced,
+        balanced_low=max(0.0, balanced - balanced_half),
+        balanced_high=min(1.0, balanced + balanced_half),
         loss=torch.nn.functional.cross_entropy(logits, labels).item(),
         images=total,
         wrong=count,
     )
+
+
+def _balanced(wrong: Tensor, images: Tensor) -> tuple[float, float]:
+    """The mean of the classes' shares (k,) and the half-width of its 95 % interval (our definition).
+
+    The variance is that of a mean of independent shares, each as if one image more were right and one wrong [AgrestiCoull1998],
+    so that a class without an error does not count as known for certain.
+    """
+    cautious = (wrong + 1) / (images + 2)
+    variance = (cautious * (1 - cautious) / images).sum() / len(images) ** 2
+    return float((wrong / images).mean()), Z_95 * sqrt(float(variance))
 
 
 def wilson_95(count: int, total: int) -> tuple[float, float]:
