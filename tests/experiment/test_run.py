@@ -8,6 +8,7 @@ import threading
 import numpy as np
 import pytest
 
+from hwnas.api import open_run
 from hwnas.errors import ConfigError, RequestError, RunFolderError
 from hwnas.experiment import resume, start
 from hwnas.objective import objectives_named
