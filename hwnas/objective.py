@@ -41,6 +41,7 @@ OBJECTIVES: Mapping[str, Objective] = {
         Objective(name="sensitivity", unit="1", cheap=True, size_like=True, resolution=0.25, relative=True),
         Objective(name="sensitivity_mean", unit="1", cheap=True, size_like=True, resolution=0.25, relative=True),
         Objective(name="sensitivity_max", unit="1", cheap=True, size_like=True, resolution=0.25, relative=True),
+        Objective(name="expected_change", unit="1", cheap=False, size_like=True, resolution=0.25, relative=True),
         Objective(name="adcr", unit="1", cheap=True, size_like=True, resolution=0.1, relative=True),
         Objective(name="macs", unit="1", cheap=True, size_like=True),
         Objective(name="memory_kb", unit="kB", cheap=True, size_like=True),

@@ -33,7 +33,8 @@ class EvaluationTask:
     """All that a worker needs, as bytes and settings: nothing of the run itself travels.
 
     ``weights`` are the child's own as inherited; ``calibrated`` the new batch norms; ``seed`` that of its training stream;
-    ``images`` its training budget; ``data_fingerprint`` what the worker's copy of the data must have.
+    ``images`` its training budget; ``data_fingerprint`` what the worker's copy of the data must have;
+    ``expected_change``: the objective of that name is wanted.
     """
 
     candidate_id: str
@@ -47,6 +48,7 @@ class EvaluationTask:
     augmentation: Augmentation
     images: int
     seed: int
+    expected_change: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +58,7 @@ class EvaluationResult:
     candidate_id: str
     weights: bytes | None = None
     evaluation: Evaluation | None = None
+    expected_change: float | None = None
     images: int = 0
     train_seconds: float = 0.0
     failure: Failure | None = None
@@ -133,10 +136,16 @@ def _evaluate(task: EvaluationTask, data: DataSet) -> EvaluationResult:
         generator=generator,
         teacher=teacher,
     )
+    evaluation, expected = evaluate(network, data, data.validation), None
+    if task.expected_change:
+        from hwnas.injection.expected_change import expected_change  # loads ONNX Runtime, seldom needed
+
+        expected = expected_change(network.graph, network.state(), data.train.images, mean=data.mean, std=data.std)
     return EvaluationResult(
         candidate_id=task.candidate_id,
         weights=pack(network.state()),
-        evaluation=evaluate(network, data, data.validation),
+        evaluation=evaluation,
+        expected_change=expected,
         images=training.images,
         train_seconds=training.seconds,
     )

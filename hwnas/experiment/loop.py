@@ -292,6 +292,8 @@ class SearchLoop:
             "loss": found.loss,
             "images": float(result.images),
         }
+        if result.expected_change is not None:
+            values["expected_change"] = result.expected_change
         return Outcome(
             candidate_id=result.candidate_id,
             status="finished",

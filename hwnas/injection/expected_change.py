@@ -17,11 +17,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hwnas.graph import Graph
 from hwnas.injection.program import Program
 from hwnas.resilience import INT8, INT32, Format
 
 Exact = NDArray[np.float64]
 LEAST_MARGIN = 1e-6
+IMAGES = 24  # as in benchmarks/resilience_proxy.py
+LEAST = 1e-6  # a network without gradients: the objective is compared by its logarithm
+
+
+def expected_change(
+    graph: Graph, state: Mapping[str, Tensor], images: Tensor, *, mean: tuple[float, ...], std: tuple[float, ...]
+) -> float:
+    """The objective ``expected_change``, above 0: that of a trained network's activations as int8.
+
+    ``images`` are training images uint8 (n, C, H, W), of which 24 are taken, evenly spread.
+    """
+    chosen = torch.linspace(0, len(images) - 1, min(IMAGES, len(images))).long()
+    program = Program.of(graph, state, mean=mean, std=std)
+    return max(expected_activation_change(program, images[chosen].float() / 255, INT8), LEAST)
 
 
 def expected_weight_change(program: Program, images: Tensor, layout: Format) -> float:

@@ -57,6 +57,7 @@ class Entry:
             "search_latency_ms": self.row.values.get("latency_ms"),
             "search_latency_ci_ms": self.row.values.get("latency_ci_ms"),
             **{name: self.value(name) for name in ("sensitivity", "sensitivity_mean", "sensitivity_max", "adcr")},
+            "expected_change": self.value("expected_change"),
             "parent": self.row.parent,
             "operator": self.row.operator,
             "generation": self.row.generation,

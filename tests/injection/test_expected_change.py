@@ -7,7 +7,7 @@ import torch
 from hwnas.graph import Graph
 from hwnas.injection import Program
 from hwnas.injection.engine import Upset, upset
-from hwnas.injection.expected_change import expected_activation_change, expected_weight_change
+from hwnas.injection.expected_change import expected_activation_change, expected_change, expected_weight_change
 from hwnas.resilience import BFLOAT16, FLOAT32, INT8, Format
 from tests.export.samples import images, random_state
 from tests.graphs import Builder
@@ -66,6 +66,16 @@ def test_activations_of_a_linear_network_are_exact() -> None:
 
                 truth += lost(clean, made.run(pictures, disturb=hit))
     assert expected_activation_change(made, pictures, FLOAT32) == pytest.approx(truth, rel=2e-2)
+
+
+def test_the_objective_is_that_of_int8_activations_and_never_0() -> None:
+    graph = tiny()
+    state, pixels = random_state(graph), (images(graph, 24) * 255).byte()
+    made = Program.of(graph, state, mean=(0.5,), std=(0.25,))
+    value = expected_change(graph, state, pixels, mean=(0.5,), std=(0.25,))
+    assert value == pytest.approx(expected_activation_change(made, pixels.float() / 255, INT8))
+    dead = {name: torch.zeros_like(tensor) if "running_var" not in name else tensor for name, tensor in state.items()}
+    assert expected_change(graph, dead, pixels, mean=(0.5,), std=(0.25,)) > 0
 
 
 def test_a_larger_margin_is_safer_and_int8_bits_do_less_than_floats() -> None:
