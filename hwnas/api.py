@@ -16,7 +16,7 @@ from hwnas.errors import ConfigError, HwnasError, RequestError, WorkError
 from hwnas.objective import OBJECTIVES, Limit, Objective, objectives_named
 from hwnas.options import OPTIONS, default_folder, merged_config
 from hwnas.report import Entry, entries
-from hwnas.run_log import run_log
+from hwnas.run_log import both, run_log
 from hwnas.store import RunStore
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ class Run:
                 changes={name: getattr(budget, name) for name in given},
                 expected=expected,
                 remeasure=remeasure,
-                listener=_both(log, listener or silent),
+                listener=both(log, listener or silent),
             )
 
     def pick(self, limits: Mapping[str, float] | None = None, prefer: Mapping[str, float] | None = None) -> Pick:
@@ -298,7 +298,7 @@ def start(
 
     folder = default_folder(settings) if out is None else Path(out)
     with run_log(folder) as log:
-        run_search(settings, folder, listener=_both(log, listener or silent))
+        run_search(settings, folder, listener=both(log, listener or silent))
     return Run(folder)
 
 
@@ -368,14 +368,6 @@ def verify(bundle: str | os.PathLike[str], data: str | None = None) -> list[Bund
 
 def _fact(fact: object) -> str:
     return ", ".join(map(str, fact)) or "none" if isinstance(fact, list | tuple) else str(fact)
-
-
-def _both(first: "Listener", second: "Listener") -> "Listener":
-    def listen(progress: "Progress") -> None:
-        first(progress)
-        second(progress)
-
-    return listen
 
 
 def _objective(name: str) -> str:

@@ -308,28 +308,25 @@ def faults(
 ) -> None:
     """Flip bits in models and see which keep working, with intervals. A campaign that was stopped goes on where it was."""
     from hwnas import api, fault_tables
-    from hwnas.injection import as_json
-    from hwnas.injection.campaign import as_text
+    from hwnas.injection import as_json, as_text
     from hwnas.injection.figures import figures_page
 
     chosen = models if models == "front" else [] if models == "none" else models.split(",")
     names = tuple(fault.split(","))
-    rates = {} if ber is None else {"bers": ber}
     try:
         report = api.open_run(folder).faults(
             models=chosen, onnx=onnx or (), faults=names, target=target, dtype=dtype, half_width=half_width, seed=seed,
-            watch=(lambda stage: None) if quiet else (lambda stage: console.note(as_text(stage))), **rates,
+            watch=(lambda stage: None) if quiet else (lambda stage: console.note(as_text(stage))),
+            **({} if ber is None else {"bers": ber}),
         )  # fmt: skip
     except KeyboardInterrupt:
         console.note("Stopped; every fault that was tried is kept. The same command goes on.")
         raise typer.Exit(INTERRUPTED) from None
-    for table in (fault_tables.summary_table(report), fault_tables.group_table(report), fault_tables.comparison_table(report)):
-        if table[1]:
-            console.show_table(*table)
-            console.emit("")
-    for network in report.networks:
-        if "ber" in names and network.curve is None:
-            console.note(f"{network.model} is right no more often than by chance: it has no accuracy-BER curve.")
+    for table in fault_tables.tables(report):
+        console.show_table(*table)
+        console.emit("")
+    for remark in fault_tables.remarks(report, names):
+        console.note(remark)
     if json_file is not None:
         asked = {"fault": list(names), "target": target, "dtype": dtype, "half_width": half_width, "seed": seed}
         _write(json_file, json.dumps(as_json(report, asked), indent=1, allow_nan=False))

@@ -1,5 +1,6 @@
 """The tables that ``hwnas faults`` prints."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,6 +12,17 @@ HEADINGS = [
     "model", "clean error", "drop of one flip", "changed (CCR)", "critical", "DUE", "device at 1e-6", "area", "half at BER",
     "faults",
 ]  # fmt: skip
+
+
+def tables(report: "FaultReport") -> list[Table]:
+    """The tables that have something to say: figures, bit groups, pairs of networks."""
+    return [table for table in (summary_table(report), group_table(report), comparison_table(report)) if table[1]]
+
+
+def remarks(report: "FaultReport", faults: Sequence[str]) -> list[str]:
+    """What the tables leave open."""
+    untaught = [network.model for network in report.networks if "ber" in faults and network.curve is None]
+    return [f"{model} is right no more often than by chance: it has no accuracy-BER curve." for model in untaught]
 
 
 def summary_table(report: "FaultReport") -> Table:

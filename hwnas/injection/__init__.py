@@ -2,7 +2,7 @@
 
 from hwnas.injection.answers import UNRECOVERABLE, Answers, Damage, damage
 from hwnas.injection.bench import Bench, Engine, TorchBench
-from hwnas.injection.campaign import Campaign, CurveCampaign, Examples, SingleCampaign, Stage
+from hwnas.injection.campaign import Campaign, CurveCampaign, Examples, SingleCampaign, Stage, as_text
 from hwnas.injection.engine import FastEngine, NaiveEngine, Upset
 from hwnas.injection.from_onnx import from_onnx
 from hwnas.injection.memory import Change, Memory
@@ -37,6 +37,7 @@ __all__ = [
     "TorchBench",
     "Upset",
     "as_json",
+    "as_text",
     "curve_result",
     "damage",
     "from_onnx",
