@@ -10,6 +10,7 @@ instead of pooling, and some end in a flatten, which costs the linear layer weig
 3. The head is a global average pool, or, where the last map is small, a flatten; then a linear layer.
 """
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -28,6 +29,7 @@ from hwnas.graph import (
     Shape,
     architecture_id,
 )
+from hwnas.morphism.kernel_reach import fits
 
 Head: TypeAlias = Literal["gap", "flat"]
 LARGEST_SIDE = 32  # what the stages themselves work on
@@ -51,7 +53,7 @@ class Recipe:
         return "-".join(words)
 
 
-TINY = (  # 50 to 1,500 parameters for digits, and two plain ones of 6,000 and 24,000 without which the accurate end grows too slowly
+TINY = (  # 50 to 1,500 parameters for digits; two plain ones of 6,000 and 24,000, or the accurate end grows too slowly
     Recipe(channels=(2,)),
     Recipe(channels=(2, 2), head="flat"),
     Recipe(channels=(4,), head="gap"),
@@ -97,12 +99,12 @@ class _Stack:
         self.shape = op.shape([self.shape])
 
     def stage(self, channels: int, *, stride: int, separable: bool) -> None:
-        """Conv-BN-ReLU, or depthwise convolution and pointwise Conv-BN-ReLU."""
+        """Conv-BN-ReLU, or depthwise convolution and pointwise Conv-BN-ReLU; kernels of 3, or 1 where the map is too small."""
+        groups = self.shape[0] if separable else 1
+        spatial = Conv(out_channels=self.shape[0] if separable else channels, kernel=3, padding=1, stride=stride, groups=groups)
+        self.add(spatial if fits(spatial, self.shape) else dataclasses.replace(spatial, kernel=1, padding=0))
         if separable:
-            self.add(Conv(out_channels=self.shape[0], kernel=3, padding=1, stride=stride, groups=self.shape[0]))
             self.add(Conv(out_channels=channels, kernel=1, padding=0))
-        else:
-            self.add(Conv(out_channels=channels, kernel=3, padding=1, stride=stride))
         self.add(BatchNorm())
         self.add(Clip())
 
