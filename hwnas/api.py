@@ -21,7 +21,7 @@ from hwnas.store import RunStore
 
 if TYPE_CHECKING:
     from hwnas.device import Fingerprint, HardwareProfile, Latency, Noise
-    from hwnas.experiment import Ended, Listener, Progress
+    from hwnas.experiment import Ended, Listener
     from hwnas.experiment.exporting import RecomputedError
     from hwnas.export import FileReport, Manifest
     from hwnas.injection import FaultReport

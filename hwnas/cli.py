@@ -214,15 +214,12 @@ def verify(
 
     checks = api.verify(bundle, data)
     rows = [
-        [
-            check.file.name,
-            "ok" if check.passed else check.problem or "",
-            "" if check.file.difference is None else f"{check.file.difference:.1e}",
-            "" if check.test is None else f"{check.test.error:.2%}",
-            "" if check.test is None or check.test.stated is None else f"{check.test.stated:.2%}",
-        ]
+        [check.file.name, "ok" if check.passed else check.problem or "",
+         "" if check.file.difference is None else f"{check.file.difference:.1e}",
+         "" if check.test is None else f"{check.test.error:.2%}",
+         "" if check.test is None or check.test.stated is None else f"{check.test.stated:.2%}"]
         for check in checks
-    ]
+    ]  # fmt: skip
     console.show_table(["file", "result", "logits differ by", "test error", "stated"], rows)
     if not all(check.passed for check in checks):
         console.complain(f"{sum(not check.passed for check in checks)} of {len(checks)} files are not as they were exported")
@@ -241,18 +238,17 @@ def measure(
     from hwnas import api
 
     latency, fingerprint = api.measure(model, device, shapes=_numbers(shape or [], "--shape", int))
-    console.show_facts(
-        {
-            "latency": f"{latency.latency_ms:.4f} ms ± {latency.ci_ms:.4f} ms (95 % interval)",
-            "uncorrected": f"{latency.raw_ms:.4f} ms",
-            "samples": f"{latency.samples} in {latency.blocks} blocks, {latency.elapsed_s:.1f} s",
-            "percentiles": f"50 %: {latency.p50_ms:.4f} ms, 90 %: {latency.p90_ms:.4f} ms, 99 %: {latency.p99_ms:.4f} ms",
-            "memory": "unknown" if latency.peak_memory_kb is None else f"{latency.peak_memory_kb:,} kB at most",
-            "loading": f"{latency.load_ms:.1f} ms",
-            "quiet": "yes" if latency.quiet else "no: other work disturbed, see the interval",
-            "device": f"{device}: {fingerprint.cpu}, ONNX Runtime {fingerprint.onnxruntime}",
-        }
-    )
+    facts = {
+        "latency": f"{latency.latency_ms:.4f} ms ± {latency.ci_ms:.4f} ms (95 % interval)",
+        "uncorrected": f"{latency.raw_ms:.4f} ms",
+        "samples": f"{latency.samples} in {latency.blocks} blocks, {latency.elapsed_s:.1f} s",
+        "percentiles": f"50 %: {latency.p50_ms:.4f} ms, 90 %: {latency.p90_ms:.4f} ms, 99 %: {latency.p99_ms:.4f} ms",
+        "memory": "unknown" if latency.peak_memory_kb is None else f"{latency.peak_memory_kb:,} kB at most",
+        "loading": f"{latency.load_ms:.1f} ms",
+        "quiet": "yes" if latency.quiet else "no: other work disturbed, see the interval",
+        "device": f"{device}: {fingerprint.cpu}, ONNX Runtime {fingerprint.onnxruntime}",
+    }
+    console.show_facts(facts)
     if json_file is not None:
         content = {"model": str(model), "device": device, **latency.to_json(), "fingerprint": fingerprint.to_json()}
         _write(json_file, json.dumps(content, indent=2, allow_nan=False))
@@ -312,7 +308,7 @@ def faults(
     from hwnas.injection.figures import figures_page
 
     chosen = models if models == "front" else [] if models == "none" else models.split(",")
-    names = tuple(fault.split(","))
+    names = fault.split(",")
     try:
         report = api.open_run(folder).faults(
             models=chosen, onnx=onnx or (), faults=names, target=target, dtype=dtype, half_width=half_width, seed=seed,
@@ -328,10 +324,9 @@ def faults(
     for remark in fault_tables.remarks(report, names):
         console.note(remark)
     if json_file is not None:
-        asked = {"fault": list(names), "target": target, "dtype": dtype, "half_width": half_width, "seed": seed}
+        asked = {"fault": names, "target": target, "dtype": dtype, "half_width": half_width, "seed": seed}
         _write(json_file, json.dumps(as_json(report, asked), indent=1, allow_nan=False))
-    page = plot or folder / "faults" / "faults.html"
-    _write(page, figures_page(report))
+    _write(page := plot or folder / "faults" / "faults.html", figures_page(report))
     console.note(f"Plots: {page}")
 
 

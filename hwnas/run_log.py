@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hwnas.errors import HwnasError
 
 if TYPE_CHECKING:
-    from hwnas.experiment import Progress
+    from hwnas.experiment import Listener, Progress
 
 LOG = "hwnas.log"
 _log = logging.getLogger(__name__)
@@ -30,6 +30,16 @@ def summary(progress: "Progress") -> str:
     if progress.left_s is not None:
         parts.append(f"{clock(progress.left_s)} left")
     return ", ".join(parts)
+
+
+def both(first: "Listener", second: "Listener") -> "Listener":
+    """A listener that tells two others."""
+
+    def listen(progress: "Progress") -> None:
+        first(progress)
+        second(progress)
+
+    return listen
 
 
 def clock(seconds: float) -> str:
