@@ -18,8 +18,8 @@ defined for flips in stored tensors at a fixed rate, and 8-bit fixed point is wh
 ``beats_parameters_and_macs`` is 1 only where the 95 % intervals of both differences of |rho| (same resamples) lie above 0.
 
 Last result (61 networks; rho with CCR at fixed rates): int8 activations: sensitivity 0.46 [0.20, 0.67], expected change 0.85
-[0.71, 0.92], parameters -0.39, MACs -0.24. Elsewhere the number of bits decides (float weights: bits 0.96), so that the three
-ASI rank the wrong way round (floats -0.44 to -0.91, int8 weights -0.09 to -0.44); the expected change contains that number (floats
+[0.71, 0.92], parameters -0.39, MACs -0.24. Elsewhere the bits decide (float weights: bits 0.96), so that the three
+ASI rank the wrong way round (floats -0.44 to -0.91, int8 weights -0.09 to -0.44); the expected change counts them (floats
 0.98 and 0.99, int8 weights 0.65, where the measurement's own reliability allows 0.76). Of one flip: ASI 0.31 to 0.81, expected
 change 0.89 to 0.96, parameters -0.69 to -0.97.
 

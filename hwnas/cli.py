@@ -332,12 +332,12 @@ def faults(
 
 def main() -> None:
     """The command ``hwnas``."""
-    sys.excepthook = _report_bug
     try:
         app(prog_name="hwnas")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     finally:
+        sys.excepthook = _report_bug  # behind the call, in which typer sets its own
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # we are leaving: another Ctrl-C would only print where the exit was
 
 
