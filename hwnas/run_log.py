@@ -94,6 +94,7 @@ def run_log(folder: Path) -> Iterator[Callable[["Progress"], None]]:
         for handler in (waiting, file):
             if handler is not None:
                 logger.removeHandler(handler)
+                handler.close()
 
     logger.addHandler(waiting)
     logger.setLevel(logging.INFO)
