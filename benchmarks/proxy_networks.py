@@ -9,6 +9,7 @@ from hwnas.data import Augmentation, DataSet
 from hwnas.graph import Graph, architecture_id, cost
 from hwnas.morphism.catalogue import OPERATORS, morph
 from hwnas.morphism.fresh import from_scratch
+from hwnas.morphism.operator import Operator
 from hwnas.network import Network, State, transfer
 from hwnas.spaces import initial_graphs
 from hwnas.training import TrainerSettings, train
@@ -47,7 +48,7 @@ def grown(graph: Graph, parameters: float, rng: np.random.Generator) -> Graph:
     return graph
 
 
-def step(graph: Graph, rng: np.random.Generator, operators: Sequence) -> Graph:
+def step(graph: Graph, rng: np.random.Generator, operators: Sequence[Operator]) -> Graph:
     made = morph(graph, rng, operators)
     return graph if made is None else made[1].graph
 

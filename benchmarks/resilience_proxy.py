@@ -144,10 +144,10 @@ def scenario(bench: Bench, examples: Examples, dtype: str, target: str, seed: in
         single = {"flip": one.value, "flip_standard_error": one.standard_error}
     changed = np.array([row["changed"] for row in found.rows[: trials * len(BERS[dtype])]]).reshape(trials, -1).T
     ccr = float(changed.mean())
-    error = float((changed.std(axis=1, ddof=1) ** 2 / trials).sum() ** 0.5 / len(changed))
+    standard_error = float((changed.std(axis=1, ddof=1) ** 2 / trials).sum() ** 0.5 / len(changed))
     return single | {
         "ccr": ccr,
-        "ccr_standard_error": error,
+        "ccr_standard_error": standard_error,
         "loss": 1 - float(normalised_area(BERS[dtype], found.accuracies.mean(1), clean=found.clean, chance=found.chance)),
         "clean": found.clean,
         "chance": found.chance,
@@ -237,7 +237,7 @@ def column(row: Mapping[str, Any], key: str, name: str, measure: str) -> float:
 def bootstrapped(found: Mapping[str, Any], dtype: str, measure: str, rng: np.random.Generator) -> np.ndarray:
     """The figure again from resampled trials, (FAULT_BOOTSTRAPS,)."""
     if measure == "ccr":
-        return resampled_curves(list(np.array(found["changed"])), rng, FAULT_BOOTSTRAPS).mean(1)
+        return np.asarray(resampled_curves(list(np.array(found["changed"])), rng, FAULT_BOOTSTRAPS).mean(1))
     if measure == "flip":
         return rng.normal(found["flip"], found["flip_standard_error"], FAULT_BOOTSTRAPS)
     curves = resampled_curves(list(np.array(found["accuracies"])), rng, FAULT_BOOTSTRAPS)

@@ -128,9 +128,12 @@ def _metadata(store: RunStore, settings: DataSettings) -> dict[str, str]:
 def _entry(store: RunStore, row: Row, facts: Mapping[str, str]) -> BundleEntry:
     assert row.outcome is not None
     assert row.outcome.weights is not None
-    metadata = {**facts, "validation_error": repr(row.values["error"])}
-    if "test_error" in row.final:
-        metadata["test_error"] = repr(row.final["test_error"])
+    # The run's errors are those of its device's precision: a file in another one must not claim them as its own.
+    precision = store.meta("profile")["precision"]
+    prefix = "" if precision == "float32" else f"{precision}_"
+    metadata = {**facts, f"{prefix}validation_error": repr(row.values["plain_error"])}
+    if "test_plain_error" in row.final:
+        metadata[f"{prefix}test_error"] = repr(row.final["test_plain_error"])
     state = unpack(store.weights(row.outcome.weights))
     return BundleEntry(id=row.id, graph=row.candidate.graph, state=state, metadata=metadata)
 

@@ -48,4 +48,4 @@ def _final_values(
         values |= latencies.final_values(graph, functools.partial(deployment.model, graph, state))
     test = deployment.evaluate(graph, state, parts.data.test)
     error, low, high = test.by(parts.config.metric)
-    return values | {"test_error": error, "test_low": low, "test_high": high, "test_wrong": float(test.wrong)}
+    return values | {"test_error": error, "test_low": low, "test_high": high, "test_plain_error": test.error}

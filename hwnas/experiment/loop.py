@@ -288,6 +288,7 @@ class SearchLoop:
             "error": error,
             "error_low": low,
             "error_high": high,
+            "plain_error": found.error,
             "balanced_error": found.balanced_error,
             "loss": found.loss,
             "images": float(result.images),
