@@ -96,7 +96,7 @@ def test_a_test_error_that_is_not_as_stated_is_a_problem(tiny_run: Made, tmp_pat
     from hwnas.store import RunStore
 
     with RunStore.open(run.folder, write=True) as store:
-        store.set_values(entry.id, {"test_error": (entry.value("test_error") or 0) + 0.01})
+        store.set_values(entry.id, {"test_plain_error": (entry.value("test_plain_error") or 0) + 0.01})
     run.export(tmp_path / "bundle", models=entry.id)
     (check,) = api.verify(tmp_path / "bundle", "digits")
     assert not check.passed

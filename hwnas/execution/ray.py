@@ -16,7 +16,7 @@ from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
 from hwnas.candidate import Failure
 from hwnas.errors import ConfigError
-from hwnas.execution.task import EvaluationResult, EvaluationTask, evaluate_task
+from hwnas.execution.task import EvaluationResult, EvaluationTask, evaluate_task, prepare
 
 FETCH_LIMIT_S = 60.0  # for a result that is ready, from its node
 
@@ -106,6 +106,7 @@ def _evaluate_limited(task: EvaluationTask, task_limit_s: float | None, memory_l
     watch.daemon = True
     watch.start()
     try:
+        prepare(task.data)
         return evaluate_task(task, memory_limit_mb)
     finally:
         watch.cancel()

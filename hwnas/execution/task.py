@@ -70,7 +70,6 @@ def evaluate_task(task: EvaluationTask, memory_limit_mb: float | None = None) ->
     A failure that can be foreseen is a result, not an exception.
     """
     torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
     try:
         data = _data(task.data)
         with memory_limit(memory_limit_mb):
@@ -90,6 +89,7 @@ def evaluate_task(task: EvaluationTask, memory_limit_mb: float | None = None) ->
 def prepare(settings: DataSettings) -> None:
     """Load the data, and the parts of torch that load on first use, ahead of the first task."""
     torch.set_num_threads(1)
+    torch.set_flush_denormal(True)  # of the whole process, so a worker's alone; dying networks are slow without
     torch.optim.SGD([torch.zeros(1)])
     _data(settings)
 

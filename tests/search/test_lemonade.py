@@ -83,7 +83,7 @@ def test_no_architecture_is_tried_twice():
 
 
 def test_parents_where_the_front_is_thin_are_drawn_more_often():
-    crowded = np.geomspace(1000, 1100, 7).tolist()
+    crowded = np.geomspace(1000, 1100, len(INITIAL) - 1).tolist()
     lone = 100_000.0
     values = dict(zip([id(graph) for graph in INITIAL], [*crowded, lone], strict=True))
 
@@ -96,7 +96,7 @@ def test_parents_where_the_front_is_thin_are_drawn_more_often():
         strategy = lemonade(values=placed, proposals=400, accepted=400, density=density)
         first = strategy.ask().candidates
         for slot, candidate in enumerate(sorted(first, key=lambda c: c.cheap["parameters"])):
-            strategy.tell(outcome(candidate, error=0.9 - slot / 10))
+            strategy.tell(outcome(candidate, error=0.95 - slot / 20))
         parents = Counter(candidate.parent for candidate in strategy.ask().candidates)
         drawn[density] = parents[first[-1].id] / parents.total()
     assert drawn["kernel"] > 2 * drawn["uniform"]
