@@ -81,7 +81,10 @@ def test_every_new_weight_learns(name: str, operator, seed: int) -> None:  # typ
             if wanted.dim() == 4 and operator.name in ("widen", "skip_concat"):
                 # A strided start may hold kernel weights that only ever meet padding; its new filters have them too.
                 wanted, learnt = wanted.flatten(2).all(2), learnt.flatten(2).any(2)
-            assert bool(learnt[wanted].all()), f"{tensor} of {step.graph[int(tensor.split('.')[0])]}"
+            # What a morphism kills it kills as a whole. But a channel or pixel that a ReLU of the parent silences for this whole
+            # batch teaches nothing either: of a tensor's new weights nearly all must learn.
+            node = step.graph[int(tensor.split(".")[0])]
+            assert not wanted.any() or learnt[wanted].double().mean() > 0.8, f"{tensor} of {node}"
 
 
 def test_skips_that_could_not_learn_are_no_sites() -> None:
