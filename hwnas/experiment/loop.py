@@ -10,7 +10,6 @@ For each generation:
 """
 
 import dataclasses
-import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -115,19 +114,6 @@ class SearchLoop:
             self._strategy.adopt(stored[generation])
             self._tell(generation, stored[generation])
         return Ended(reason=reason, trained=self._trained, reused=self._reused)
-
-    def remeasure(self) -> None:
-        """Give every finished network its latency on this device in place of the one on another, before anything is replayed."""
-        assert self._latencies is not None
-        for row in self._store.rows():
-            if row.outcome is None or row.outcome.weights is None:
-                continue
-            graph = row.candidate.graph
-            model = functools.partial(self.deployment.model, graph, unpack(self._store.weights(row.outcome.weights)))
-            self._store.revise(row.id, self._latencies.values(graph, model))
-            if "latency_ms" in row.final:
-                self._store.set_values(row.id, self._latencies.final_values(graph, model))
-            self._interrupt.check()
 
     def _end(self, generation: int, stored: Mapping[int, Sequence[Candidate]]) -> str | None:
         """Why the search ends before this generation; None while it goes on. What is complete in the store is always replayed."""

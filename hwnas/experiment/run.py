@@ -19,6 +19,7 @@ from hwnas.experiment.interrupt import Interrupt
 from hwnas.experiment.loop import Ended, SearchLoop
 from hwnas.experiment.parts import Kept, Parts, assemble
 from hwnas.experiment.progress import Listener, silent
+from hwnas.experiment.remeasure import remeasure as measure_anew
 from hwnas.experiment.tasks import images_per_second
 from hwnas.store import RunStore, refuse_used
 from hwnas.training import TrainerSettings
@@ -136,7 +137,8 @@ def _search(
                 interrupt=interrupt,
             )
             if remeasure:
-                loop.remeasure()
+                assert loop.latencies is not None
+                measure_anew(store, loop.latencies, loop.deployment, interrupt)
                 for name, value in _device_meta(parts).items():
                     store.set_meta(name, value)
             ended = loop.run()
