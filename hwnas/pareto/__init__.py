@@ -8,6 +8,7 @@ from hwnas.pareto.boxes import Resolution, boxes
 from hwnas.pareto.density import Density, inverse_density_probabilities, sample
 from hwnas.pareto.dominance import non_dominated, ranks
 from hwnas.pareto.indicators import Bounds, hypervolume, hypervolume_contributions, normalise
+from hwnas.pareto.selection import best_first
 
 __all__ = [
     "AddReport",
@@ -16,6 +17,7 @@ __all__ = [
     "Density",
     "ParetoArchive",
     "Resolution",
+    "best_first",
     "boxes",
     "front",
     "hypervolume",

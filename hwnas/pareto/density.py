@@ -18,6 +18,7 @@ from hwnas.pareto.scaling import log_flags, log_scaled, smallest_positive
 FLOOR = 0.01  # of the smallest density over the population, so that far children do not share all the weight
 MINIMUM_POINTS = 3  # with fewer, a bandwidth means nothing: uniform
 ZERO_RANGE = 1e-12  # relative to the largest value: a spread below this is rounding
+BLOCK = 64  # queries looked at together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,11 +99,15 @@ def _kernel_mean(queries: FloatArray, points: FloatArray, scale: FloatArray) -> 
     """Mean over `points` `(n, d)` of a unit Gaussian at each of `queries` `(k, d)`, both in bandwidths."""
     if points.shape[1] == 0:
         return np.ones(len(queries))
-    exponents = np.zeros((len(queries), len(points)))
-    difference = np.empty_like(exponents)
-    for query, point in zip(queries.T, points.T, strict=True):  # by dimension and in place: no (k, n, d) array, no copies
-        np.subtract.outer(query, point, out=difference)
-        exponents += np.square(difference, out=difference)
-    exponents *= -0.5
-    norm = float(np.prod(scale * math.sqrt(2 * math.pi)))
-    return np.asarray(np.exp(exponents, out=exponents).mean(axis=1) / norm, dtype=np.float64)
+    # |q - p|^2 = |q|^2 - 2 q p + |p|^2, in blocks that stay in the cache; about the centre, or the sum would cancel.
+    centre = points.mean(axis=0)
+    points, queries = points - centre, queries - centre
+    halves = 0.5 * np.square(points).sum(axis=1)
+    means = np.empty(len(queries))
+    for start in range(0, len(queries), BLOCK):
+        block = queries[start : start + BLOCK]
+        exponents = block @ points.T
+        exponents -= halves
+        exponents -= 0.5 * np.square(block).sum(axis=1, keepdims=True)
+        means[start : start + BLOCK] = np.exp(exponents, out=exponents).mean(axis=1)
+    return np.asarray(means / float(np.prod(scale * math.sqrt(2 * math.pi))), dtype=np.float64)

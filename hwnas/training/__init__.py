@@ -1,12 +1,14 @@
 """Training a network: the loop, calibration of new batch norms, evaluation."""
 
 from hwnas.training.calibration import CALIBRATION_IMAGES, calibrate
+from hwnas.training.checkpoint import Checkpoint
 from hwnas.training.evaluation import Evaluation, evaluate, evaluation_of
 from hwnas.training.loop import Training, learning_rate, train
 from hwnas.training.settings import TrainerSettings
 
 __all__ = [
     "CALIBRATION_IMAGES",
+    "Checkpoint",
     "Evaluation",
     "TrainerSettings",
     "Training",

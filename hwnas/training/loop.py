@@ -4,14 +4,16 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from hwnas.data import Augmentation, DataSet, class_weights, step_count, training_batches
-from hwnas.errors import DivergedError
+from hwnas.errors import DivergedError, StoreError
 from hwnas.network import Network
+from hwnas.training.checkpoint import Checkpoint
 from hwnas.training.settings import TrainerSettings
 
 # How often the loop looks at its loss.
@@ -20,11 +22,12 @@ CHECK_EVERY = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """What a training did: ``images`` shown, ``seconds`` taken, the last ``loss`` seen."""
+    """What a training did: ``images`` shown so far, ``seconds`` taken, the last ``loss`` seen; ``checkpoint`` where it goes on."""
 
     images: int
     seconds: float
     loss: float
+    checkpoint: Checkpoint | None = None
 
 
 def train(
@@ -36,25 +39,32 @@ def train(
     images: int,
     generator: Generator,
     teacher: Network | None = None,
+    checkpoint: Checkpoint | None = None,
+    until: int | None = None,
 ) -> Training:
     """Train ``network`` in place on ``images`` images, the learning-rate schedule spanning exactly these.
 
     With a ``teacher`` the first ``settings.distil_share`` of the steps learn its soft answers [Hinton2015], given in eval mode.
-    Raises DivergedError within 32 steps of the loss ceasing to be finite.
+    A training may be cut in parts, each ``until`` so many of the images and going on from the last one's ``checkpoint``: the
+    network is bit for bit that of one training in one go. Raises DivergedError within 32 steps of the loss ceasing to be finite.
     """
     started = time.monotonic()
     network.train()
     if teacher is not None:
         teacher.eval()
     steps = step_count(images, settings.batch_size)
+    begin, end = _part(checkpoint, steps, None if until is None else step_count(until, settings.batch_size))
     distilled = round(settings.distil_share * steps) if teacher is not None else 0
     optimiser = _optimiser(network, settings)
+    if checkpoint is not None:
+        checkpoint.restore(network, optimiser, generator)
+    stream = generator.get_state()
     weights = class_weights(data.train.labels, len(data.classes)) if settings.class_weighted else None
     batches = training_batches(
         data, images=images, batch_size=settings.batch_size, augmentation=augmentation, generator=generator
     )
     autocast = settings.precision == "bfloat16"
-    for step, (pixels, labels) in enumerate(batches, 1):
+    for step, (pixels, labels) in enumerate(islice(batches, begin, end), begin + 1):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(settings, step - 1, steps)
         pixels = pixels.contiguous(memory_format=network.memory_format)
@@ -67,9 +77,19 @@ def train(
         optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         optimiser.step()
-        if step % CHECK_EVERY == 0 or step == steps:
+        if step % CHECK_EVERY == 0 or step == end:
             _check(loss, step)
-    return Training(images=steps * settings.batch_size, seconds=time.monotonic() - started, loss=loss.item())
+    left = Checkpoint.of(network, optimiser, stream, end) if end < steps else None
+    seconds = time.monotonic() - started
+    return Training(images=end * settings.batch_size, seconds=seconds, loss=loss.item(), checkpoint=left)
+
+
+def _part(checkpoint: Checkpoint | None, steps: int, until: int | None) -> tuple[int, int]:
+    """The steps between which to train. Raises StoreError for a checkpoint that lies behind the part's end."""
+    begin, end = checkpoint.steps if checkpoint is not None else 0, steps if until is None else min(until, steps)
+    if not 0 <= begin < end:
+        raise StoreError(f"a training goes on from a step before its end {end}, got a checkpoint of step {begin}")
+    return begin, end
 
 
 def learning_rate(settings: TrainerSettings, step: int, steps: int) -> float:

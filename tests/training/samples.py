@@ -34,16 +34,17 @@ def fresh(seed: int = 0, name: str = "flat-4-8") -> Network:
 
 
 def trained(network: Network, images: int = 320, seed: int = 0, data: DataSet | None = None, **changes: Any) -> Training:
-    """Train in place; ``changes``: settings, and a teacher."""
-    teacher = changes.pop("teacher", None)
+    """Train in place; ``changes``: settings, a teacher, a checkpoint, where to stop, augmentation."""
+    others = {name: changes.pop(name) for name in ("teacher", "checkpoint", "until") if name in changes}
+    augmentation = changes.pop("augmentation", PLAIN)
     return train(
         network,
         data or digits(),
         settings=TrainerSettings(**changes),
-        augmentation=PLAIN,
+        augmentation=augmentation,
         images=images,
         generator=Generator().manual_seed(seed),
-        teacher=teacher,
+        **others,
     )
 
 

@@ -1,0 +1,73 @@
+"""Which children are trained on: successive halving over several objectives.
+
+A child's training is cut at rungs, shares of its budget. At a rung the children are compared with their siblings by all
+objectives of the run, the error being that of the rung, and only the better part of them is trained on: by non-dominated rank,
+then by hypervolume contribution (see ``best_first``). What halving does to the error alone is [Jamieson2016], what decides at
+once from those that came earlier is [Li2020], both from memory; how several objectives rank is our definition.
+"""
+
+import math
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hwnas.errors import ConfigError
+from hwnas.objective import Objective
+from hwnas.pareto import Resolution, best_first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rungs:
+    """Where trainings are cut, ``shares`` of their budget, and which share of the children is kept there.
+
+    ``latest``: how many of those that came to a rung one child is compared with where it cannot wait for its siblings.
+    """
+
+    enabled: bool = False
+    shares: tuple[float, ...] = (0.25, 0.5)
+    keep: float = 0.5
+    latest: int = 32
+
+    def __post_init__(self) -> None:
+        if not self.shares or list(self.shares) != sorted(set(self.shares)) or not 0 < self.shares[0] <= self.shares[-1] < 1:
+            raise ConfigError(f"rungs are rising shares of a child's budget between 0 and 1, such as 0.25, 0.5, got {self.shares}")
+        if not 0 < self.keep < 1 or self.latest < 2:
+            raise ConfigError(
+                f"a rung keeps a share between 0 and 1 and compares at least 2 children, got keep={self.keep}, latest={self.latest}"
+            )
+
+    @property
+    def trained_share(self) -> float:
+        """What a generation is trained of its full budget: by default a half."""
+        ends = (*self.shares, 1.0)
+        return sum(self.keep**rung * (end - begin) for rung, (begin, end) in enumerate(zip((0.0, *ends), ends, strict=False)))
+
+
+def going_on(reached: Mapping[str, Mapping[str, float]], objectives: Sequence[Objective], keep: float) -> frozenset[str]:
+    """Who goes on of those that reached a rung (values by id): the best, at least a share ``keep`` of them.
+
+    A function of the set: a child that dominates another is never stopped before it; equal ones go by their ids.
+    """
+    ids = sorted(reached)
+    if not ids:
+        return frozenset()
+    order = best_first(
+        [[reached[each][objective.name] for objective in objectives] for each in ids],
+        [Resolution(size=objective.resolution, relative=objective.relative) for objective in objectives],
+        log=[objective.size_like for objective in objectives],
+    )
+    return frozenset(ids[index] for index in order[: math.ceil(keep * len(ids))])
+
+
+class Arrivals:
+    """The form that waits for nobody: each child is compared with the latest that came to its rung, itself among them."""
+
+    def __init__(self, rungs: Rungs, objectives: Sequence[Objective]) -> None:
+        self._keep = rungs.keep
+        self._objectives = tuple(objectives)
+        self._reached = [deque[tuple[str, Mapping[str, float]]](maxlen=rungs.latest) for _ in rungs.shares]
+
+    def goes_on(self, rung: int, candidate_id: str, values: Mapping[str, float]) -> bool:
+        """Whether a child that reaches a rung now is trained on; it is remembered either way. The first one always is."""
+        self._reached[rung].append((candidate_id, values))
+        return candidate_id in going_on(dict(self._reached[rung]), self._objectives, self._keep)
