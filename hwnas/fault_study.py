@@ -30,19 +30,22 @@ def fault_study(
     torch.set_num_threads(1)
     material = fault_material(store, rows)
     examples = Examples(images=material.images, labels=material.labels)
-    subjects = [*_own(material, settings), *(onnx_subject(file, settings.dtype) for file in files)]
+    own, calibration = _own(material, settings), material.calibration
+    subjects = [*own, *(onnx_subject(file, settings.dtype, calibration=calibration) for file in files)]
     return study(subjects, examples, settings, faults, folder=store.folder / FOLDER, watch=watch)
 
 
 def _own(material: FaultMaterial, settings: FaultSettings) -> list[Subject]:
-    mean, std = material.mean, material.std
+    mean, std, images = material.mean, material.std, material.calibration
     if settings.dtype != "int8":
-        return [trained(n.id, n.graph, n.state, settings.dtype, mean=mean, std=std) for n in material.networks]
+        return [
+            trained(n.id, n.graph, n.state, settings.dtype, mean=mean, std=std, calibration=images) for n in material.networks
+        ]
     reduce_range = _reduces_range()
 
     def bench(network: TrainedNetwork) -> Bench:
         model = emit(network.graph, network.state, mean=mean, std=std)
-        return QdqBench(convert(model, "int8", calibration=material.calibration, reduce_range=reduce_range))
+        return QdqBench(convert(model, "int8", calibration=images, reduce_range=reduce_range))
 
     return [Subject(name=network.id, bench=partial(bench, network)) for network in material.networks]
 

@@ -73,7 +73,7 @@ class NaiveEngine:
         """The answers with these bits of one stored tensor flipped."""
         with torch.inference_mode():
             logits = self._program.run(
-                self._images, disturb=lambda number, value: upset(self._program, value, upsets) if number == step else value
+                self._images, disturb=lambda number, value: upset(self._program, step, value, upsets) if number == step else value
             ).numpy()
         return _answers(logits, self.clean)
 
@@ -105,7 +105,7 @@ class FastEngine:
         """The answers with these bits of one stored tensor flipped: the steps behind it anew."""
         self.tried += 1
         with torch.inference_mode():
-            values = {step: upset(self._program, self.clean.values[step], upsets)}
+            values = {step: upset(self._program, step, self.clean.values[step], upsets)}
             return _answers(self._suffix(values, set(), self._program.weights), self.clean)
 
     def disturbed(self, masks: Masks) -> Answers:
@@ -113,7 +113,7 @@ class FastEngine:
         with torch.inference_mode():
             logits = self._program.run(
                 self._images,
-                disturb=lambda number, value: _xored(self._program, value, masks[number]) if number in masks else value,
+                disturb=lambda number, value: _xored(self._program, number, value, masks[number]) if number in masks else value,
             ).numpy()
         return _answers(logits, self.clean)
 
@@ -163,19 +163,19 @@ class FastEngine:
         return logits if _smallest_gap(logits) > bound else None
 
 
-def upset(program: Program, values: Tensor, upsets: Sequence[Upset]) -> Tensor:
-    """A stored tensor (n, ..) with bits flipped, out of place."""
+def upset(program: Program, step: int, values: Tensor, upsets: Sequence[Upset]) -> Tensor:
+    """A step's stored tensor (n, ..) with bits flipped, out of place."""
     masks = np.zeros((len(values), values[0].numel()), program.layout.word)
     hit = [u.image for u in upsets], [u.element for u in upsets]
     np.bitwise_xor.at(masks, hit, np.array([u.mask for u in upsets], program.layout.word))
-    return _xored(program, values, masks)
+    return _xored(program, step, values, masks)
 
 
-def _xored(program: Program, values: Tensor, masks: Words) -> Tensor:
-    """A stored tensor (n, ..) with the bits of ``masks`` (n, elements) flipped, out of place."""
-    stored = program.layout.encode(values.numpy().reshape(len(values), -1))
-    flipped = program.layout.decode(program.layout.flip(stored, masks))
-    return torch.from_numpy(np.asarray(flipped, np.float32).reshape(tuple(values.shape)))
+def _xored(program: Program, step: int, values: Tensor, masks: Words) -> Tensor:
+    """A step's stored tensor (n, ..) with the bits of ``masks`` (n, elements) flipped, out of place."""
+    name = program.steps[step].name
+    stored = program.encoded(name, values.numpy().reshape(len(values), -1))
+    return torch.from_numpy(program.decoded(name, program.layout.flip(stored, masks)).reshape(tuple(values.shape)))
 
 
 def _answers(logits: NDArray[np.float32], clean: Clean) -> Answers:

@@ -1,9 +1,11 @@
 """A deployed network as torch computes it: one step for each stored tensor, weights in a stored format.
 
-Weights are folded as they are in the exported file. 16-bit formats are stored in 16 bits, computed in float32 and rounded
-after every stored tensor: a native 16-bit convolution is 20 to 30 times slower on a CPU.
+Weights are folded as they are in the exported file. 16-bit and logarithmic formats are stored in their bits, computed in
+float32 and rounded after every stored tensor: a native 16-bit convolution is 20 to 30 times slower on a CPU. log8 has a full
+scale for each tensor: the least power of two that is not below any weight, or any value that training images gave (ours).
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -11,9 +13,10 @@ from typing import TypeAlias
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
-from hwnas.errors import ConfigError
+from hwnas.errors import ConfigError, DataError
 from hwnas.export import Deployed, deploy
 from hwnas.graph import (
     Add,
@@ -32,10 +35,12 @@ from hwnas.graph import (
     stored_tensors,
 )
 from hwnas.injection.memory import Change, Memory
-from hwnas.resilience import BFLOAT16, FLOAT16, FLOAT32, Format, Population, Role, TensorBits
+from hwnas.resilience import BFLOAT16, FLOAT16, FLOAT32, LOG8, Format, Population, Role, TensorBits
+from hwnas.resilience.formats import Values
 
 Weights: TypeAlias = Mapping[str, Tensor]
-FLOAT_FORMATS = (FLOAT32, FLOAT16, BFLOAT16)
+Scales: TypeAlias = Mapping[str, float]
+TORCH_FORMATS = (FLOAT32, FLOAT16, BFLOAT16, LOG8)
 _ROUNDED = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -69,17 +74,23 @@ class Step:
 class Program:
     """The steps of a network, image first and logits last, with its memory in one format."""
 
-    def __init__(self, graph: Graph, deployed: Deployed, layout: Format = FLOAT32) -> None:
-        """Raises ConfigError for a format that this program does not compute in, ModelError without weights."""
-        if layout not in FLOAT_FORMATS:
-            raise ConfigError(f"torch computes {', '.join(f.name for f in FLOAT_FORMATS)} networks, got {layout.name}")
+    def __init__(
+        self, graph: Graph, deployed: Deployed, layout: Format = FLOAT32, *, calibration: NDArray[np.float32] | None = None
+    ) -> None:
+        """``calibration``: training images (n, C, H, W) in [0, 1], which log8 needs.
+
+        Raises ConfigError for a format that this program does not compute in or without such images, ModelError without weights.
+        """
+        if layout not in TORCH_FORMATS:
+            raise ConfigError(f"torch computes {', '.join(f.name for f in TORCH_FORMATS)} networks, got {layout.name}")
         self.graph, self.layout = graph, layout
         self.steps = _steps(graph, deployed)
+        self._scales = _full_scales(graph, deployed, calibration) if layout is LOG8 else {}
         self._scale, self._offset = (
             None if part is None else torch.tensor(part)[:, None, None] for part in (deployed.scale, deployed.offset)
         )
-        self.memory = _memory(self.steps, deployed, layout)
-        self.weights: Weights = {name: self._decoded(name, array) for name, array in self.memory.arrays.items()}
+        self.memory = self._stored(deployed)
+        self.weights: Weights = {name: self._weight(name, array) for name, array in self.memory.arrays.items()}
         self.owner = {name: number for number, step in enumerate(self.steps) for name in (step.weight, step.bias)}
         self.activations = Population(
             tensors=tuple(
@@ -97,15 +108,16 @@ class Program:
         *,
         mean: tuple[float, ...] | None = None,
         std: tuple[float, ...] | None = None,
+        calibration: NDArray[np.float32] | None = None,
     ) -> "Program":
         """The program of a trained network, which takes images in [0, 1]."""
-        return cls(graph, deploy(graph, state, mean=mean, std=std), layout)
+        return cls(graph, deploy(graph, state, mean=mean, std=std), layout, calibration=calibration)
 
     def image(self, images: Tensor) -> Tensor:
         """Images (n, C, H, W) in [0, 1] as the first stored tensor."""
         if self._scale is not None:
             images = images * self._scale
-        return self.rounded(images if self._offset is None else images + self._offset)
+        return self._rounded(self.steps[0], images if self._offset is None else images + self._offset)
 
     def accumulate(self, step: Step, inputs: Sequence[Tensor], weights: Weights) -> Tensor:
         """What a step computes, before its clip and before it is rounded."""
@@ -113,18 +125,22 @@ class Program:
 
     def finish(self, step: Step, accumulated: Tensor) -> Tensor:
         """The clip and the rounding behind a step; each element on its own."""
-        return self.rounded(accumulated if step.clip is None else _clipped(step.clip, accumulated))
+        return self._rounded(step, accumulated if step.clip is None else _clipped(step.clip, accumulated))
 
-    def rounded(self, values: Tensor) -> Tensor:
-        """Values as the format can hold them."""
-        kind = _ROUNDED.get(self.layout.name)
-        return values if kind is None else values.to(kind).float()
+    def encoded(self, name: str, values: NDArray[np.float32]) -> Values:
+        """Values of a tensor (of the memory or of a step) as they are stored."""
+        return self.layout.encode(values / self._scales[name] if self._scales else values)
+
+    def decoded(self, name: str, stored: Values) -> NDArray[np.float32]:
+        """The values of what is stored of a tensor."""
+        values = np.asarray(self.layout.decode(stored), np.float32)
+        return values * np.float32(self._scales[name]) if self._scales else values
 
     def with_changes(self, changes: Sequence[Change]) -> Weights:
         """The weights as a trial leaves them; those that it does not hit are shared."""
         return {
             **self.weights,
-            **{change.tensor: self._decoded(change.tensor, self.memory.changed(change)) for change in changes},
+            **{change.tensor: self._weight(change.tensor, self.memory.changed(change)) for change in changes},
         }
 
     def run(
@@ -141,8 +157,26 @@ class Program:
             values.append(value if disturb is None else disturb(number, value))
         return values[-1]
 
-    def _decoded(self, name: str, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.array(self.memory.formats[name].decode(array), np.float32))
+    def _weight(self, name: str, array: Values) -> Tensor:
+        return torch.from_numpy(np.array(self.decoded(name, array)))
+
+    def _rounded(self, step: Step, values: Tensor) -> Tensor:
+        """Values as the format can hold them."""
+        if self._scales:
+            return torch.from_numpy(self.decoded(step.name, self.encoded(step.name, values.numpy())))
+        kind = _ROUNDED.get(self.layout.name)
+        return values if kind is None else values.to(kind).float()
+
+    def _stored(self, deployed: Deployed) -> Memory:
+        arrays, tensors = {}, []
+        for step in self.steps:
+            for name, role in ((step.weight, Role.WEIGHT), (step.bias, Role.BIAS)):
+                if name in deployed.weights:
+                    arrays[name] = self.encoded(name, deployed.weights[name])
+                    tensors.append(
+                        TensorBits(name=name, layer=step.layer, role=role, size=arrays[name].size, format=self.layout)
+                    )
+        return Memory(tensors, arrays)
 
 
 def _steps(graph: Graph, deployed: Deployed) -> tuple[Step, ...]:
@@ -167,14 +201,22 @@ def _steps(graph: Graph, deployed: Deployed) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def _memory(steps: Sequence[Step], deployed: Deployed, layout: Format) -> Memory:
-    arrays, tensors = {}, []
-    for step in steps:
-        for name, role in ((step.weight, Role.WEIGHT), (step.bias, Role.BIAS)):
-            if name in deployed.weights:
-                arrays[name] = layout.encode(deployed.weights[name])
-                tensors.append(TensorBits(name=name, layer=step.layer, role=role, size=arrays[name].size, format=layout))
-    return Memory(tensors, arrays)
+def _full_scales(graph: Graph, deployed: Deployed, calibration: NDArray[np.float32] | None) -> Scales:
+    if calibration is None or not len(calibration):
+        raise ConfigError(f"{LOG8.name} needs training images to take full scales from; give the data, or choose another format")
+    expected = tuple(graph.shapes[graph.input.id])
+    if calibration.shape[1:] != expected:
+        raise DataError(f"the model takes images of shape {expected}, the training images have {calibration.shape[1:]}")
+    exact = Program(graph, deployed)
+    peaks = {name: float(np.abs(array).max()) for name, array in exact.memory.arrays.items()}
+
+    def seen(number: int, value: Tensor) -> Tensor:
+        peaks[exact.steps[number].name] = float(value.abs().max())
+        return value
+
+    with torch.inference_mode():
+        exact.run(torch.from_numpy(np.ascontiguousarray(calibration)), disturb=seen)
+    return {name: 2.0 ** math.ceil(math.log2(peak)) if peak else 1.0 for name, peak in peaks.items()}
 
 
 def _clipped(clip: Clip, values: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from hwnas.resilience import BitFaultModel, Burst, FaultKind, Single
 
 Target = Literal["weights", "activations"]
 FaultName = Literal["single", "ber", "stuck-at", "burst"]
-DataFormat = Literal["float32", "float16", "bfloat16", "int8"]
+DataFormat = Literal["float32", "float16", "bfloat16", "int8", "log8"]
 DEFAULT_BERS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
 
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hwnas.device import read_model
@@ -37,15 +39,22 @@ def trained(
     *,
     mean: tuple[float, ...] | None = None,
     std: tuple[float, ...] | None = None,
+    calibration: NDArray[np.float32] | None = None,
 ) -> Subject:
-    """One of our own networks in a float format, as its exported file would hold it."""
+    """One of our own networks in a format that torch computes, as its exported file would hold it; log8 needs ``calibration``."""
     return Subject(
-        name=name, bench=lambda: TorchBench(Program(graph, deploy(graph, state, mean=mean, std=std), format_named(dtype)))
+        name=name,
+        bench=lambda: TorchBench(
+            Program(graph, deploy(graph, state, mean=mean, std=std), format_named(dtype), calibration=calibration)
+        ),
     )
 
 
-def onnx_subject(path: Path, dtype: str) -> Subject:
-    """A user's own ONNX classifier, read and checked now. Raises ModelError, ConfigError for a format that it is not in."""
+def onnx_subject(path: Path, dtype: str, *, calibration: NDArray[np.float32] | None = None) -> Subject:
+    """A user's own ONNX classifier, read and checked now; log8 needs training images to calibrate.
+
+    Raises ModelError, ConfigError for a format that it is not in, DataError for images that do not fit.
+    """
     content = read_model(path)
     operators = {node.op_type for node in parse(content).graph.node}
     is_int8 = "DequantizeLinear" in operators
@@ -56,7 +65,7 @@ def onnx_subject(path: Path, dtype: str) -> Subject:
         bench: Bench = QdqBench(content)
     else:
         graph, deployed = from_onnx(content)
-        bench = TorchBench(Program(graph, deployed, format_named(dtype)))
+        bench = TorchBench(Program(graph, deployed, format_named(dtype), calibration=calibration))
     return Subject(name=path.name, bench=lambda: bench)
 
 

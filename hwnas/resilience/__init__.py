@@ -23,7 +23,7 @@ from hwnas.resilience.faults import (
     disturbed,
     draw_bit_errors,
 )
-from hwnas.resilience.formats import BFLOAT16, FLOAT16, FLOAT32, FORMATS, INT8, INT32, BitGroup, Format, format_named
+from hwnas.resilience.formats import BFLOAT16, FLOAT16, FLOAT32, FORMATS, INT8, INT32, LOG8, BitGroup, Format, format_named
 from hwnas.resilience.intervals import (
     Estimate,
     StratumMoments,
@@ -46,6 +46,7 @@ __all__ = [
     "FORMATS",
     "INT8",
     "INT32",
+    "LOG8",
     "Batch",
     "BitFaultModel",
     "BitGroup",

@@ -89,7 +89,12 @@ class Format:
         return forced.view(self.storage)
 
     def encode(self, numbers: ArrayLike) -> Values:
-        """Numbers stored in this format: rounded to nearest even, integers rounded and clipped to the range."""
+        """Numbers stored in this format: rounded to nearest even, integers rounded and clipped to the range.
+
+        log8 takes shares of full scale and rounds their logarithm; half a code below the smallest value and less is zero.
+        """
+        if self.name == "log8":
+            return _to_log8(np.asarray(numbers, np.float32))
         if self.name == "bfloat16":
             return _to_bfloat16(np.asarray(numbers, np.float32))
         if self.storage.kind == "i":
@@ -99,7 +104,9 @@ class Format:
             return np.asarray(numbers).astype(self.storage)
 
     def decode(self, values: Values) -> Values:
-        """Stored values as numbers: floats as float32, integers as they are."""
+        """Stored values as numbers: floats as float32, integers as they are, log8 as float32 shares of full scale."""
+        if self.name == "log8":
+            return _LOG8_VALUES[values]
         if self.name == "bfloat16":
             return (self.words(values).astype(np.uint32) << np.uint32(16)).view(np.float32)
         return values if self.storage.kind == "i" else values.astype(np.float32)
@@ -110,6 +117,21 @@ def _to_bfloat16(numbers: NDArray[np.float32]) -> Values:
     words = numbers.view(np.uint32)
     rounded = (words + np.uint32(0x7FFF) + ((words >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
     return np.where(np.isnan(numbers), np.uint32(0x7FC0), rounded).astype(np.uint16)
+
+
+def _to_log8(numbers: NDArray[np.float32]) -> Values:
+    """The code of the nearest logarithm beside the sign; NaN becomes full scale, as infinity does."""
+    with np.errstate(divide="ignore"):  # the logarithm of 0 is below every code
+        codes = np.rint(np.log2(np.abs(numbers)) * LOG8_STEPS) + LOG8_FULL
+    codes = np.fmin(np.where(codes < 1, 0, codes), LOG8_FULL).astype(np.uint8)
+    words: Values = codes | (np.signbit(numbers).astype(np.uint8) << np.uint8(7))
+    return words
+
+
+LOG8_STEPS, LOG8_FULL = 8, 127  # codes an octave, the code of full scale
+_LOG8_VALUES = np.exp2((np.arange(LOG8_FULL + 1) - LOG8_FULL) / LOG8_STEPS).astype(np.float32)
+_LOG8_VALUES[0] = 0.0
+_LOG8_VALUES = np.concatenate([_LOG8_VALUES, -_LOG8_VALUES])
 
 
 def _layout(name: str, storage: type, word: type, *groups: tuple[str, int, int]) -> Format:
@@ -130,10 +152,11 @@ BFLOAT16 = _layout(
     ("sign", 15, 15), ("exponent top", 14, 14), ("exponent high", 11, 13), ("exponent low", 7, 10), ("mantissa", 0, 6),
 )  # fmt: skip
 INT8 = _layout("int8", np.int8, np.uint8, ("sign", 7, 7), ("top", 6, 6), ("middle", 4, 5), ("low", 0, 3))
+LOG8 = _layout("log8", np.uint8, np.uint8, ("sign", 7, 7), ("top", 6, 6), ("middle", 4, 5), ("low", 0, 3))
 INT32 = _layout(
     "int32", np.int32, np.uint32, ("sign", 31, 31), ("top", 24, 30), ("high", 16, 23), ("middle", 8, 15), ("low", 0, 7)
 )
-FORMATS = {layout.name: layout for layout in (FLOAT32, FLOAT16, BFLOAT16, INT8, INT32)}
+FORMATS = {layout.name: layout for layout in (FLOAT32, FLOAT16, BFLOAT16, INT8, LOG8, INT32)}
 
 
 def format_named(name: str) -> Format:

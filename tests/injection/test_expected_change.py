@@ -62,7 +62,7 @@ def test_activations_of_a_linear_network_are_exact() -> None:
                 upsets = [Upset(image=i, element=element, mask=1 << bit) for i in range(2)]
 
                 def hit(number: int, value: torch.Tensor, step: int = step, upsets: list[Upset] = upsets) -> torch.Tensor:
-                    return upset(made, value, upsets) if number == step else value
+                    return upset(made, step, value, upsets) if number == step else value
 
                 truth += lost(clean, made.run(pictures, disturb=hit))
     assert expected_activation_change(made, pictures, FLOAT32) == pytest.approx(truth, rel=2e-2)
@@ -76,6 +76,15 @@ def test_the_objective_is_that_of_int8_activations_and_never_0() -> None:
     assert value == pytest.approx(expected_activation_change(made, pixels.float() / 255, INT8))
     dead = {name: torch.zeros_like(tensor) if "running_var" not in name else tensor for name, tensor in state.items()}
     assert expected_change(graph, dead, pixels, mean=(0.5,), std=(0.25,)) > 0
+
+
+def test_a_network_whose_answers_are_not_finite_is_the_worst_not_nan() -> None:
+    graph = tiny()
+    state, pixels = random_state(graph), (images(graph, 4) * 255).byte()
+    vast = {name: tensor * 1e30 if name.endswith("weight") else tensor for name, tensor in state.items()}
+    value = expected_change(graph, vast, pixels, mean=(0.5,), std=(0.25,))
+    assert np.isfinite(value)
+    assert value > expected_change(graph, state, pixels, mean=(0.5,), std=(0.25,))
 
 
 def test_a_larger_margin_is_safer_and_int8_bits_do_less_than_floats() -> None:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from hwnas.errors import ConfigError
-from hwnas.resilience import BFLOAT16, FLOAT16, FLOAT32, FORMATS, INT8, BitGroup, Format, format_named
+from hwnas.resilience import BFLOAT16, FLOAT16, FLOAT32, FORMATS, INT8, LOG8, BitGroup, Format, format_named
 
 EVERY = pytest.mark.parametrize("layout", FORMATS.values(), ids=FORMATS)
 
@@ -51,6 +51,7 @@ def test_forced_bits_have_the_level_and_the_others_stay(layout: Format) -> None:
     ("layout", "value", "bit", "expected"),
     [(FLOAT32, 1.0, 30, np.inf), (FLOAT32, 0.5, 31, -0.5), (FLOAT32, 1.0, 23, 0.5), (FLOAT32, 1.0, 22, 1.5)]
     + [(FLOAT16, 1.0, 14, np.inf), (FLOAT16, 1.0, 9, 1.5), (BFLOAT16, 1.0, 14, np.inf), (BFLOAT16, 1.0, 6, 1.5)]
+    + [(LOG8, 1.0, 7, -1.0), (LOG8, 1.0, 3, 0.5), (LOG8, 0.5, 6, 2.0**-9), (LOG8, 2.0**-9, 6, 0.5)]
     + [(INT8, 3, 7, -125), (INT8, 3, 0, 2), (FORMATS["int32"], 0, 31, -(2**31))],
 )
 def test_known_flips(layout: Format, value: float, bit: int, expected: float) -> None:
@@ -91,6 +92,32 @@ def test_bfloat16_ties_overflow_and_nan() -> None:
 def test_integers_are_clipped_and_float16_overflows_to_infinity() -> None:
     assert INT8.encode([300, -300, 2.5, 3.5]).tolist() == [127, -128, 2, 4]
     assert FLOAT16.encode([1e6])[0] == np.inf
+
+
+def test_log8_words_come_back_and_their_values_are_powers_of_two() -> None:
+    words = np.arange(256, dtype=np.uint8)
+    values = LOG8.decode(words)
+    np.testing.assert_array_equal(LOG8.encode(values), words)
+    assert values[[0, 127, 119, 111, 255, 63]].tolist() == [0.0, 1.0, 0.5, 0.25, -1.0, 2.0**-8]
+    np.testing.assert_allclose(np.diff(np.log2(values[1:128])), 1 / 8, atol=1e-5)
+    np.testing.assert_array_equal(values[128:], -values[:128])
+
+
+@given(hnp.arrays(np.float32, 20, elements=st.floats(-1, 1, width=32)))
+@settings(deadline=None, derandomize=True)
+def test_log8_rounds_to_the_nearest_logarithm(values: np.ndarray) -> None:
+    back = LOG8.decode(LOG8.encode(values))
+    large = np.abs(values) >= 2.0 ** (-126 / 8)
+    octaves = np.abs(np.log2(np.abs(back[large])) - np.log2(np.abs(values[large])))
+    assert (octaves <= 1 / 16 + 1e-5).all()
+    np.testing.assert_array_equal(np.signbit(back), np.signbit(values))
+    assert (np.abs(back[~large]) <= 2.0 ** (-126 / 8)).all()
+
+
+def test_log8_saturates_at_full_scale_and_ends_in_zero() -> None:
+    assert LOG8.decode(LOG8.encode([3.0, -np.inf, np.nan, 1e-30])).tolist() == [1.0, -1.0, 1.0, 0.0]
+    assert LOG8.decode(LOG8.encode([2.0**-15.7, 2.0**-15.9])).tolist() == [pytest.approx(2.0**-15.75), 0.0]
+    assert LOG8.decode(LOG8.flip(LOG8.encode([0.0]), 1 << 6))[0] == pytest.approx(2 ** (-63 / 8))
 
 
 def test_wrong_requests_are_refused() -> None:
