@@ -9,9 +9,17 @@ if TYPE_CHECKING:
 
 Table = tuple[list[str], list[list[str]]]
 HEADINGS = [
-    "model", "clean error", "drop of one flip", "changed (CCR)", "critical", "DUE", "device at 1e-6", "area", "half at BER",
+    "model",
+    "clean error",
+    "drop of one flip",
+    "changed (CCR)",
+    "critical",
+    "DUE",
+    "device at 1e-6",
+    "area",
+    "half at BER",
     "faults",
-]  # fmt: skip
+]
 
 
 def tables(report: "FaultReport") -> list[Table]:

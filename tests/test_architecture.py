@@ -6,7 +6,7 @@
   sensitivity indices). ``fault_study`` is its counterpart for fault campaigns.
 - options, run_log and console are the parts of api and cli that are neither what a run does nor a command: what options mean, the
   log file, what a terminal shows. console and run_log know experiment's Progress as a type only.
-- fault_tables is console's part for campaigns. cli takes from injection how a campaign is written as text and JSON.
+- fault_tables is console's part for campaigns.
 - injection may import graph: it walks networks. training may import graph: calibration follows its nodes.
 """
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1] / "hwnas"
 FILES = sorted(ROOT.rglob("*.py"))
 
 MAY_IMPORT: Mapping[str, str] = {
-    "cli": "api console fault_tables injection",
+    "cli": "api console fault_tables",
     "console": "experiment report run_log",
     "fault_tables": "injection resilience",
     "api": "config device experiment export fault_study injection objective options pareto report run_log store",

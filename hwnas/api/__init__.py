@@ -1,0 +1,35 @@
+"""Everything that a script or the command line can do with a run.
+
+``hwnas.experiment``, ``hwnas.device``, ``hwnas.export``, ``hwnas.injection``, ``hwnas.report.page`` and ``hwnas.pareto.choosing``
+are imported inside the functions that need them: they load torch, ONNX Runtime, plotly or pymoo, which seeing a front must not
+pay for.
+"""
+
+from hwnas.api.fault_files import stage_text, write_fault_plots, write_faults
+from hwnas.api.files import write_json
+from hwnas.api.measuring import DeviceCheck, devices, measure
+from hwnas.api.picking import Pick
+from hwnas.api.run import Run, is_run, open_run
+from hwnas.api.starting import configured, start
+from hwnas.api.verifying import BundleCheck, verify
+from hwnas.options import OPTIONS, default_folder
+
+__all__ = [
+    "OPTIONS",
+    "BundleCheck",
+    "DeviceCheck",
+    "Pick",
+    "Run",
+    "configured",
+    "default_folder",
+    "devices",
+    "is_run",
+    "measure",
+    "open_run",
+    "stage_text",
+    "start",
+    "verify",
+    "write_fault_plots",
+    "write_faults",
+    "write_json",
+]

@@ -1,0 +1,90 @@
+"""Devices, and latencies measured on them."""
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hwnas.errors import HwnasError
+
+if TYPE_CHECKING:
+    from hwnas.device import Fingerprint, HardwareProfile, Latency, Noise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceCheck:
+    """A profile and, where its device was reached, what it is and how quiet; ``problem`` says why it was not."""
+
+    name: str
+    profile: "HardwareProfile"
+    fingerprint: "Fingerprint | None" = None
+    noise: "Noise | None" = None
+    problem: str | None = None
+
+    @property
+    def reached(self) -> str:
+        """How the device is reached."""
+        if self.profile.runtime is None:
+            return "not at all: analytic"
+        connection = self.profile.connection
+        return "here" if connection.type == "local" else f"SSH to {connection.host}"
+
+    def facts(self) -> dict[str, str]:
+        """What there is to say, by name."""
+        facts = {"profile": f"{self.name}: {self.profile.description}", "reached": self.reached}
+        if self.problem is not None:
+            facts["problem"] = self.problem
+        if self.fingerprint is not None:
+            facts |= {name: "unknown" if fact is None else _fact(fact) for name, fact in self.fingerprint.to_json().items()}
+        if self.noise is not None:
+            busy = "" if self.noise.other_cores is None else f", others keep {self.noise.other_cores:.2f} cores busy"
+            facts["noise"] = f"the reference model varies by {self.noise.spread:.1%}{busy}"
+            facts["quiet"] = "yes" if self.noise.quiet else "no: measurements will have wide intervals"
+        return facts
+
+
+def measure(
+    model: str | os.PathLike[str], device: str = "local-cpu", *, shapes: Mapping[str, int] | None = None
+) -> "tuple[Latency, Fingerprint]":
+    """The latency of any ONNX file on a device, to its profile's own target, and what the device is.
+
+    ``shapes`` settles symbolic dimensions by name. Raises ModelError, ProfileError, DeviceError.
+    """
+    from hwnas.device import load_profile, open_device, read_model
+
+    profile, content = load_profile(device), read_model(model)
+    target = profile.measurement
+    with open_device(profile) as opened:
+        latency = opened.measure(content, half_width=target.half_width, time_limit_s=target.time_limit_s, shapes=shapes)
+        return latency, opened.fingerprint()
+
+
+def devices(*, check: bool = False, names: Sequence[str] | None = None) -> list[DeviceCheck]:
+    """The hardware profiles that come with hwnas, or those named; ``check`` reaches each device and looks how quiet it is."""
+    from hwnas.device import load_profile, profile_names
+
+    profiles = {name: load_profile(name) for name in names or profile_names()}
+    if not check:
+        return [DeviceCheck(name=name, profile=profile) for name, profile in profiles.items()]
+    checks = {name: _checked(name, profile) for name, profile in profiles.items() if profile.connection.type == "local"}
+    remote = {name: profile for name, profile in profiles.items() if name not in checks}
+    with ThreadPoolExecutor() as pool:  # each may keep us waiting
+        checks |= zip(remote, pool.map(_checked, remote, remote.values()), strict=True)
+    return [checks[name] for name in profiles]
+
+
+def _checked(name: str, profile: "HardwareProfile") -> DeviceCheck:
+    from hwnas.device import open_device
+
+    if profile.runtime is None:
+        return DeviceCheck(name=name, profile=profile)
+    try:
+        with open_device(profile) as opened:
+            return DeviceCheck(name=name, profile=profile, fingerprint=opened.fingerprint(), noise=opened.noise())
+    except HwnasError as error:
+        return DeviceCheck(name=name, profile=profile, problem=str(error))
+
+
+def _fact(fact: object) -> str:
+    return ", ".join(map(str, fact)) or "none" if isinstance(fact, list | tuple) else str(fact)

@@ -1,0 +1,162 @@
+"""A run on disk, and everything that can be asked of it."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hwnas.api.files import write_text
+from hwnas.api.picking import Pick, pick
+from hwnas.config import Budget, RunConfig, settings_of
+from hwnas.errors import RequestError, WorkError
+from hwnas.objective import Objective, objectives_named
+from hwnas.report import Entry, entries
+from hwnas.run_log import both, run_log
+from hwnas.store import RunStore
+from hwnas.store.database import DATABASE
+
+if TYPE_CHECKING:
+    from hwnas.experiment import Ended, Listener
+    from hwnas.export import Manifest
+    from hwnas.injection import FaultReport
+    from hwnas.injection.campaign import Watch
+
+
+class Run:
+    """A run on disk. It holds nothing but its folder: every call sees the run as it is then, even while a search writes it."""
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        """Raises RunFolderError where the folder holds no run."""
+        self.folder = Path(folder)
+        with self._store() as store:
+            self.objectives: tuple[Objective, ...] = objectives_named(RunConfig.model_validate_json(store.config).objectives)
+
+    def _store(self) -> RunStore:
+        return RunStore.open(self.folder, write=False)
+
+    def rows(self) -> list[Entry]:
+        """Every candidate that has an outcome: the front, best error first, then what is dominated, failed or infeasible."""
+        with self._store() as store:
+            return entries(store.rows(), self.objectives)
+
+    def front(self) -> list[Entry]:
+        """The Pareto front of all that finished so far, best error first."""
+        return [entry for entry in self.rows() if entry.on_front]
+
+    def ended(self) -> str | None:
+        """Why the search ended; None where it was interrupted or is at work."""
+        with self._store() as store:
+            started, ended = store.last_event("started"), store.last_event("ended")
+        is_over = ended is not None and (started is None or ended.sequence > started.sequence)
+        return str(ended.payload["reason"]) if ended is not None and is_over else None
+
+    def resume(
+        self,
+        *,
+        generations: int | None = None,
+        time_budget: str | float | None = None,
+        max_evaluations: int | None = None,
+        remeasure: bool = False,
+        expected: Mapping[str, object] | None = None,
+        listener: "Listener | None" = None,
+    ) -> "Ended":
+        """Go on where the run stopped, with a larger budget where one is given (over the whole run, not on top).
+
+        ``remeasure`` measures every network anew, on another device. A finished run has nothing to do. Raises RequestError where
+        its data or device are not those it was started with, or its configuration (seed, objectives, ..) not as ``expected``.
+        """
+        from hwnas.experiment import resume, silent
+
+        given = {"generations": generations, "time": time_budget, "max_evaluations": max_evaluations}
+        given = {name: value for name, value in given.items() if value is not None}
+        budget = settings_of(Budget, given, "the budget")
+        with run_log(self.folder) as log:
+            return resume(
+                self.folder,
+                changes={name: getattr(budget, name) for name in given},
+                expected=expected,
+                remeasure=remeasure,
+                listener=both(log, listener or silent),
+            )
+
+    def pick(self, limits: Mapping[str, float] | None = None, prefer: Mapping[str, float] | None = None) -> Pick:
+        """One model of the front within ``limits`` (value by objective), the best balance of what ``prefer`` weighs.
+
+        Without ``prefer`` the run's objectives weigh the same; with it those not named only break ties. Raises ConfigError
+        for names and numbers that cannot be, WorkError where no model of the front is within the limits.
+        """
+        return pick(self.front(), [objective.name for objective in self.objectives], limits or {}, prefer or {})
+
+    def export(
+        self,
+        out: str | os.PathLike[str],
+        *,
+        models: str | Sequence[str] = "front",
+        precisions: Sequence[str] = ("float32",),
+        guard: bool = False,
+    ) -> "Manifest":
+        """Write models (``"front"``, or ids) as checked ONNX files into a new folder, or nothing at all.
+
+        ``guard`` adds ``<id>.guard.onnx``: activations clipped to their range on training data, against bit flips. Raises
+        RequestError for unknown models, a folder that holds something else and data that are not the run's, StoreError where
+        stored weights are damaged, ExportError where a file does not compute what its network computes.
+        """
+        from hwnas.experiment.exporting import export_models
+
+        chosen = self._chosen(models)
+        with self._store() as store:
+            return export_models(store, [entry.row for entry in chosen], Path(out), precisions=precisions, guard=guard)
+
+    def faults(
+        self,
+        *,
+        models: str | Sequence[str] = "front",
+        onnx: Sequence[str | os.PathLike[str]] = (),
+        faults: Sequence[str] = ("single", "ber"),
+        watch: "Watch | None" = None,
+        **settings: Any,
+    ) -> "FaultReport":
+        """Fault-injection campaigns on models of the run and on ONNX files, on the run's validation images.
+
+        ``settings`` are those of ``hwnas.injection.FaultSettings``: target, dtype, bers, half_width, seed, .. Campaigns lie in
+        the run's folder and are gone on with. Raises RequestError where a campaign cannot be had as asked.
+        """
+        from hwnas.fault_study import fault_study
+        from hwnas.injection.settings import fault_settings
+
+        wanted, names = fault_settings(settings, faults)
+        rows = [entry.row for entry in self._chosen(models)] if models else []
+        with self._store() as store:
+            return fault_study(store, rows, [Path(file) for file in onnx], wanted, names, watch or (lambda stage: None))
+
+    def report(self, out: str | os.PathLike[str] | None = None) -> Path:
+        """Write the run as one self-contained HTML page (``report.html`` in its folder by default); gives the page's path."""
+        from hwnas.report.page import page
+
+        path = self.folder / "report.html" if out is None else Path(out)
+        with self._store() as store:
+            write_text(path, page(store, self.objectives))
+        return path
+
+    def _chosen(self, models: str | Sequence[str]) -> list[Entry]:
+        known = {entry.id: entry for entry in self.rows()}
+        front = [entry for entry in known.values() if entry.on_front]
+        if not front:
+            raise WorkError(f"{self.folder} has no trained model yet")
+        if models == "front":
+            return front
+        ids = [models] if isinstance(models, str) else list(models)
+        unknown = [candidate_id for candidate_id in ids if candidate_id not in known]
+        if unknown:
+            raise RequestError(f"no model {', '.join(unknown)} in {self.folder}; see: hwnas front {self.folder} --all")
+        return [known[candidate_id] for candidate_id in ids]
+
+
+def open_run(path: str | os.PathLike[str]) -> Run:
+    """A run that is on disk, finished or not. Raises RunFolderError where there is none."""
+    return Run(path)
+
+
+def is_run(path: str | os.PathLike[str]) -> bool:
+    """Whether a folder holds a run."""
+    return (Path(path) / DATABASE).is_file()

@@ -1,0 +1,46 @@
+"""From a configuration to a finished run."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hwnas.api.run import Run
+from hwnas.config import RunConfig, read_config
+from hwnas.options import default_folder, merged_config
+from hwnas.run_log import both, run_log
+
+if TYPE_CHECKING:
+    from hwnas.experiment import Listener
+
+
+def configured(config: str | os.PathLike[str] | Mapping[str, Any] | RunConfig | None = None, **options: Any) -> RunConfig:
+    """The configuration of a TOML file (or its tables), overridden by the options of ``hwnas search`` that are not None.
+
+    Options are written with underscores: ``data``, ``device``, ``time_budget``, ``max_latency_ms``, .. Raises ConfigError.
+    """
+    if isinstance(config, RunConfig):
+        config = config.model_dump()
+    tables = config if isinstance(config, Mapping) else {} if config is None else read_config(Path(config))
+    return merged_config(tables, options)
+
+
+def start(
+    out: str | os.PathLike[str] | None = None,
+    *,
+    config: str | os.PathLike[str] | Mapping[str, Any] | RunConfig | None = None,
+    listener: "Listener | None" = None,
+    **options: Any,
+) -> Run:
+    """Search into a new folder and give the finished run; ``config`` and ``options`` as for ``configured``.
+
+    Without anything: digits, this CPU, three minutes. Raises RequestError before anything is written where the request is wrong.
+    """
+    settings = configured(config, **options)
+    from hwnas.experiment import silent
+    from hwnas.experiment import start as run_search
+
+    folder = default_folder(settings) if out is None else Path(out)
+    with run_log(folder) as log:
+        run_search(settings, folder, listener=both(log, listener or silent))
+    return Run(folder)

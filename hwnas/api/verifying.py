@@ -1,0 +1,47 @@
+"""Exported bundles, checked again."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hwnas.experiment.exporting import RecomputedError
+    from hwnas.export import FileReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleCheck:
+    """What became of one file of a bundle; ``test`` is its test error on the data given (None: not computed)."""
+
+    file: "FileReport"
+    test: "RecomputedError | None" = None
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with it; None where nothing is."""
+        if self.file.problem is None and self.test is not None and not self.test.agrees:
+            return f"its test error is {self.test.error:.4f}, its metadata say {self.test.stated}"
+        return self.file.problem
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing is wrong with it."""
+        return self.problem is None
+
+
+def verify(bundle: str | os.PathLike[str], data: str | None = None) -> list[BundleCheck]:
+    """Check every file of a bundle: its hash, what it computes on the stored inputs and, with ``data``, its test error.
+
+    Raises ModelError where the folder is no bundle, DataError where the data are not those its errors were computed on.
+    """
+    from hwnas.device import load_profile
+    from hwnas.export import runtime, verify_bundle
+
+    reports = verify_bundle(bundle, runtime(load_profile("local-cpu")))
+    if data is None or not all(report.passed for report in reports):
+        return [BundleCheck(file=report) for report in reports]
+    from hwnas.experiment.exporting import recomputed_errors
+
+    errors = recomputed_errors(Path(bundle), data)
+    return [BundleCheck(file=report, test=errors[report.name]) for report in reports]

@@ -1,0 +1,9 @@
+"""``hwnas``: thin commands over ``hwnas.api``.
+
+Each command imports the api when it runs, so that ``--help`` is quick and a command that reads a run never loads torch. Results
+go to stdout, everything else to stderr. Exit code 0: done; 1: the work failed; 2: the request was wrong; 130: Ctrl-C.
+"""
+
+from hwnas.cli.application import app, main
+
+__all__ = ["app", "main"]

@@ -1,0 +1,99 @@
+"""The application: its commands in the order in which ``--help`` lists them, and what becomes of an error."""
+
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from types import TracebackType
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from hwnas import __version__, console
+from hwnas.cli.exporting import export, verify
+from hwnas.cli.faulting import faults
+from hwnas.cli.measuring import devices, measure
+from hwnas.cli.options import INTERRUPTED
+from hwnas.cli.reading import front, pick, report
+from hwnas.cli.searching import resume, search
+from hwnas.errors import HwnasError
+
+COMMANDS: dict[Callable[..., None], str] = {
+    search: "hwnas search --data ../cifar10 --device local-cpu --time-budget 30m --max-latency-ms 2",
+    resume: "hwnas resume runs/NAME --time-budget 1h",
+    front: "hwnas front runs/NAME --format json",
+    pick: "hwnas pick runs/NAME --max-latency-ms 0.2 --prefer error=2,latency=1",
+    export: "hwnas export runs/NAME --out bundle --models g0-3,g7-1",
+    verify: "hwnas verify bundle --data ../cifar10",
+    measure: "hwnas measure model.onnx --device local-cpu --json latency.json",
+    devices: "hwnas devices --check",
+    report: "hwnas report runs/NAME --out report.html",
+    faults: "hwnas faults runs/NAME --half-width 0.5 --json faults.json",
+}
+
+
+class _Commands(TyperGroup):
+    """The one place where an error becomes a message and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except HwnasError as error:
+            _complain(str(error), error)
+            raise typer.Exit(error.exit_code) from error
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Find, export and check networks that are small, fast and accurate on your device.",
+)
+for command, example in COMMANDS.items():
+    app.command(epilog=f"Example: {example}")(command)
+
+
+def _version(value: bool) -> None:
+    if value:
+        console.emit(f"hwnas {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Options of ``hwnas`` itself."""
+
+
+def main() -> None:
+    """The command ``hwnas``."""
+    try:
+        app(prog_name="hwnas")
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    finally:
+        sys.excepthook = _report_bug  # behind the call, in which typer sets its own
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # we are leaving: another Ctrl-C would only print where the exit was
+
+
+def _report_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What hwnas did not raise on purpose: one message, with ``--verbose`` the traceback too; the exit code is 1."""
+    if "--verbose" in sys.argv:
+        sys.__excepthook__(kind, error, trace)
+    place = traceback.extract_tb(trace)[-1]
+    _complain(
+        f"this is a bug in hwnas: {kind.__name__}: {error} ({place.filename}, line {place.lineno}). "
+        "Please report it with what the same command prints with --verbose.",
+        error,
+    )
+
+
+def _complain(message: str, error: BaseException) -> None:
+    """Say what went wrong, and what a command noted on the error: how to go on."""
+    console.complain(message)
+    for note in getattr(error, "__notes__", ()):
+        console.note(note)

@@ -1,0 +1,55 @@
+"""``hwnas faults``."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hwnas import console, fault_tables
+from hwnas.cli.options import INTERRUPTED, Quiet, RunFolder, Verbose
+
+
+def faults(
+    folder: RunFolder,
+    models: Annotated[str, typer.Option(metavar="front|none|ID,..", help="Which models of the run.")] = "front",
+    onnx: Annotated[list[Path] | None, typer.Option(metavar="FILE", help="Your own ONNX classifier; may be repeated.")] = None,
+    fault: Annotated[str, typer.Option(metavar="F,..", help="single, ber, stuck-at, burst.")] = "single,ber",
+    target: Annotated[str, typer.Option(help="weights or activations.")] = "weights",
+    dtype: Annotated[str, typer.Option(help="float32, float16, bfloat16, int8, log8.")] = "float32",
+    ber: Annotated[str | None, typer.Option(metavar="P,..", help="Bit error rates; by default 1e-7 to 1e-3.")] = None,
+    half_width: Annotated[float, typer.Option(help="Of the 95 % interval to stop at, in points of accuracy.")] = 0.5,
+    seed: Annotated[int, typer.Option(help="Of the list of faults.")] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="F", help="Write every figure and fault as JSON.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="F.html", help="Plots; by default faults/faults.html in the run.")] = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Flip bits in models and see which keep working, with intervals. A campaign that was stopped goes on where it was."""
+    from hwnas import api
+
+    chosen = models if models == "front" else [] if models == "none" else models.split(",")
+    names = fault.split(",")
+    settings: dict[str, Any] = {"target": target, "dtype": dtype, "half_width": half_width, "seed": seed}
+    if ber is not None:
+        settings["bers"] = ber
+    try:
+        report = api.open_run(folder).faults(
+            models=chosen,
+            onnx=onnx or (),
+            faults=names,
+            watch=None if quiet else lambda stage: console.note(api.stage_text(stage)),
+            **settings,
+        )
+    except KeyboardInterrupt:
+        console.note("Stopped; every fault that was tried is kept. The same command goes on.")
+        raise typer.Exit(INTERRUPTED) from None
+    for table in fault_tables.tables(report):
+        console.show_table(*table)
+        console.emit("")
+    for remark in fault_tables.remarks(report, names):
+        console.note(remark)
+    if json_file is not None:
+        api.write_faults(json_file, report, {"fault": names, **settings})
+    page = plot or folder / "faults" / "faults.html"
+    api.write_fault_plots(page, report)
+    console.note(f"Plots: {page}")

@@ -1,0 +1,57 @@
+"""``hwnas measure`` and ``hwnas devices``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hwnas import console
+from hwnas.cli.options import Verbose, numbers
+
+DeviceOption = Annotated[str, typer.Option(metavar="NAME|PATH.toml", help="Hardware profile.")]
+
+
+def measure(
+    model: Annotated[Path, typer.Argument(help="Any ONNX file.", show_default=False)],
+    device: DeviceOption = "local-cpu",
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="F", help="Write everything measured as JSON.")] = None,
+    shape: Annotated[list[str] | None, typer.Option(metavar="NAME=N", help="Size of a symbolic dimension.")] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Measure the latency of an ONNX file on a device."""
+    from hwnas import api
+
+    latency, fingerprint = api.measure(model, device, shapes=numbers(shape or [], "--shape", int))
+    facts = {
+        "latency": f"{latency.latency_ms:.4f} ms ± {latency.ci_ms:.4f} ms (95 % interval)",
+        "uncorrected": f"{latency.raw_ms:.4f} ms",
+        "samples": f"{latency.samples} in {latency.blocks} blocks, {latency.elapsed_s:.1f} s",
+        "percentiles": f"50 %: {latency.p50_ms:.4f} ms, 90 %: {latency.p90_ms:.4f} ms, 99 %: {latency.p99_ms:.4f} ms",
+        "memory": "unknown" if latency.peak_memory_kb is None else f"{latency.peak_memory_kb:,} kB at most",
+        "loading": f"{latency.load_ms:.1f} ms",
+        "quiet": "yes" if latency.quiet else "no: other work disturbed, see the interval",
+        "device": f"{device}: {fingerprint.cpu}, ONNX Runtime {fingerprint.onnxruntime}",
+    }
+    console.show_facts(facts)
+    if json_file is not None:
+        content = {"model": str(model), "device": device, **latency.to_json(), "fingerprint": fingerprint.to_json()}
+        api.write_json(json_file, content)
+
+
+def devices(
+    check: Annotated[bool, typer.Option("--check", help="Reach each device, say what it is and how quiet.")] = False,
+    device: Annotated[list[str] | None, typer.Option(metavar="NAME|PATH.toml", help="Only this one; may be repeated.")] = None,
+    verbose: Verbose = False,
+) -> None:
+    """List the hardware profiles. Exit code 1 where one named by --device was not reached."""
+    from hwnas import api
+
+    found = api.devices(check=check, names=device)
+    if not check:
+        rows = [[each.name, each.profile.kind, each.reached, each.profile.description] for each in found]
+        console.show_table(["name", "kind", "reached", "description"], rows)
+    for each in found if check else ():
+        console.show_facts(each.facts())
+        console.emit("")
+    if device and any(each.problem for each in found):
+        raise typer.Exit(1)

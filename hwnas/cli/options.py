@@ -1,0 +1,42 @@
+"""Options that several commands share, and what their texts mean."""
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hwnas.errors import ConfigError
+
+INTERRUPTED = 130  # the exit code of Ctrl-C
+
+RunFolder = Annotated[Path, typer.Argument(help="Folder of the run.", show_default=False)]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Log lines, and the traceback of a bug.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+Generations = Annotated[int | None, typer.Option(help="Stop after this many generations, the initial one not counted.")]
+TimeBudget = Annotated[str | None, typer.Option(metavar="TIME", help="Stop after this time: 90s, 30m, 2h.")]
+Evaluations = Annotated[int | None, typer.Option(help="Stop after this many trained networks.")]
+MaxLatency = Annotated[float | None, typer.Option(help="Latency limit on the device, in ms.")]
+MaxParameters = Annotated[float | None, typer.Option(help="Limit on the number of parameters.")]
+MaxMacs = Annotated[float | None, typer.Option(help="Limit on multiply-accumulates of one image.")]
+MaxMemory = Annotated[float | None, typer.Option(help="Limit on live activations, in kB.")]
+
+
+def numbers(pairs: list[str], option: str, kind: Callable[[str], Any]) -> dict[str, Any]:
+    """``NAME=NUMBER`` pairs. Raises ConfigError."""
+    found = {}
+    for pair in pairs:
+        name, sign, number = pair.partition("=")
+        try:
+            found[name.strip()] = kind(number)
+        except ValueError:
+            sign = ""
+        if not sign or not name.strip():
+            raise ConfigError(f"{option} takes NAME=NUMBER, got {pair!r}")
+    return found
+
+
+def quoted(path: Path) -> str:
+    """A path as a shell takes it."""
+    return shlex.quote(str(path))

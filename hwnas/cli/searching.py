@@ -1,0 +1,122 @@
+"""``hwnas search`` and ``hwnas resume``."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hwnas import console
+from hwnas.cli.options import (
+    INTERRUPTED,
+    Evaluations,
+    Generations,
+    MaxLatency,
+    MaxMacs,
+    MaxMemory,
+    MaxParameters,
+    Quiet,
+    RunFolder,
+    TimeBudget,
+    Verbose,
+    quoted,
+)
+from hwnas.errors import RequestError
+
+
+def search(
+    ctx: typer.Context,
+    config: Annotated[Path | None, typer.Option(metavar="RUN.toml", help="Configuration; options override it.")] = None,
+    data: Annotated[str | None, typer.Option(metavar="PATH", help="Parquet or image folder; by default digits.")] = None,
+    device: Annotated[str | None, typer.Option(metavar="NAME|PATH.toml", help="Hardware profile; by default local-cpu.")] = None,
+    strategy: Annotated[str | None, typer.Option(help="Search strategy; by default lemonade.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random; by default 0.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Training processes; by default one a physical core.")] = None,
+    executor: Annotated[str | None, typer.Option(help="Where networks are trained: local (default) or ray.")] = None,
+    ray_address: Annotated[str | None, typer.Option(metavar="A", help="Ray cluster: auto (default), HOST:PORT, local.")] = None,
+    generations: Generations = None,
+    time_budget: TimeBudget = None,
+    max_evaluations: Evaluations = None,
+    max_latency_ms: MaxLatency = None,
+    max_parameters: MaxParameters = None,
+    max_macs: MaxMacs = None,
+    max_memory_kb: MaxMemory = None,
+    objectives: Annotated[
+        str | None, typer.Option(metavar="A,B,..", help="By default error,parameters,latency_ms,sensitivity.")
+    ] = None,
+    metric: Annotated[str | None, typer.Option(help="error or balanced_error.")] = None,
+    image_size: Annotated[str | None, typer.Option(metavar="HxW", help="Size that images are brought to.")] = None,
+    group_by: Annotated[str | None, typer.Option(metavar="COLUMN[:REGEX]", help="Rows of one group are not split.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run, new or empty; by default runs/DATA-DEVICE-TIME.")] = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Search for a Pareto front of trained networks. Without options: digits, this CPU, three minutes."""
+    from hwnas import api
+
+    settings = api.configured(config, **{name: ctx.params[name] for name in api.OPTIONS})
+    folder = out or api.default_folder(settings)
+    run = _searching(folder, quiet, verbose, lambda listener: api.start(folder, config=settings, listener=listener))
+    _finale(run, quiet)
+
+
+def resume(
+    folder: RunFolder,
+    generations: Generations = None,
+    time_budget: TimeBudget = None,
+    max_evaluations: Evaluations = None,
+    remeasure: Annotated[bool, typer.Option("--remeasure", help="On another device: measure every network there.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON what was reused and trained.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Go on with a run that was interrupted, or with a larger budget (of the whole run). Nothing is trained twice."""
+    from hwnas import api
+
+    run = api.open_run(folder)
+    ended = _searching(
+        folder,
+        quiet,
+        verbose,
+        lambda listener: run.resume(
+            generations=generations,
+            time_budget=time_budget,
+            max_evaluations=max_evaluations,
+            remeasure=remeasure,
+            listener=listener,
+        ),
+    )
+    if as_json:
+        front = [entry.id for entry in run.front()]
+        console.emit_json({"reason": ended.reason, "reused": ended.reused, "trained": ended.trained, "front": front})
+    else:
+        _finale(run, quiet)
+
+
+def _searching(folder: Path, quiet: bool, verbose: bool, work: Callable[[Any], Any]) -> Any:
+    """Do the work with its progress shown; whatever stops it, say how to go on."""
+    from hwnas import api
+
+    going_on = f"Every network that was trained is kept. Go on with: hwnas resume {quoted(folder)}"
+    try:
+        with console.progress_shown(quiet=quiet, verbose=verbose) as listener:
+            return work(listener)
+    except KeyboardInterrupt:
+        console.note(f"Stopped. {going_on}" if api.is_run(folder) else "Stopped before the search began; nothing was written.")
+        raise typer.Exit(INTERRUPTED) from None
+    except RequestError:
+        raise  # nothing was begun
+    except Exception as error:
+        if api.is_run(folder):
+            error.add_note(going_on)
+        raise
+
+
+def _finale(run: Any, quiet: bool) -> None:
+    console.show_entries(run.front(), "table")
+    if not quiet:
+        folder = quoted(run.folder)
+        console.note(
+            f"\nThe run lies in {folder} ({run.ended()}). Next:\n  hwnas pick {folder} --prefer error=2,parameters=1\n"
+            f"  hwnas export {folder} --out bundle\n  hwnas report {folder}"
+        )
