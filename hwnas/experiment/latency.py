@@ -1,6 +1,7 @@
 """The latencies of a run: measured on a device (and predicted from that), or computed from an accelerator's numbers."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Protocol
 
 from hwnas.candidate import Candidate
@@ -11,6 +12,7 @@ from hwnas.graph import Graph, architecture_id
 from hwnas.store import MeasurementKind, RunStore
 
 UNKNOWN_MS = 1e-6  # predicted while nothing is measured: a latency that is not known breaks no limit
+FITTED = 2000  # the newest measurements, many for so few coefficients: a refit takes milliseconds however long the run
 
 
 class LatencySource(Protocol):
@@ -43,18 +45,18 @@ class AnalyticLatencies:
     """Latencies from an accelerator's numbers: known without measuring, and exact by definition."""
 
     def __init__(self, accelerator: Accelerator) -> None:
-        self._accelerator = accelerator
+        self._latency_ms = lru_cache(maxsize=8192)(accelerator.latency_ms)  # a front is looked at in every generation
 
     def refit(self) -> None:
         """Nothing is fitted."""
 
     def predicted_ms(self, graph: Graph) -> float:
         """The latency itself."""
-        return self._accelerator.latency_ms(graph)
+        return self._latency_ms(graph)
 
     def values(self, graph: Graph, model: Callable[[], bytes]) -> Mapping[str, float]:
         """The latency, with an interval of width 0."""
-        return {"latency_ms": self._accelerator.latency_ms(graph), "latency_ci_ms": 0.0}
+        return {"latency_ms": self._latency_ms(graph), "latency_ci_ms": 0.0}
 
     def final_values(self, graph: Graph, model: Callable[[], bytes]) -> Mapping[str, float]:
         """The same."""
@@ -72,8 +74,7 @@ class LatencyBook:
         self._device = device
         self._profile = profile
         self._fingerprint = device.fingerprint().sha256()
-        self._graphs: dict[str, Graph] = {}
-        self._measured: dict[str, Latency] = {}
+        self._newest: dict[str, tuple[Graph, float]] = {}  # by architecture: what the predictor may know
         self._predictor = LatencyPredictor.fit([], [])
         self._reported = {event.generation for event in store.events("predictor")}
         self._stored = {
@@ -93,7 +94,10 @@ class LatencyBook:
             self._keep(identity, "search", latency)
             self._stored[identity] = latency
         # Only now may the predictor know: what is stored but not yet reached in a replay it must not.
-        self._graphs[identity], self._measured[identity] = graph, latency
+        self._newest.pop(identity, None)
+        self._newest[identity] = (graph, latency.latency_ms)
+        if len(self._newest) > FITTED:
+            del self._newest[next(iter(self._newest))]
         return _values(latency)
 
     def final_values(self, graph: Graph, model: Callable[[], bytes]) -> Mapping[str, float]:
@@ -110,7 +114,7 @@ class LatencyBook:
         """
         if generation in self._reported or len(candidates) < 2:
             return
-        measured = [self._measured[candidate.architecture_id].latency_ms for candidate in candidates]
+        measured = [self._stored[candidate.architecture_id].latency_ms for candidate in candidates]
         predicted, of = [candidate.cheap.get("latency_ms", UNKNOWN_MS) for candidate in candidates], "generation"
         if UNKNOWN_MS in predicted:
             predicted, of = leave_one_out([candidate.graph for candidate in candidates], measured), "leave_one_out"
@@ -118,14 +122,13 @@ class LatencyBook:
         self._store.add_event("predictor", report.to_json(), generation=generation)
 
     def refit(self) -> None:
-        """Fit the predictor to everything measured so far; what is predicted changes only here."""
-        self._predictor = LatencyPredictor.fit(
-            list(self._graphs.values()), [latency.latency_ms for latency in self._measured.values()]
-        )
+        """Fit the predictor to the newest measurements; what is predicted changes only here."""
+        newest = self._newest.values()
+        self._predictor = LatencyPredictor.fit([graph for graph, _ in newest], [latency_ms for _, latency_ms in newest])
 
     def predicted_ms(self, graph: Graph) -> float:
         """The predicted latency of a network, measured or not: densities look at parents and children alike."""
-        return self._predictor.predict(graph) if self._measured else UNKNOWN_MS
+        return self._predictor.predict(graph) if self._newest else UNKNOWN_MS
 
     def _keep(self, identity: str, kind: MeasurementKind, latency: Latency) -> None:
         self._store.add_measurement(
