@@ -2,6 +2,7 @@
 
 One suffix session per tensor: the part of the file behind it, cut at the 8-bit activations, that tensor an input. So a fault
 costs only what it can reach; the arithmetic is ONNX Runtime's own. All weights as inputs would be slower than a full pass.
+Of a convolution only the filter that a fault hits is computed (quantised_conv.py), and nothing behind it where that one stays.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +21,7 @@ from hwnas.injection.bench import Engine, Images
 from hwnas.injection.bit_errors import Masks
 from hwnas.injection.engine import Upset
 from hwnas.injection.memory import Change, Memory
+from hwnas.injection.quantised_conv import CleanSums, quantised_convs
 from hwnas.resilience import INT8, INT32, Population, Role, TensorBits
 
 BATCH = "batch"
@@ -59,6 +61,7 @@ class QdqBench:
                 for name in self.quantised
             )
         )  # fmt: skip
+        self.convs = quantised_convs(graph)
         self._disturbable: onnxruntime.InferenceSession | None = None
         self._suffixes: dict[str, tuple[onnxruntime.InferenceSession, tuple[str, ...]]] = {}
         self.costs: Mapping[str, float] = self._costs()
@@ -174,8 +177,9 @@ class QdqBench:
     def _costs(self) -> dict[str, float]:
         heavy = max(1, sum(node.op_type in HEAVY for node in self._proto.graph.node))
         names = {tensor.layer: tensor.name for tensor in (*self.memory.population.tensors, *self.activations.tensors)}
+        starts = {layer: self.convs[name].target if name in self.convs else name for layer, name in names.items()}
         return {
-            layer: 0.05 + sum(node.op_type in HEAVY for node in self._behind(name)[0]) / heavy for layer, name in names.items()
+            layer: 0.05 + sum(node.op_type in HEAVY for node in self._behind(name)[0]) / heavy for layer, name in starts.items()
         }
 
 
@@ -188,13 +192,15 @@ class QdqEngine:
         found = bench.full(outputs=bench.quantised).run(names, {bench.image: images})
         self._values: Mapping[str, NDArray[np.generic]] = {**dict(zip(names, found, strict=True)), bench.image: images}
         self._logits: NDArray[np.float32] = found[0]
+        self._sums: dict[str, CleanSums | None] = {}
         self.classes = classes_of(self._logits)
 
     def weights(self, changes: Sequence[Change]) -> Answers:
         """The answers with these words in memory."""
-        if len(changes) == 1:
-            return self._behind(changes[0].tensor, self._bench.memory.changed(changes[0]))
-        return self.naive(changes)
+        if len(changes) > 1:
+            return self.naive(changes)
+        (change,) = changes
+        return self._by_filter(change) or self._behind(change.tensor, self._bench.memory.changed(change))
 
     def naive(self, changes: Sequence[Change]) -> Answers:
         """The same by a full pass of a file with other weights."""
@@ -215,6 +221,24 @@ class QdqEngine:
         """The answers with bits flipped in many stored tensors, by a full pass."""
         feeds = {self._bench.image: self._images, **self._bench.masks(len(self._images), masks)}
         return self._answers(self._bench.disturbable().run([self._bench.logits], feeds)[0])
+
+    def _by_filter(self, change: Change) -> Answers | None:
+        """The answers where one filter of a convolution is hit; None elsewhere."""
+        conv = self._bench.convs.get(change.tensor)
+        if conv is None:
+            return None
+        if conv.weight not in self._sums:
+            self._sums[conv.weight] = CleanSums.of(conv, self._bench.memory.arrays, self._values)
+        sums = self._sums[conv.weight]
+        found = None if sums is None else sums.faulty(change)
+        if found is None:
+            return None
+        (number, part), clean = found, self._values[conv.target]
+        if np.array_equal(part, clean[:, number]):
+            return self._answers(self._logits)
+        value = clean.copy()
+        value[:, number] = part
+        return self._behind(conv.target, value)
 
     def _behind(self, name: str, value: NDArray[np.generic]) -> Answers:
         opened, boundary = self._bench.suffix(name)

@@ -1,0 +1,76 @@
+"""One filter computed anew is, bit by bit, what ONNX Runtime computes of the whole file with other weights."""
+
+import numpy as np
+import pytest
+
+from hwnas.export import convert, emit
+from hwnas.injection import Change, QdqBench, QdqEngine
+from hwnas.injection import quantised_conv as module
+from hwnas.injection.quantised_conv import CleanSums, QuantisedConv
+from tests.export.samples import images, random_state
+from tests.injection.injection_samples import SAMPLES
+
+CASES = ["plain", "residual", "separable", "dense"]
+pytestmark = pytest.mark.skipif(not module.sums_are_exact(), reason="8-bit products saturate here, so filters are not computed")
+
+
+def int8(name: str) -> tuple[QdqBench, np.ndarray]:
+    graph = SAMPLES[name]()
+    pictures = images(graph, 16).numpy()
+    return QdqBench(convert(emit(graph, random_state(graph)), "int8", calibration=pictures)), pictures[:5]
+
+
+def clean_values(bench: QdqBench, pictures: np.ndarray, changes: tuple[Change, ...] = ()) -> dict[str, np.ndarray]:
+    opened = bench.full(outputs=bench.quantised, changes=changes)
+    return dict(zip(bench.quantised, opened.run(bench.quantised, {bench.image: pictures}), strict=True))
+
+
+def sums_of(bench: QdqBench, conv: QuantisedConv, values: dict[str, np.ndarray]) -> CleanSums:
+    found = CleanSums.of(conv, bench.memory.arrays, values)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_hit_filter_is_bit_identical_and_no_other_one_changes(name: str) -> None:
+    bench, pictures = int8(name)
+    rng, clean, moved = np.random.default_rng(3), clean_values(bench, pictures), 0
+    assert len({conv.target for conv in bench.convs.values()}) == sum(node.op_type == "Conv" for node in bench._proto.graph.node)
+    for tensor, conv in bench.convs.items():
+        size = bench.memory.arrays[tensor].size
+        for element, bit in ((0, 0), (int(rng.integers(size)), 3), (size - 1, bench.memory.formats[tensor].bits - 1)):
+            index = bench.memory.population.index(tensor=tensor, element=element, bit=bit)
+            (change,) = bench.memory.flipped(np.array([index]))
+            number, part = sums_of(bench, conv, clean).faulty(change)
+            expected = clean[conv.target].copy()
+            expected[:, number] = part
+            found = clean_values(bench, pictures, (change,))[conv.target]
+            np.testing.assert_array_equal(found, expected)
+            moved += not np.array_equal(found, clean[conv.target])
+    assert moved > len(bench.convs)
+
+
+def test_words_of_one_filter_are_taken_together_and_words_of_two_are_not_taken() -> None:
+    bench, pictures = int8("residual")
+    clean, conv = clean_values(bench, pictures), next(conv for conv in bench.convs.values() if conv.stride == (1, 1))
+    sums, size = sums_of(bench, conv, clean), bench.memory.arrays[conv.weight][0].size
+    pair = Change(tensor=conv.weight, elements=np.array([size, 2 * size - 1]), values=np.array([-128, 127], np.int8))
+    number, part = sums.faulty(pair)
+    assert number == 1
+    np.testing.assert_array_equal(clean_values(bench, pictures, (pair,))[conv.target][:, 1], part)
+    apart = Change(tensor=conv.weight, elements=np.array([size - 1, size]), values=np.array([-128, 127], np.int8))
+    assert sums.faulty(apart) is None
+    engine = QdqEngine(bench, pictures)
+    np.testing.assert_array_equal(engine.weights((apart,)).classes, engine.naive((apart,)).classes)
+
+
+def test_clean_values_that_do_not_come_out_are_not_relied_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench, pictures = int8("plain")
+    values, conv = clean_values(bench, pictures), next(iter(bench.convs.values()))
+    wrong = values | {conv.target: values[conv.target] + np.uint8(1)}
+    assert CleanSums.of(conv, bench.memory.arrays, wrong) is None
+    monkeypatch.setattr("hwnas.injection.quantised_conv.sums_are_exact", lambda: False)
+    assert CleanSums.of(conv, bench.memory.arrays, values) is None
+    (change,) = bench.memory.flipped(np.array([7]))
+    engine = QdqEngine(bench, pictures)
+    np.testing.assert_array_equal(engine.weights((change,)).classes, engine.naive((change,)).classes)
