@@ -14,7 +14,7 @@ from hwnas.errors import DivergedError, HwnasError, StoreError
 from hwnas.execution.worker import memory_limit
 from hwnas.graph import from_json
 from hwnas.network import Network, State
-from hwnas.training import CALIBRATION_IMAGES, Evaluation, TrainerSettings, calibrate, evaluate, train
+from hwnas.training import CALIBRATION_IMAGES, Checkpoint, Evaluation, TrainerSettings, calibrate, evaluate, train
 
 # How torch says so: its own allocator, and C++'s.
 _OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "bad_alloc", "bad allocation")
@@ -34,7 +34,8 @@ class EvaluationTask:
 
     ``weights`` are the child's own as inherited; ``calibrated`` the new batch norms; ``seed`` that of its training stream;
     ``images`` its training budget; ``data_fingerprint`` what the worker's copy of the data must have;
-    ``expected_change``: the objective of that name is wanted.
+    ``expected_change``: the objective of that name is wanted. A child that is trained in parts stops ``until`` so many images
+    are seen (None: all of them), and goes on from the ``weights`` and the ``checkpoint`` that the part before gave.
     """
 
     candidate_id: str
@@ -49,11 +50,16 @@ class EvaluationTask:
     images: int
     seed: int
     expected_change: bool = False
+    until: int | None = None
+    checkpoint: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationResult:
-    """What came back: trained weights and their evaluation on the validation split, or a failure."""
+    """What came back: trained weights and their evaluation on the validation split, or a failure.
+
+    ``images`` were seen so far, ``train_seconds`` are those of this part; a training that is not at its end has a ``checkpoint``.
+    """
 
     candidate_id: str
     weights: bytes | None = None
@@ -62,6 +68,7 @@ class EvaluationResult:
     images: int = 0
     train_seconds: float = 0.0
     failure: Failure | None = None
+    checkpoint: bytes | None = None
 
 
 def evaluate_task(task: EvaluationTask, memory_limit_mb: float | None = None) -> EvaluationResult:
@@ -124,7 +131,8 @@ def _evaluate(task: EvaluationTask, data: DataSet) -> EvaluationResult:
     teacher = None
     if task.teacher is not None:
         teacher = Network(from_json(task.teacher.graph), unpack(task.teacher.weights)).eval()
-    if task.calibrated:
+    checkpoint = None if task.checkpoint is None else Checkpoint.from_state(unpack(task.checkpoint))
+    if task.calibrated and checkpoint is None:
         chosen = torch.randperm(len(data.train), generator=generator)[:CALIBRATION_IMAGES]
         calibrate(network, task.calibrated, normalise(data.train.images[chosen], data))
     training = train(
@@ -135,6 +143,8 @@ def _evaluate(task: EvaluationTask, data: DataSet) -> EvaluationResult:
         images=task.images,
         generator=generator,
         teacher=teacher,
+        checkpoint=checkpoint,
+        until=task.until,
     )
     evaluation, expected = evaluate(network, data, data.validation), None
     if task.expected_change:
@@ -148,4 +158,5 @@ def _evaluate(task: EvaluationTask, data: DataSet) -> EvaluationResult:
         expected_change=expected,
         images=training.images,
         train_seconds=training.seconds,
+        checkpoint=None if training.checkpoint is None else pack(training.checkpoint.state()),
     )

@@ -30,10 +30,10 @@ class Rungs:
 
     def __post_init__(self) -> None:
         if not self.shares or list(self.shares) != sorted(set(self.shares)) or not 0 < self.shares[0] <= self.shares[-1] < 1:
-            raise ConfigError(f"rungs are rising shares of a child's budget between 0 and 1, such as 0.25, 0.5, got {self.shares}")
+            raise ConfigError(f"rungs are rising shares of a budget, between 0 and 1, such as 0.25, 0.5, got {self.shares}")
         if not 0 < self.keep < 1 or self.latest < 2:
             raise ConfigError(
-                f"a rung keeps a share between 0 and 1 and compares at least 2 children, got keep={self.keep}, latest={self.latest}"
+                f"a rung keeps a share between 0 and 1 and compares at least 2, got keep={self.keep}, latest={self.latest}"
             )
 
     @property

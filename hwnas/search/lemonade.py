@@ -15,6 +15,7 @@ one to three, and an operator without a site is drawn again (our choices).
 """
 
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -96,9 +97,14 @@ class Lemonade:
         """What came of a candidate; reports what the archive did with a finished one."""
         return self._history.tell(outcome)
 
-    def ask(self) -> Ask:
-        """Generation 0 is the initial networks; each later one is steps 2 to 5 above."""
-        ask = self._first() if self._history.generation == 0 or not self._history.front else self._next()
+    def ask(self, count: int | None = None) -> Ask:
+        """Generation 0 is the initial networks; each later one is steps 2 to 5 above.
+
+        With a ``count`` this is our steady-state form: that many children are accepted, of as many proposals for each as in a
+        whole generation (``proposals`` / ``accepted``), and P is the front of what was told so far.
+        """
+        first = self._history.generation == 0 or not self._history.front
+        ask = self._first() if first else self._next(count or self._settings.accepted)
         self._history.adopt(ask.candidates)
         return ask
 
@@ -119,27 +125,28 @@ class Lemonade:
             starts = [_Proposal(parent=None, steps=_initial(walk.steps[-1].graph), cheap=walk.values) for _, walk in walks]
         return Ask(candidates=self._candidates(starts), proposed=len(graphs), duplicates=0, over_limit=over, nearest=nearest)
 
-    def _next(self) -> Ask:
+    def _next(self, accepted: int) -> Ask:
+        asked = math.ceil(self._settings.proposals * accepted / self._settings.accepted)
         rng = np.random.default_rng(stream_seed(self._seed, "ask", self._history.generation))
         members = self._history.members()
         cheap = self._cheap([member.graph for member in members])
         density = Density.fit(self._rows(cheap), log=[objective.size_like for objective in self._cheap_objectives])  # 2.
         proposed = duplicates = 0
         for _ in range(DRAWS):
-            parents = sample(self._probabilities(density.fitted), self._settings.proposals, replace=True, rng=rng)  # 3.
+            parents = sample(self._probabilities(density.fitted), asked, replace=True, rng=rng)  # 3.
             proposals, known, over = self._propose([members[i] for i in parents], rng)  # 4.
             proposed, duplicates = proposed + len(parents), duplicates + known
             if proposals or over:
                 break
         nearest = None
         if not proposals and over:
-            walks, nearest = self._shrunk([member.graph for member in members], self._settings.accepted, rng)
+            walks, nearest = self._shrunk([member.graph for member in members], accepted, rng)
             proposals = [_Proposal(parent=members[i], steps=self._plans(walk.steps), cheap=walk.values) for i, walk in walks]
         chosen: Sequence[int] = ()
         if proposals:
             densities = density.evaluate(self._rows([proposal.cheap for proposal in proposals]))
             weights = self._probabilities(densities)  # 5.
-            chosen = sample(weights, self._settings.accepted, replace=False, rng=rng).tolist()
+            chosen = sample(weights, accepted, replace=False, rng=rng).tolist()
         return Ask(
             candidates=self._candidates([proposals[index] for index in chosen]),
             proposed=proposed,

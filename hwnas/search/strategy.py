@@ -27,13 +27,18 @@ class Ask:
 
 
 class Strategy(Protocol):
-    """Ask and tell, generation by generation; a strategy never trains, measures, writes or prints.
+    """Ask and tell; a strategy never trains, measures, writes or prints.
 
-    ``adopt`` makes a stored generation the strategy's own in place of asking for it, which is how a run is replayed.
+    Generation by generation, or (steady state) a few candidates at a time, each told when it is done: every ask counts as a
+    generation then, and what is asked depends on the asks and outcomes before it alone. ``adopt`` makes a stored answer the
+    strategy's own in place of asking for it, which is how a run is replayed.
     """
 
-    def ask(self) -> Ask:
-        """The next generation's candidates; none where the space is exhausted."""
+    def ask(self, count: int | None = None) -> Ask:
+        """The next candidates: a whole generation, or at most ``count``; none where the space is exhausted.
+
+        The first ask gives all initial networks, and so does every one after it until there is a front.
+        """
 
     def adopt(self, candidates: Sequence[Candidate]) -> None:
         """Take these as the answer to the next ask."""

@@ -46,7 +46,7 @@ class Checkpoint:
             owner, _, key = name.rpartition(".")
             parameter = parameters.get(owner)
             if parameter is None or value.shape not in (parameter.shape, torch.Size()):
-                raise StoreError(f"the checkpoint does not fit the network: {name} of shape {tuple(value.shape)} has no place in it")
+                raise StoreError(f"the checkpoint does not fit the network: {name} of shape {tuple(value.shape)} is not in it")
             # In the layout of the parameter: a fused optimiser takes no other.
             like = parameter if value.shape == parameter.shape else value
             optimiser.state[parameter][key] = torch.empty_like(like).copy_(value)

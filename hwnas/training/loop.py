@@ -22,7 +22,7 @@ CHECK_EVERY = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """What a training did: ``images`` shown so far, ``seconds`` taken, the last ``loss`` seen; ``checkpoint`` where it goes on."""
+    """What a training did: ``images`` shown so far, ``seconds`` taken, the last ``loss``; ``checkpoint`` where it goes on."""
 
     images: int
     seconds: float

@@ -66,9 +66,14 @@ def test_rungs_do_not_hear_of_one_another():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"shares": ()}, {"shares": (0.5, 0.25)}, {"shares": (0.0, 0.5)}, {"shares": (0.5, 1.0)}, {"keep": 1.0}, {"keep": 0.0}, {"latest": 1}],
+    "wrong",
+    [
+        *({"shares": shares} for shares in ((), (0.5, 0.2), (0.5, 0.5), (0.0, 0.5), (0.5, 1.0))),
+        *({"keep": keep} for keep in (0.0, 1.0, -1.0)),
+        {"latest": 1},
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_rungs_that_cannot_be_are_refused(wrong):
     with pytest.raises(ConfigError, match="rung"):
         Rungs(**wrong)

@@ -92,5 +92,5 @@ def test_a_checkpoint_of_something_else_is_refused():
         trained(fresh(name="gap-4-8-12"), 320, checkpoint=checkpoint)
     with pytest.raises(StoreError, match="before its end 10, got a checkpoint of step 10"):
         trained(fresh(), 320, checkpoint=checkpoint, until=160)
-    with pytest.raises(StoreError, match="expected the tensors of a checkpoint, got 1.weight"):
+    with pytest.raises(StoreError, match=r"expected the tensors of a checkpoint, got 1\.weight"):
         Checkpoint.from_state({"1.weight": torch.zeros(1)})
