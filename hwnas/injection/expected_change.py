@@ -100,8 +100,7 @@ def _expected(ratios: Exact, values: NDArray[np.float32], layout: Format, units:
         # an integer's bit is worth the same wherever it flips
         moves = _moves(values, layout, bit) if units is None else np.ldexp(units, bit)
         with np.errstate(invalid="ignore", over="ignore"):
-            squares = np.minimum(1.0, (ratios * moves) ** 2)
-        squares[:, ~np.isfinite(moves)] = 1.0
+            squares = np.fmin(1.0, (ratios * moves) ** 2)  # NaN, of a word that becomes infinite, counts as 1
         total += float(squares.mean(0).sum())
     return total
 
