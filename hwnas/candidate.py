@@ -91,7 +91,8 @@ class Outcome:
 
     ``finished``: ``values`` holds every objective and whatever else was recorded (all finite; ``error`` is a share in [0, 1]),
     ``weights`` the content hash of its trained weights. ``failed``: ``failure`` says why. ``infeasible``: it broke a hard limit
-    and was not trained. ``unfinished``: the budget ended first. ``stopped_early``: multi-fidelity gave it up.
+    and was not trained. ``unfinished``: the budget ended first. ``stopped_early``: others were better at a rung of its training;
+    ``values`` holds its error there and how many ``images`` it had seen, its weights are not kept.
     """
 
     candidate_id: str
@@ -107,8 +108,13 @@ class Outcome:
             raise StoreError(f"outcome of {self.candidate_id}: values must be finite, got {wrong}; a failure has no values")
         if (self.status == "failed") != (self.failure is not None):
             raise StoreError(f"outcome of {self.candidate_id}: status {self.status} and failure {self.failure} do not agree")
-        if self.status == "finished" and (self.weights is None or not 0 <= self.values.get("error", -1) <= 1):
+        has_error = 0 <= self.values.get("error", -1) <= 1
+        if self.status == "finished" and not (self.weights and has_error):
             raise StoreError(f"outcome of {self.candidate_id}: a finished one has weights and an error in [0, 1]")
+        if self.status == "stopped_early" and not (self.weights is None and has_error and "images" in self.values):
+            raise StoreError(
+                f"outcome of {self.candidate_id}: one stopped early has an error in [0, 1], the images it had seen and no weights"
+            )
 
 
 def stream_seed(run_seed: int, *names: str | int) -> int:

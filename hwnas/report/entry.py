@@ -44,14 +44,17 @@ class Entry:
         return None if name.startswith("latency") else self.row.cheap.get(name)
 
     def to_json(self) -> dict[str, str | float | bool | None]:
-        """The entry as one flat object; errors are shares in [0, 1], times ms, memory kB, None what is not known."""
+        """The entry as one flat object; errors are shares in [0, 1], times ms, memory kB, None what is not known.
+
+        ``images`` were seen in training when the validation error was taken: fewer where the training was stopped early.
+        """
         sizes: dict[str, float | None] = {}
         for name in _WHOLE_NUMBERS:
             size = self.value(name)
             sizes[name] = None if size is None else int(size)
         return {
             "id": self.id,
-            **{name: self.value(name) for name in ("error", "error_low", "error_high", "test_error")},
+            **{name: self.value(name) for name in ("error", "error_low", "error_high", "test_error", "images")},
             **sizes,
             **{name: self.value(name) for name in ("memory_kb", "latency_ms", "latency_ci_ms")},
             "search_latency_ms": self.row.values.get("latency_ms"),

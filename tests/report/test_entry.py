@@ -47,6 +47,7 @@ def test_the_front_comes_first_best_error_first_and_nothing_is_lost() -> None:
         row(2, {"error": 0.1, "parameters": 100.0}),
         row(3, {"error": 0.6, "parameters": 10.0}),
         row(4, {"parameters": 9999.0}, status="infeasible"),
+        row(5, {"error": 0.0, "parameters": 1.0, "images": 400.0}, status="stopped_early"),
     ]
     found = entries(rows, OBJECTIVES)
     assert [(entry.id, entry.on_front, entry.status) for entry in found] == [
@@ -55,7 +56,10 @@ def test_the_front_comes_first_best_error_first_and_nothing_is_lost() -> None:
         ("g0-1", False, "failed"),
         ("g0-3", False, "finished"),
         ("g0-4", False, "infeasible"),
+        ("g0-5", False, "stopped_early"),
     ]
+    stopped = found[-1].to_json()
+    assert (stopped["status"], stopped["error"], stopped["images"]) == ("stopped_early", 0.0, 400.0)
     assert entries([], OBJECTIVES) == []
     assert not [entry for entry in entries(rows[1:2], OBJECTIVES) if entry.on_front]
 

@@ -82,6 +82,24 @@ def test_no_architecture_is_tried_twice():
     assert all(len(ask.candidates) <= ask.proposed - ask.duplicates for ask in asked[1:])
 
 
+def test_what_was_stopped_early_counts_as_tried_and_is_no_member_and_no_parent():
+    strategy, stopped, seen = lemonade(accepted=8), set(), set()
+    run(strategy, 1)
+    for _ in range(6):
+        for candidate in strategy.ask().candidates:
+            assert candidate.parent not in stopped
+            assert candidate.architecture_id not in seen
+            seen.add(candidate.architecture_id)
+            if candidate.slot % 2:
+                stopped.add(candidate.id)
+                values = {"error": 0.0, "images": 400.0, **candidate.cheap}  # better than all else, had it been finished
+                assert strategy.tell(Outcome(candidate_id=candidate.id, status="stopped_early", values=values)) is None
+            else:
+                strategy.tell(outcome(candidate))
+    assert stopped
+    assert not stopped & set(strategy.front)
+
+
 def test_parents_where_the_front_is_thin_are_drawn_more_often():
     crowded = np.geomspace(1000, 1100, len(INITIAL) - 1).tolist()
     lone = 100_000.0

@@ -22,10 +22,11 @@ VALUES = st.dictionaries(st.text(max_size=8), st.floats(allow_nan=False, allow_i
 def outcomes(draw: st.DrawFn) -> Outcome:
     status = draw(st.sampled_from(("finished", "failed", "infeasible", "unfinished", "stopped_early")))
     done = status == "finished"
+    needed = {"finished": ("error",), "stopped_early": ("error", "images")}.get(status, ())
     return Outcome(
         candidate_id="g1-2",
         status=status,
-        values=draw(VALUES) | ({"error": draw(st.floats(0, 1))} if done else {}),
+        values=draw(VALUES) | {name: draw(st.floats(0, 1)) for name in needed},
         weights="ab" * 32 if done else None,
         failure=Failure(kind="worker_died", message=draw(st.text(st.characters(codec="utf-8")))) if status == "failed" else None,
         train_seconds=draw(st.floats(0, 1e9)),
@@ -35,6 +36,15 @@ def outcomes(draw: st.DrawFn) -> Outcome:
 @given(outcomes())
 def test_an_outcome_comes_back_bit_for_bit(outcome: Outcome) -> None:
     assert outcome_from_json(outcome_to_json(outcome), "g1-2") == outcome
+
+
+@pytest.mark.parametrize(
+    "change", [{"weights": "ab" * 32}, {"values": {"error": 0.5}}, {"values": {"images": 400.0}}, {"values": {"error": 2, "images": 1}}]
+)
+def test_one_stopped_early_has_an_error_its_fidelity_and_no_weights(change: dict[str, object]) -> None:
+    stopped = Outcome(candidate_id="g1-0", status="stopped_early", values={"error": 0.5, "images": 400.0})
+    with pytest.raises(StoreError, match="stopped early"):
+        dataclasses.replace(stopped, **change)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", SAMPLES)
