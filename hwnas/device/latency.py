@@ -109,6 +109,12 @@ class Latency:
         """Half-width of the 95 % interval relative to the latency."""
         return self.ci_ms / self.latency_ms
 
+    def at_nominal(self, nominal_ms: float) -> "Latency":
+        """The same measurement corrected to another nominal latency of the reference model."""
+        scale = nominal_ms / self.reference_nominal_ms
+        corrected = {name: getattr(self, name) * scale for name in ("latency_ms", "ci_ms", "p50_ms", "p90_ms", "p99_ms")}
+        return dataclasses.replace(self, **corrected, reference_nominal_ms=nominal_ms)
+
     def to_json(self) -> dict[str, Any]:
         """The fields as a plain dict for JSON."""
         return dataclasses.asdict(self)

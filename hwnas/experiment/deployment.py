@@ -48,6 +48,19 @@ class Deployment:
         return evaluation_of(logits, split.labels, len(self._parts.data.classes))
 
 
+def error_values(found: Evaluation, metric: str) -> dict[str, float]:
+    """What an outcome says of a network's errors on the validation split; ``error`` is the run's metric."""
+    error, low, high = found.by(metric)
+    return {
+        "error": error,
+        "error_low": low,
+        "error_high": high,
+        "plain_error": found.error,
+        "balanced_error": found.balanced_error,
+        "loss": found.loss,
+    }
+
+
 def calibration_images(data: DataSet) -> NDArray[np.float32]:
     """Training images, evenly spread over the split, that activations' ranges are taken from: float32 (n, C, H, W) in [0, 1]."""
     chosen = torch.arange(0, len(data.train), max(1, len(data.train) // CALIBRATION_IMAGES))[:CALIBRATION_IMAGES]

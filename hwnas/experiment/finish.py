@@ -28,24 +28,24 @@ def finish(
     """Give every front member that has none yet its test error and its final latency; nothing here steers the search."""
     for done, candidate_id in enumerate(front, 1):
         row = store.row(candidate_id)
-        if row.outcome is None or row.outcome.weights is None or "test_error" in row.final:
+        measures = latencies if "latency_ms" not in row.final else None  # measured on another device: forgotten
+        tests = "test_error" not in row.final
+        if row.outcome is None or row.outcome.weights is None or (measures is None and not tests):
             continue
         graph = row.candidate.graph
         state = unpack(store.weights(row.outcome.weights))
         try:
-            store.set_values(candidate_id, _final_values(parts, latencies, deployment, graph, state))
+            values = {} if measures is None else measures.final_values(graph, functools.partial(deployment.model, graph, state))
+            if tests:
+                values = {**values, **_test_values(parts, deployment, graph, state)}
+            store.set_values(candidate_id, values)
         except (DivergedError, ExportError, ModelError) as error:  # one model's trouble is not the run's
             store.add_event("unusable", {"candidate": candidate_id, "reason": str(error)})
             _log.warning("%s has no final values: %s", candidate_id, error)
         report(done)
 
 
-def _final_values(
-    parts: Parts, latencies: LatencySource | None, deployment: Deployment, graph: Graph, state: State
-) -> dict[str, float]:
-    values: dict[str, float] = {}
-    if latencies is not None:
-        values |= latencies.final_values(graph, functools.partial(deployment.model, graph, state))
+def _test_values(parts: Parts, deployment: Deployment, graph: Graph, state: State) -> dict[str, float]:
     test = deployment.evaluate(graph, state, parts.data.test)
     error, low, high = test.by(parts.config.metric)
-    return values | {"test_error": error, "test_low": low, "test_high": high, "test_plain_error": test.error}
+    return {"test_error": error, "test_low": low, "test_high": high, "test_plain_error": test.error}

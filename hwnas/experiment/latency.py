@@ -78,7 +78,8 @@ class LatencyBook:
         self._predictor = LatencyPredictor.fit([], [])
         self._reported = {event.generation for event in store.events("predictor")}
         self._stored = {
-            m.architecture_id: Latency.from_json(dict(m.latency))
+            # Of the run's own nominal already, but for those of an attempt to measure everything anew that was cut short.
+            m.architecture_id: Latency.from_json(dict(m.latency)).at_nominal(device.reference_nominal_ms)
             for m in store.measurements("search")
             if (m.fingerprint_sha256, m.profile_sha256) == (self._fingerprint, profile.sha256())
         }

@@ -1,22 +1,72 @@
-"""Going on with a run on another device: every finished network gets its latency there."""
+"""Going on with a run on another device: every trained network gets its values there, all at once or not at all.
 
+Every latency is kept the moment it is measured, under the fingerprint of the device it was measured on; the run itself changes
+in one transaction at the end. So an attempt that is cut short leaves the run as it was, on the device it had, and the next
+attempt on the same device measures only what is left.
+"""
+
+import dataclasses
 import functools
+from collections.abc import Callable, Mapping
 
+from hwnas.candidate import Failure, Outcome
+from hwnas.errors import DivergedError, ExportError, ModelError, RequestError
 from hwnas.execution import unpack
-from hwnas.experiment.deployment import Deployment
-from hwnas.experiment.interrupt import Interrupt
-from hwnas.experiment.latency import LatencySource
-from hwnas.store import RunStore
+from hwnas.experiment.deployment import Deployment, error_values
+from hwnas.experiment.latency import LatencySource, latency_source
+from hwnas.experiment.parts import Parts
+from hwnas.network import State
+from hwnas.store import Row, RunStore
+
+LATENCY = ("latency_ms", "latency_ci_ms")
+TEST = ("test_error", "test_low", "test_high", "test_plain_error")
 
 
-def remeasure(store: RunStore, latencies: LatencySource, deployment: Deployment, interrupt: Interrupt) -> None:
-    """Give every finished network its latency on this device in place of the one on another, before anything is replayed."""
-    for row in store.rows():
-        if row.outcome is None or row.outcome.weights is None:
-            continue
-        graph = row.candidate.graph
-        model = functools.partial(deployment.model, graph, unpack(store.weights(row.outcome.weights)))
-        store.revise(row.id, latencies.values(graph, model))
-        if "latency_ms" in row.final:
-            store.set_values(row.id, latencies.final_values(graph, model))
-        interrupt.check()
+def remeasure(parts: Parts, store: RunStore, *, meta: Mapping[str, object], check: Callable[[], None]) -> None:
+    """Give every trained network its values on this device in place of those on another; ``meta`` says which device it is.
+
+    Who breaks a limit there is infeasible from now on, and who broke it on the other device may be finished again; one whose
+    file this device cannot run has failed. Final latencies are forgotten: the end of the search measures its front anew, and,
+    where the device computes the errors itself, tests it anew. ``check`` may raise between two networks.
+
+    Raises RequestError where weights were collected, so that there is nothing to measure.
+    """
+    latencies = latency_source(parts, store)
+    assert latencies is not None
+    deployment = Deployment(parts)
+    stored = [row for row in store.rows() if row.outcome is not None and row.outcome.status != "unfinished"]
+    gone = [row.id for row in stored if row.outcome and row.outcome.weights and not store.has_weights(row.outcome.weights)]
+    if gone:
+        raise RequestError(
+            f"the weights of {len(gone)} networks ({', '.join(gone[:3])}, ..) were collected, so they cannot be measured anew; "
+            "go on with the device that the run has, or start a new run"
+        )
+    revised = []
+    for row in stored:
+        revised.append(_anew(row, parts, store, latencies, deployment))
+        check()
+    store.revise(revised, forget=LATENCY if deployment.is_exact else LATENCY + TEST, meta=meta)
+
+
+def _anew(row: Row, parts: Parts, store: RunStore, latencies: LatencySource, deployment: Deployment) -> Outcome:
+    """The outcome of a candidate as it is on this device; what was never trained has no latency here."""
+    outcome = row.outcome
+    assert outcome is not None
+    values = {name: value for name, value in outcome.values.items() if name not in LATENCY}
+    if outcome.weights is None:
+        return dataclasses.replace(outcome, values=values)
+    try:
+        values |= _measured(row, unpack(store.weights(outcome.weights)), parts, latencies, deployment)
+    except (DivergedError, ExportError, ModelError) as error:
+        failure = Failure(kind="export_failed", message=str(error))
+        return dataclasses.replace(outcome, status="failed", values=values, failure=failure)
+    feasible = all(limit.allows(values[limit.objective]) for limit in parts.limits)
+    return dataclasses.replace(outcome, status="finished" if feasible else "infeasible", values=values, failure=None)
+
+
+def _measured(row: Row, state: State, parts: Parts, latencies: LatencySource, deployment: Deployment) -> dict[str, float]:
+    graph = row.candidate.graph
+    values = dict(latencies.values(graph, functools.partial(deployment.model, graph, state)))
+    if not deployment.is_exact:  # another device's kernels round in their own way
+        values |= error_values(deployment.evaluate(graph, state, parts.data.validation), parts.config.metric)
+    return values

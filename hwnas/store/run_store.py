@@ -4,7 +4,6 @@ One process writes, any number read. Whatever a method wrote is on the disk when
 what was being written is there as a whole or not at all.
 """
 
-import dataclasses
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
@@ -170,14 +169,25 @@ class RunStore:
             except sqlite3.IntegrityError:
                 raise StoreError(f"{candidate_id} has no outcome, so it has no final values either") from None
 
-    def revise(self, candidate_id: str, values: Mapping[str, float]) -> None:
-        """Replace values that the search sees, in an outcome that has them: the run goes on with another device."""
-        before = self.outcome(candidate_id)
-        if before is None or not values.keys() <= before.values.keys():
-            raise StoreError(f"{candidate_id} has no outcome with {', '.join(values)}, so there is nothing to revise")
-        record = outcome_to_json(dataclasses.replace(before, values={**before.values, **values}))
+    def revise(
+        self, outcomes: Sequence[Outcome], *, forget: Sequence[str] = (), meta: Mapping[str, object] | None = None
+    ) -> None:
+        """Replace stored outcomes in one transaction: the run goes on with another device.
+
+        ``forget`` names final values that hold no more, of whatever candidate; ``meta`` is set with them. Raises StoreError, and
+        changes nothing, where a candidate has no outcome.
+        """
+        records = [(each.status, each.weights, outcome_to_json(each), each.candidate_id) for each in outcomes]
+        entries = [(name, json_text(value, f"meta {name}")) for name, value in (meta or {}).items()]
         with self._transaction() as connection:
-            connection.execute("UPDATE outcomes SET record = ? WHERE candidate_id = ?", (record, candidate_id))
+            for record in records:
+                changed = connection.execute(
+                    "UPDATE outcomes SET status = ?, weights = ?, record = ? WHERE candidate_id = ?", record
+                )
+                if changed.rowcount != 1:
+                    raise StoreError(f"{record[-1]} has no outcome, so there is nothing to revise")
+            connection.executemany("DELETE FROM final_values WHERE name = ?", [(name,) for name in forget])
+            connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", entries)
 
     def add_measurement(
         self,
@@ -238,6 +248,10 @@ class RunStore:
         """The weights of this hash, in safetensors format. Raises StoreError where the file is missing, truncated or changed."""
         with translated(self.folder):
             return weights.read(self.folder / WEIGHTS, name)
+
+    def has_weights(self, name: str) -> bool:
+        """Whether the weights of this hash are stored, damaged or not."""
+        return weights.exists(self.folder / WEIGHTS, name)
 
     def measurements(self, kind: MeasurementKind | None = None) -> Iterator[Measurement]:
         """Every latency measured, or those of a kind, in the order in which they were stored."""

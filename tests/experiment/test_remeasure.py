@@ -1,6 +1,13 @@
-"""A run that goes on with another device measures everything anew, or is refused."""
+"""A run that goes on with another device measures everything anew, all at once or not at all, or is refused."""
 
+import dataclasses
+import json
+import shutil
 import sqlite3
+import statistics
+import subprocess
+import sys
+import time
 from contextlib import closing
 
 import pytest
@@ -8,42 +15,118 @@ import pytest
 from hwnas.errors import RequestError
 from hwnas.experiment import resume, start
 from hwnas.store import RunStore
-from tests.experiment.conftest import TINY, rows, tiny
+from tests.experiment.conftest import TINY, front, rows, tiny
+
+OTHER = "another"
 
 
 @pytest.fixture(scope="module")
-def elsewhere(tmp_path_factory):
-    """A finished run whose latencies, all of 123 ms, come from another device."""
+def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("elsewhere") / "run"
     start(tiny(objectives=("error", "parameters", "latency_ms"), budget={**TINY["budget"], "generations": 0}), folder)
+    pretend_elsewhere(folder)
+    return folder
+
+
+@pytest.fixture
+def elsewhere(made, tmp_path):
+    """A finished run whose latencies, all of 123 ms, come from another device."""
+    return shutil.copytree(made, tmp_path / "run")
+
+
+def pretend_elsewhere(folder):
     with RunStore.open(folder, write=True) as store:
-        store.set_meta("device_fingerprint_sha256", "another")
-        for row in store.rows():
-            store.revise(row.id, {"latency_ms": 123.0})
+        found = list(store.rows())
+        store.revise(
+            [dataclasses.replace(row.outcome, values={**row.outcome.values, "latency_ms": 123.0}) for row in found],
+            meta={"device_fingerprint_sha256": OTHER},
+        )
+        for row in found:
             if row.final:
                 store.set_values(row.id, {"latency_ms": 123.0})
+    change(folder, "UPDATE measurements SET fingerprint_sha256 = ?", OTHER)
+
+
+def change(folder, statement, *values):
     with closing(sqlite3.connect(folder / "run.sqlite")) as connection, connection:
-        connection.execute("UPDATE measurements SET fingerprint_sha256 = 'another'")
-    return folder
+        connection.execute(statement, values)
+
+
+def measured_here(folder):
+    """Search latencies that were measured on this device, by architecture."""
+    with RunStore.open(folder, write=False) as store:
+        found = [m for m in store.measurements("search") if m.fingerprint_sha256 != OTHER]
+    assert len({m.architecture_id for m in found}) == len(found)  # nothing was measured twice
+    return {m.architecture_id: m.latency for m in found}
+
+
+def meta(folder, name):
+    with RunStore.open(folder, write=False) as store:
+        return store.meta(name)
 
 
 def test_another_device_is_refused_with_both_fingerprints_and_what_to_do(elsewhere):
     with pytest.raises(RequestError, match=r"fingerprint another, now it is [0-9a-f]+; .* --remeasure"):
         resume(elsewhere, changes={"generations": 3})
-    with RunStore.open(elsewhere, write=False) as store:
-        assert store.meta("budget")["generations"] == 0
+    assert meta(elsewhere, "budget")["generations"] == 0
 
 
-def test_remeasuring_replaces_every_latency(elsewhere):
+def test_a_killed_attempt_leaves_the_run_as_it_was_and_the_next_measures_what_is_left(elsewhere):
+    before, then = rows(elsewhere), {name: meta(elsewhere, name) for name in ("profile", "reference_nominal_ms")}
+    program = f"from hwnas.experiment import resume; resume(__import__('pathlib').Path({str(elsewhere)!r}), remeasure=True)"
+    with subprocess.Popen([sys.executable, "-c", program]) as process:
+        deadline = time.monotonic() + 120
+        while len(measured_here(elsewhere)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.kill()
+    kept = measured_here(elsewhere)
+    assert 2 <= len(kept) < len(before)
+    assert rows(elsewhere) == before
+    assert then == {name: meta(elsewhere, name) for name in then}
+    with pytest.raises(RequestError, match="fingerprint another"):
+        resume(elsewhere)
+
     ended = resume(elsewhere, remeasure=True)
     assert ended.trained == 0
-    found = rows(elsewhere)
-    assert all(row.values["latency_ms"] < 100 for row in found)
-    assert all(row.final.get("latency_ms", 0) < 100 for row in found)
-    with RunStore.open(elsewhere, write=False) as store:
-        now = store.meta("device_fingerprint_sha256")
-        assert {m.fingerprint_sha256 for m in store.measurements()} == {"another", now}
+    found, now = rows(elsewhere), measured_here(elsewhere)
+    assert now.keys() == {row.architecture_id for row in found}
+    assert {key: now[key] for key in kept} == kept
+    nominal = meta(elsewhere, "reference_nominal_ms")
+    for row in found:  # both attempts on one scale, though each began with a reference of its own
+        latency = now[row.architecture_id]
+        assert row.values["latency_ms"] == pytest.approx(latency["latency_ms"] * nominal / latency["reference_nominal_ms"])
+        assert row.values["latency_ms"] < 100
+        assert ("latency_ms" in row.final) == (row.id in front(elsewhere))
+        assert row.final.get("latency_ms", 0) < 100
     assert resume(elsewhere).trained == 0  # it is this device's run now
+
+
+def test_who_breaks_a_limit_on_the_new_device_leaves_the_front_and_may_come_back(elsewhere):
+    resume(elsewhere, remeasure=True)
+    latencies = {row.id: row.values["latency_ms"] for row in rows(elsewhere)}
+    middle = statistics.median(latencies.values())
+    for limit in (middle, 1000.0):
+        with RunStore.open(elsewhere, write=False) as store:
+            config = {**json.loads(store.config), "limits": {"latency_ms": limit}}
+        change(elsewhere, "UPDATE meta SET value = ? WHERE name = 'config'", json.dumps(config))
+        change(elsewhere, "UPDATE meta SET value = ? WHERE name = 'device_fingerprint_sha256'", json.dumps(OTHER))
+        assert resume(elsewhere, remeasure=True).trained == 0
+        found = {row.id: row for row in rows(elsewhere)}
+        assert {id: row.values["latency_ms"] for id, row in found.items()} == pytest.approx(latencies, rel=0.5)
+        over = {id for id, row in found.items() if row.values["latency_ms"] > limit}
+        assert over == {id for id, row in found.items() if row.outcome.status == "infeasible"}
+        assert bool(over) == (limit == middle)
+        assert not over & set(front(elsewhere))
+
+
+def test_collected_weights_cannot_be_measured_and_nothing_changes(elsewhere):
+    with RunStore.open(elsewhere, write=True) as store:
+        store.collect(set(front(elsewhere)[:1]))
+    before = rows(elsewhere)
+    with pytest.raises(RequestError, match=r"weights of \d+ networks .* were collected"):
+        resume(elsewhere, remeasure=True)
+    assert rows(elsewhere) == before
+    assert not measured_here(elsewhere)
 
 
 def test_a_run_without_latencies_has_nothing_to_remeasure(first_run):

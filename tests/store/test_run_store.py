@@ -1,3 +1,4 @@
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -146,6 +147,25 @@ def test_final_values_stand_beside_the_outcome(store: RunStore) -> None:
             again.set_values("g0-1", {"test_error": 0.5})
         with pytest.raises(StoreError, match="finite"):
             again.set_values("g0-0", {"test_error": float("inf")})
+
+
+def test_outcomes_are_revised_together_or_not_at_all(store: RunStore) -> None:
+    data = [weights_of(seed) for seed in range(2)]
+    store.add_candidates([initial(0), initial(1), initial(2)])
+    for slot in range(2):
+        store.add_outcome(finished(f"g0-{slot}", data[slot]), data[slot])
+        store.set_values(f"g0-{slot}", {"latency_ms": 1.0, "test_error": 0.5})
+    before = list(store.rows())
+    revised = [dataclasses.replace(row.outcome, status="infeasible") for row in before if row.outcome is not None]
+    with pytest.raises(StoreError, match="g0-2 has no outcome"):
+        store.revise([*revised, finished("g0-2", data[0])], forget=["latency_ms"], meta={"device": "new"})
+    assert list(store.rows()) == before
+    store.revise(revised, forget=["latency_ms"], meta={"device": "new"})
+    assert [row.outcome for row in store.rows()][:2] == revised
+    assert store.row("g0-0").final == {"test_error": 0.5}
+    assert store.meta("device") == "new"
+    assert store.has_weights(content_hash(data[0]))
+    assert not store.has_weights(content_hash(b"others"))
 
 
 def test_every_latency_is_kept_with_its_device(store: RunStore) -> None:
