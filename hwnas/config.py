@@ -1,7 +1,7 @@
 """Typed configuration of a run; an unknown key is an error.
 
 A run's configuration is one TOML file (or the options of ``hwnas search``, which say the same). Sections that belong to one
-part (data, augmentation, trainer, lemonade) are checked against that part's own settings when the parts are put together.
+part (data, augmentation, trainer, lemonade, rungs) are checked against that part's own settings when the parts are put together.
 """
 
 import dataclasses
@@ -56,6 +56,7 @@ class RunConfig(_Section):
     device: str = "local-cpu"
     strategy: str = "lemonade"
     workers: int = Field(default=1, ge=1)
+    asynchronous: bool = False
     executor: str = Field(default="local", pattern="^(local|ray)$")
     ray_address: str = "auto"
     metric: str = Field(default="error", pattern="^(error|balanced_error)$")
@@ -66,6 +67,7 @@ class RunConfig(_Section):
     augmentation: Mapping[str, Any] = Field(default_factory=dict)
     trainer: Mapping[str, Any] = Field(default_factory=dict)
     lemonade: Mapping[str, Any] = Field(default_factory=dict)
+    rungs: Mapping[str, Any] = Field(default_factory=dict)
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -9,6 +9,10 @@ from hwnas.execution.task import EvaluationResult, EvaluationTask
 class Executor(Protocol):
     """Every task that is submitted gives exactly one result, unless it is cancelled; a lost worker is a failure, not an error."""
 
+    @property
+    def workers(self) -> int:
+        """How many tasks can run at once."""
+
     def warm_up(self) -> None:
         """Start what is needed for the first task, without waiting for it; nothing is started before this or a first task."""
 

@@ -44,6 +44,11 @@ class LocalExecutor:
         self._pool: ProcessPool | None = None
         self._broken = 0
 
+    @property
+    def workers(self) -> int:
+        """How many tasks can run at once."""
+        return self._workers
+
     def warm_up(self) -> None:
         """Start the workers; they import and load the data while the caller goes on."""
         if self._pool is not None:

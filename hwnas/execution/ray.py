@@ -40,6 +40,13 @@ class RayExecutor:
         self._pending: dict[Any, tuple[EvaluationTask, float]] = {}
         self._evaluate: Any = None
 
+    @property
+    def workers(self) -> int:
+        """How many tasks can run at once: the CPUs that the cluster has now."""
+        self.warm_up()
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        return max(1, int(resources.get("CPU", 1)))
+
     def warm_up(self) -> None:
         """Connect to the cluster."""
         if self._evaluate is not None:

@@ -15,11 +15,13 @@ from hwnas.execution import Executor, LocalExecutor
 from hwnas.experiment.budget import Clock, default_images, images_in_time, time_limit_s
 from hwnas.experiment.feasible import refuse_impossible
 from hwnas.experiment.finish import finish
+from hwnas.experiment.generational import search_in_generations
 from hwnas.experiment.interrupt import Interrupt
-from hwnas.experiment.loop import Ended, SearchLoop
 from hwnas.experiment.parts import Kept, Parts, assemble
 from hwnas.experiment.progress import Listener, silent
 from hwnas.experiment.remeasure import remeasure as measure_anew
+from hwnas.experiment.sitting import Ended, Sitting
+from hwnas.experiment.steady_state import search_steadily
 from hwnas.experiment.tasks import images_per_second
 from hwnas.store import RunStore, refuse_used
 from hwnas.training import TrainerSettings
@@ -127,7 +129,9 @@ def _search(
     store.add_event("started", {"hwnas_version": __version__})
     try:
         with Interrupt() as interrupt:
-            loop = SearchLoop(
+            if remeasure:
+                measure_anew(parts, store, meta=_device_meta(parts), check=interrupt.check)
+            sitting = Sitting(
                 parts=parts,
                 store=store,
                 executor=executor,
@@ -136,26 +140,21 @@ def _search(
                 listener=listener,
                 interrupt=interrupt,
             )
-            if remeasure:
-                assert loop.latencies is not None
-                measure_anew(store, loop.latencies, loop.deployment, interrupt)
-                for name, value in _device_meta(parts).items():
-                    store.set_meta(name, value)
-            ended = loop.run()
+            ended = (search_steadily if parts.config.asynchronous else search_in_generations)(sitting)
         executor.close()  # workers that were cut off would start anew beside the last measurements
-        loop.report("finishing", done=0, total=len(loop.front))
+        sitting.report("finishing", done=0, total=len(sitting.front))
         finish(
             parts=parts,
             store=store,
-            latencies=loop.latencies,
-            front=loop.front,
-            deployment=loop.deployment,
-            report=lambda done: loop.report("finishing", done=done),
+            latencies=sitting.latencies,
+            front=sitting.front,
+            deployment=sitting.deployment,
+            report=lambda done: sitting.report("finishing", done=done),
         )
-        store.add_event("ended", {"reason": ended.reason, "front": list(loop.front)})
+        store.add_event("ended", {"reason": ended.reason, "front": list(sitting.front)})
     finally:
         store.set_meta("used_s", clock.used_s)
-    loop.report("done", message=ended.reason)
+    sitting.report("done", message=ended.reason)
     return ended
 
 

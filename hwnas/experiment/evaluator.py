@@ -1,0 +1,231 @@
+"""From a candidate to its outcome: inherit, measure, check the limits, train, keep. Both search loops work with this.
+
+Every outcome is stored the moment it is known, and ``outcomes`` holds them in that order; it is what a replay goes by. What the
+budget left unfinished is stored for readers only: here it has no outcome, and it is tried again when the run goes on.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from hwnas.candidate import Candidate, Failure, Outcome
+from hwnas.errors import DeviceError, DivergedError, ExportError, HwnasError, ModelError, WorkError
+from hwnas.execution import EvaluationResult, EvaluationTask, Executor, Teacher, unpack
+from hwnas.experiment.budget import Clock
+from hwnas.experiment.cheap import topology_values
+from hwnas.experiment.deployment import Deployment
+from hwnas.experiment.latency import LatencySource
+from hwnas.experiment.parts import Parts
+from hwnas.experiment.tasks import inherit, task_for
+from hwnas.graph import to_json
+from hwnas.network import State
+from hwnas.store import RunStore, content_hash
+
+# What one network's file may do; a device that is lost is another matter, and ends the sitting.
+UNUSABLE = (DivergedError, ExportError, ModelError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """A candidate within the limits that waits for its training, and its values but for what training gives."""
+
+    candidate: Candidate
+    values: Mapping[str, float]
+
+
+class Evaluator:
+    """Candidates on their way to an outcome in one sitting of a run."""
+
+    def __init__(
+        self,
+        *,
+        parts: Parts,
+        store: RunStore,
+        executor: Executor,
+        clock: Clock,
+        images: int,
+        deployment: Deployment,
+        latencies: LatencySource | None,
+    ) -> None:
+        self._parts = parts
+        self._store = store
+        self._executor = executor
+        self._clock = clock
+        self._images = images
+        self._deployment = deployment
+        self._latencies = latencies
+        self.outcomes: dict[str, Outcome] = {}
+        self.counts: Counter[str] = Counter()  # of outcomes by status
+        self.trained = 0  # in this sitting
+        self._training: dict[str, Measured] = {}
+        self._inherited: dict[str, State] = {}  # weights that were transferred for measuring, until the training takes them
+        self._seen: set[str] = set()
+        self._left: set[str] = set()  # what readers see as unfinished
+
+    @property
+    def training(self) -> int:
+        """How many candidates the workers have, those that wait for one included."""
+        return len(self._training)
+
+    @property
+    def evaluations(self) -> int:
+        """How many trainings came to an end, in all sittings."""
+        return self.counts["finished"] + self.counts["failed"]
+
+    @property
+    def measures_here(self) -> bool:
+        """Whether measuring wants this machine for itself."""
+        return self._parts.device is not None and not self._parts.device.is_elsewhere
+
+    @property
+    def measures_elsewhere(self) -> bool:
+        """Whether measuring takes time, but on another machine."""
+        return self._parts.device is not None and self._parts.device.is_elsewhere
+
+    def restore(self, outcomes: Iterable[Outcome]) -> None:
+        """Take in what earlier sittings stored, in the order in which they did."""
+        for outcome in outcomes:
+            if outcome.status == "unfinished":
+                self._left.add(outcome.candidate_id)
+            else:
+                self._take(outcome)
+
+    def measure(self, candidate: Candidate) -> Measured | Outcome:
+        """A candidate with all that is known before its training, which may have to be measured; or what came of it already.
+
+        One that has an outcome is looked at too: in a replay the predictor learns from it.
+        """
+        before = self.outcomes.get(candidate.id)
+        try:
+            values = self._values(candidate)
+        except UNUSABLE as error:
+            self._inherited.pop(candidate.id, None)
+            return before or self._keep(_unusable(candidate.id, error))
+        except DeviceError:  # it was waited for, and children went on training meanwhile
+            if self._deployment.is_exact:  # other errors are computed by the device, which is lost
+                self.collect(0.0)
+            raise
+        self._seen.add(candidate.id)
+        if before is not None:
+            self._inherited.pop(candidate.id, None)
+            return before
+        if not all(limit.allows(values[limit.objective]) for limit in self._parts.limits):  # its predicted values kept them
+            return self._keep(Outcome(candidate_id=candidate.id, status="infeasible", values=values))
+        return Measured(candidate=candidate, values=values)
+
+    def is_measured(self, candidate: Candidate) -> bool:
+        """Whether all that can be known before training is known."""
+        return candidate.id in self._seen
+
+    def submit(self, measured: Sequence[Measured]) -> None:
+        """Hand candidates to the workers, the largest first, so that no worker is left alone with one at the end."""
+        for each in sorted(measured, key=lambda each: -each.values["macs"]):  # results do not depend on the order
+            self._executor.submit(self._task(each.candidate))
+            self._training[each.candidate.id] = each
+
+    def collect(self, timeout_s: float) -> list[Outcome]:
+        """What came of candidates in training, at least one unless the time is up or none is; stored."""
+        outcomes = []
+        for result in self._executor.wait(timeout_s):
+            # A result that is not final would be handed on here, to another segment of its training or to its end.
+            outcome = self._outcome(result, self._training.pop(result.candidate_id))
+            outcomes.append(self._keep(outcome, result.weights if outcome.status == "finished" else None))
+            self.trained += 1
+        return outcomes
+
+    def cancel(self) -> None:
+        """End all training at once; what was in training stays unfinished."""
+        self._executor.cancel()
+        for candidate_id in self._training:
+            self.leave(candidate_id)
+        self._training.clear()
+
+    def leave(self, candidate_id: str) -> None:
+        """The budget ends before this candidate is done: readers see it as unfinished."""
+        self._inherited.pop(candidate_id, None)
+        if candidate_id not in self._left:
+            self._store.add_outcome(Outcome(candidate_id=candidate_id, status="unfinished"), None)
+            self._left.add(candidate_id)
+
+    def warm_up(self) -> None:
+        """Start the workers, unless measuring here would be disturbed by that."""
+        if not self.measures_here:
+            self._executor.warm_up()
+
+    def _keep(self, outcome: Outcome, weights: bytes | None = None) -> Outcome:
+        self._inherited.pop(outcome.candidate_id, None)
+        self._store.add_outcome(outcome, weights)
+        self._store.set_meta("used_s", self._clock.used_s)
+        self._take(outcome)
+        return outcome
+
+    def _take(self, outcome: Outcome) -> None:
+        self.outcomes[outcome.candidate_id] = outcome
+        self.counts[outcome.status] += 1
+
+    def _values(self, candidate: Candidate) -> Mapping[str, float]:
+        """The candidate's values but for its error: of its topology, and its latency, which may have to be measured."""
+        graph = candidate.graph
+        values = dict(topology_values(graph))
+        if self._latencies is not None:
+            values |= self._latencies.values(graph, lambda: self._deployment.model(graph, self._state(candidate)))
+        return values
+
+    def _state(self, candidate: Candidate) -> State:
+        """The weights that a candidate inherits, kept until it is submitted or has an outcome."""
+        if candidate.id not in self._inherited:
+            parent = {} if candidate.parent is None else unpack(self._weights_of(candidate.parent))
+            self._inherited[candidate.id] = inherit(candidate, parent, self._parts.config.seed)
+        return self._inherited[candidate.id]
+
+    def _weights_of(self, candidate_id: str) -> bytes:
+        name = self.outcomes[candidate_id].weights
+        if name is None:
+            raise WorkError(f"{candidate_id} is a parent but has no weights")
+        return self._store.weights(name)
+
+    def _task(self, candidate: Candidate) -> EvaluationTask:
+        teacher = None
+        if candidate.parent is not None and not candidate.exact and self._parts.lemonade.inherit:
+            parent = self._store.candidate(candidate.parent)
+            teacher = Teacher(graph=to_json(parent.graph), weights=self._weights_of(candidate.parent))
+        task = task_for(candidate, self._state(candidate), teacher, self._parts, self._images)
+        del self._inherited[candidate.id]
+        return task
+
+    def _outcome(self, result: EvaluationResult, measured: Measured) -> Outcome:
+        if result.evaluation is None or result.weights is None:
+            failure = result.failure or Failure(kind="work_failed", message="the worker gave no result")
+            return Outcome(candidate_id=result.candidate_id, status="failed", failure=failure)
+        found = result.evaluation
+        if not self._deployment.is_exact:
+            graph, validation = measured.candidate.graph, self._parts.data.validation
+            try:
+                found = self._deployment.evaluate(graph, unpack(result.weights), validation)
+            except UNUSABLE as reason:
+                return _unusable(result.candidate_id, reason)
+        error, low, high = found.by(self._parts.config.metric)
+        values = {
+            "error": error,
+            "error_low": low,
+            "error_high": high,
+            "plain_error": found.error,
+            "balanced_error": found.balanced_error,
+            "loss": found.loss,
+            "images": float(result.images),
+        }
+        if result.expected_change is not None:
+            values["expected_change"] = result.expected_change
+        return Outcome(
+            candidate_id=result.candidate_id,
+            status="finished",
+            values={**measured.values, **values},
+            weights=content_hash(result.weights),
+            train_seconds=result.train_seconds,
+        )
+
+
+def _unusable(candidate_id: str, error: HwnasError) -> Outcome:
+    """A network whose file the device cannot run, or that gives no answers there."""
+    failure = Failure(kind="diverged" if isinstance(error, DivergedError) else "export_failed", message=str(error))
+    return Outcome(candidate_id=candidate_id, status="failed", failure=failure)

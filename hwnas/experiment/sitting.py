@@ -1,0 +1,184 @@
+"""One sitting of a run: what both search loops share beside the evaluation of candidates.
+
+A sitting asks the strategy and stores the answer before anything is done with it, knows when the budget ends, keeps a summary
+of each generation, and lets the listener know.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hwnas.candidate import Candidate, Outcome
+from hwnas.errors import WorkError
+from hwnas.execution import Executor
+from hwnas.experiment.budget import Clock
+from hwnas.experiment.cheap import cheap_values
+from hwnas.experiment.deployment import Deployment
+from hwnas.experiment.evaluator import Evaluator
+from hwnas.experiment.feasible import impossible
+from hwnas.experiment.interrupt import Interrupt
+from hwnas.experiment.latency import latency_source
+from hwnas.experiment.parts import Parts
+from hwnas.experiment.progress import Listener, Phase, Progress
+from hwnas.experiment.yardstick import Yardstick
+from hwnas.graph import Graph
+from hwnas.store import RunStore
+
+WAIT_S = 0.5  # how long a loop waits for a result before it looks at the clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """Why a search ended, and what it did in this sitting."""
+
+    reason: str
+    trained: int
+    reused: int
+
+
+class Sitting:
+    """The parts of a run at work."""
+
+    def __init__(
+        self,
+        *,
+        parts: Parts,
+        store: RunStore,
+        executor: Executor,
+        clock: Clock,
+        images: int,
+        listener: Listener,
+        interrupt: Interrupt,
+    ) -> None:
+        self.parts = parts
+        self.store = store
+        self.executor = executor
+        self.clock = clock
+        self.interrupt = interrupt
+        self.deployment = Deployment(parts)
+        self.latencies = latency_source(parts, store)  # None where they do not matter
+        self.strategy = parts.strategy(self._cheap)
+        self.evaluator = Evaluator(
+            parts=parts,
+            store=store,
+            executor=executor,
+            clock=clock,
+            images=images,
+            deployment=self.deployment,
+            latencies=self.latencies,
+        )
+        self._listener = listener
+        self._yardstick: Yardstick | None = None
+        self._progress = Progress(phase="preparing", generation=0)
+        self._reused = 0
+        self._summarised: set[int | None] = set()  # generations whose summary is stored
+
+    @property
+    def front(self) -> tuple[str, ...]:
+        """Ids of the front, best error first."""
+        return self.strategy.front
+
+    def restore(self) -> dict[int, list[Candidate]]:
+        """Take in what earlier sittings stored; gives the candidates of each ask."""
+        stored: dict[int, list[Candidate]] = {}
+        outcomes: dict[int, Outcome] = {}
+        for row in self.store.rows():
+            stored.setdefault(row.generation, []).append(row.candidate)
+            if row.outcome is not None and row.finished is not None:
+                outcomes[row.finished] = row.outcome
+        self.evaluator.restore(outcomes[place] for place in sorted(outcomes))
+        self._summarised = {event.generation for event in self.store.events("generation")}
+        self._reused = len(self.evaluator.outcomes)
+        return stored
+
+    def ask(self, number: int, count: int | None = None) -> list[Candidate]:
+        """The strategy's next candidates, a generation or at most ``count``, stored; none where it found nothing new.
+
+        ``number``: which ask of the run this is. What an ask for ``count`` was given is stored with it, for the replay.
+        """
+        if self.latencies is not None:
+            self.latencies.refit()
+        ask = self.strategy.ask(count)
+        facts: dict[str, object] = {"proposed": ask.proposed, "duplicates": ask.duplicates, "over_limit": dict(ask.over_limit)}
+        if ask.nearest is not None:
+            facts["nearest"] = dict(ask.nearest)
+        if count is not None:
+            facts |= {"wanted": count, "told": len(self.evaluator.outcomes)}
+        if ask.candidates:
+            self.store.add_candidates(ask.candidates, ask=facts)
+        else:
+            self.store.add_event("ask", facts, generation=number)
+        return list(ask.candidates)
+
+    @property
+    def room(self) -> int | None:
+        """How many more candidates ``max_evaluations`` lets be trained; None where it does not say."""
+        most = self.parts.config.budget.max_evaluations
+        return None if most is None else max(0, most - self.evaluator.evaluations - self.evaluator.training)
+
+    def used_up(self) -> str | None:
+        """Which of ``max_evaluations`` and the time is used up; None while neither is."""
+        most = self.parts.config.budget.max_evaluations
+        if most is not None and self.evaluator.evaluations >= most:
+            return f"{most} evaluations are done"
+        return "the time budget is used up" if self.clock.is_over else None
+
+    def wait_s(self) -> float:
+        """How long to wait for a result before looking at the clock again."""
+        left = self.clock.left_s
+        return WAIT_S if left is None else min(WAIT_S, left)
+
+    def exhausted(self) -> str:
+        """Why nothing was found by the last ask. Raises WorkError where there is no front either."""
+        event = self.store.last_event("ask")
+        payload = {} if event is None else event.payload
+        message = "no new network was found"
+        if "nearest" in payload:
+            message = impossible(self.parts.limits, payload["nearest"])
+        if not self.front:
+            raise WorkError(message)
+        return message
+
+    def refuse_no_start(self, outcomes: Sequence[Outcome]) -> None:
+        """Raise WorkError where these outcomes, all of those asked for last, leave nothing to go on with."""
+        if not self.front and all(outcome.status != "infeasible" for outcome in outcomes):
+            failures = {outcome.failure.message for outcome in outcomes if outcome.failure is not None}
+            raise WorkError(f"no initial network could be trained: {'; '.join(sorted(failures)) or 'the time was too short'}")
+
+    def lay_yardstick(self, initial: Sequence[Outcome]) -> None:
+        """Lay the box that the hypervolume is measured in around the initial networks, once."""
+        if self._yardstick is None and self.front:
+            first = [outcome.values for outcome in initial if outcome.status == "finished"]
+            self._yardstick = Yardstick.of(self.parts.objectives, first)
+
+    def summarise(self, generation: int) -> None:
+        """Store the summary of a generation, once."""
+        if generation not in self._summarised:
+            summary = {"used_s": self.clock.used_s, "front": len(self.front), "hypervolume": self.hypervolume()}
+            self.store.add_event("generation", summary, generation=generation)
+            self._summarised.add(generation)
+
+    def hypervolume(self) -> float | None:
+        """The share of the box that the front dominates; None before there is one."""
+        if self._yardstick is None or not self.front:
+            return None
+        return self._yardstick.hypervolume([self.evaluator.outcomes[member].values for member in self.front])
+
+    def ended(self, reason: str) -> Ended:
+        """The end of the sitting."""
+        return Ended(reason=reason, trained=self.evaluator.trained, reused=self._reused)
+
+    def report(self, phase: Phase, **changes: Any) -> None:
+        """Let the listener know; what does not change is kept from the last report."""
+        evaluator = self.evaluator
+        errors = [evaluator.outcomes[member].values["error"] for member in self.front[:1]]
+        changes |= {"best_error": errors[0] if errors else None, "trained": evaluator.trained}
+        changes |= {"failed": evaluator.counts["failed"], "phase": phase}
+        changes |= {"elapsed_s": self.clock.used_s, "left_s": self.clock.left_s}
+        self._progress = dataclasses.replace(self._progress, **changes)
+        self._listener(self._progress)
+
+    def _cheap(self, graphs: Sequence[Graph]) -> list[Mapping[str, float]]:
+        predicted = None if self.latencies is None else self.latencies.predicted_ms
+        return [cheap_values(graph, predicted) for graph in graphs]
