@@ -1,11 +1,13 @@
-"""Networks of every size and shape for resilience_proxy.py: grown from the initial ones by random morphisms, trained alike."""
+"""The sets of networks of resilience_proxy.py: grown from the initial ones by random morphisms, trained alike."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from hwnas.data import Augmentation, DataSet
+from hwnas.data import Augmentation, DataSet, DataSettings
 from hwnas.graph import Graph, architecture_id, cost
 from hwnas.morphism.catalogue import OPERATORS, morph
 from hwnas.morphism.fresh import from_scratch
@@ -14,25 +16,75 @@ from hwnas.network import Network, State, transfer
 from hwnas.spaces import initial_graphs
 from hwnas.training import TrainerSettings, train
 
-SMALLEST, LARGEST = 60, 60_000  # parameters
+CIFAR10 = Path(__file__).parents[2] / "shared" / "data" / "cifar10"
 GROWING = tuple(operator for operator in OPERATORS.values() if operator.exact)
 MOST_STEPS = 120
 
 
-def networks(count: int, shape: tuple[int, int, int], classes: int, seed: int = 0) -> list[Graph]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSet:
+    """``count`` networks of ``smallest`` to ``largest`` parameters, each trained on ``images`` images of ``data``.
+
+    ``seed`` decides the networks and their trainings; those with a validation error above ``worst_error`` know too little to
+    lose it and are left out.
+    """
+
+    data: DataSettings
+    seed: int
+    count: int
+    smallest: int
+    largest: int
+    images: int
+    batch_size: int
+    worst_error: float
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its data are on this machine."""
+        return self.data.source == DataSettings().source or Path(self.data.source).exists()
+
+    def training_seed(self, place: int) -> int:
+        return 1000 * self.seed + place
+
+
+SETS = {
+    "explored": NetworkSet(
+        data=DataSettings(), seed=0, count=64, smallest=60, largest=60_000, images=16_000, batch_size=16, worst_error=0.6
+    ),
+    "digits": NetworkSet(
+        data=DataSettings(seed=1), seed=1, count=64, smallest=60, largest=60_000, images=16_000, batch_size=16, worst_error=0.6
+    ),
+    "cifar10": NetworkSet(
+        data=DataSettings(source=str(CIFAR10)),
+        seed=2,
+        count=28,
+        smallest=1000,
+        largest=60_000,
+        images=30_000,
+        batch_size=32,
+        worst_error=0.75,
+    ),
+}
+
+
+def networks(
+    chosen: NetworkSet, shape: tuple[int, int, int], classes: int, other_than: Iterable[Graph] = ()
+) -> list[Graph]:
     """Different networks whose parameters are spread evenly over the logarithm, smallest first.
 
     Each is an initial network that met random operators, growing ones until it had its size, then a few of any kind.
     """
+    known = {architecture_id(graph) for graph in other_than}
     found: dict[str, Graph] = {}
     starts = sorted((graph for _, graph in initial_graphs(shape, classes)), key=lambda graph: cost(graph).parameters)
-    for place, wanted in enumerate(np.geomspace(SMALLEST, LARGEST / 1.5, count)):
-        rng = np.random.default_rng([seed, place])
+    for place, wanted in enumerate(np.geomspace(chosen.smallest, chosen.largest / 1.5, chosen.count)):
+        rng = np.random.default_rng([chosen.seed, place])
         while True:
             smaller = [graph for graph in starts if cost(graph).parameters <= wanted] or starts[:1]
             graph = grown(smaller[int(rng.integers(len(smaller)))], wanted, rng)
-            if SMALLEST / 2 <= cost(graph).parameters <= LARGEST and architecture_id(graph) not in found:
-                found[architecture_id(graph)] = graph
+            identity = architecture_id(graph)
+            if chosen.smallest / 2 <= cost(graph).parameters <= chosen.largest and identity not in known | found.keys():
+                found[identity] = graph
                 break
     return list(found.values())
 
@@ -53,11 +105,18 @@ def step(graph: Graph, rng: np.random.Generator, operators: Sequence[Operator]) 
     return graph if made is None else made[1].graph
 
 
-def trained(graph: Graph, data: DataSet, images: int, seed: int) -> State:
+def trained(graph: Graph, data: DataSet, chosen: NetworkSet, place: int) -> State:
     """Weights from scratch, by the same training for all. Raises DivergedError."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(chosen.training_seed(place))
     network = Network(graph, transfer([(graph, from_scratch(graph))], {}, generator))
-    train(network, data, settings=TrainerSettings(), augmentation=Augmentation(), images=images, generator=generator)
+    train(
+        network,
+        data,
+        settings=TrainerSettings(batch_size=chosen.batch_size),
+        augmentation=Augmentation(),
+        images=chosen.images,
+        generator=generator,
+    )
     return network.state()
 
 

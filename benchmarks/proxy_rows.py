@@ -1,0 +1,108 @@
+"""One network of resilience_proxy.py: trained, and hit by bit flips in every format and target, beside what proxies say of it."""
+
+import time
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from proxy_networks import SETS, depth, skips, trained
+
+from hwnas.data import DataSet, DataSettings, load
+from hwnas.errors import DivergedError, RequestError
+from hwnas.experiment.cheap import topology_values
+from hwnas.experiment.deployment import calibration_images, pixels
+from hwnas.export import convert, emit
+from hwnas.graph import Graph, from_json, to_json
+from hwnas.injection import Bench, Campaign, Examples, FaultSettings, Program, QdqBench, TorchBench, single_result
+from hwnas.injection.expected_change import expected_activation_change, expected_weight_change
+from hwnas.network import State
+from hwnas.resilience import format_named, normalised_area
+
+FORMATS, TARGETS = ("int8", "float32", "bfloat16"), ("activations", "weights")
+FLIP_FORMATS, FLIP_POINTS, MOST_FLIPS, AREA_POINTS = ("int8", "float32"), 1.0, 2500, 4.0
+FLOAT_BERS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
+BERS = {"int8": (1e-5, 1e-4, 1e-3, 1e-2, 1e-1), "float32": FLOAT_BERS, "bfloat16": FLOAT_BERS}
+PROXY_IMAGES = 24
+
+
+def one_row(set_name: str, place: int, graph_json: str, seed: int = 0) -> dict[str, Any]:
+    """Train network number ``place`` of a set and measure it in every scenario; ``seed`` is that of the faults."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    started, graph, chosen = time.perf_counter(), from_json(graph_json), SETS[set_name]
+    data = loaded(chosen.data)
+    row: dict[str, Any] = {"set": set_name, "place": place, "date": datetime.now(UTC).isoformat(timespec="seconds")}
+    row |= {"depth": depth(graph), "skips": skips(graph), **topology_values(graph), "graph": to_json(graph)}
+    try:
+        state = trained(graph, data, chosen, place)
+    except DivergedError as error:
+        return row | {"left_out": str(error)}
+    row["train_s"] = time.perf_counter() - started
+    examples = Examples(images=pixels(data.validation), labels=data.validation.labels.numpy())
+    float32 = Program.of(graph, state, mean=data.mean, std=data.std)
+    row["clean_error"] = Campaign("", TorchBench(float32), examples, FaultSettings()).clean_error()
+    if row["clean_error"] > chosen.worst_error:
+        return row | {"left_out": f"clean error {row['clean_error']:.2f}"}
+    row["scenarios"] = scenarios(graph, state, data, examples, seed)
+    row["seconds"] = time.perf_counter() - started
+    return row
+
+
+@lru_cache(maxsize=1)
+def loaded(settings: DataSettings) -> DataSet:
+    return load(settings)
+
+
+def scenarios(graph: Graph, state: State, data: DataSet, examples: Examples, seed: int) -> dict[str, Any]:
+    """Every format and target: what is measured, and what is expected from the weights."""
+    found: dict[str, Any] = {}
+    float32, calibration = Program.of(graph, state, mean=data.mean, std=data.std), calibration_images(data)
+    pictures = torch.from_numpy(calibration[:: len(calibration) // PROXY_IMAGES][:PROXY_IMAGES])
+    for dtype in FORMATS:
+        bench = deployed(graph, state, dtype, data, calibration)
+        for target in TARGETS:
+            expected = expected_weight_change if target == "weights" else expected_activation_change
+            population = bench.memory.population if target == "weights" else bench.activations
+            found[f"{dtype} {target}"] = scenario(bench, examples, dtype, target, seed) | {
+                "expected_change": expected(float32, pictures, format_named(dtype)),
+                "bits": population.size,
+            }
+    return found
+
+
+def deployed(graph: Graph, state: State, dtype: str, data: DataSet, calibration: np.ndarray) -> Bench:
+    if dtype != "int8":
+        return TorchBench(Program.of(graph, state, format_named(dtype), mean=data.mean, std=data.std))
+    return QdqBench(convert(emit(graph, state, mean=data.mean, std=data.std), "int8", calibration=calibration))
+
+
+def scenario(bench: Bench, examples: Examples, dtype: str, target: str, seed: int) -> dict[str, Any]:
+    """One campaign at fixed bit error rates; ``changed`` and ``accuracies`` are (rates, trials)."""
+    settings = FaultSettings(
+        target=target, fault="ber", dtype=dtype, bers=BERS[dtype], half_width=AREA_POINTS, seed=seed  # type: ignore[arg-type]
+    )
+    try:
+        found = Campaign("network", bench, examples, settings).curve(None, lambda stage: None)
+    except RequestError as error:  # quantised it knows no more than chance
+        return {"left_out": str(error)}
+    trials = found.accuracies.shape[1]
+    single = {}
+    if dtype in FLIP_FORMATS:
+        flips = FaultSettings(
+            target=target, dtype=dtype, half_width=FLIP_POINTS, max_faults=MOST_FLIPS, seed=seed  # type: ignore[arg-type]
+        )
+        one = single_result(Campaign("network", bench, examples, flips).single(None, lambda stage: None)).changed
+        single = {"flip": one.value, "flip_standard_error": one.standard_error}
+    changed = np.array([row["changed"] for row in found.rows[: trials * len(BERS[dtype])]]).reshape(trials, -1).T
+    standard_error = float((changed.std(axis=1, ddof=1) ** 2 / trials).sum() ** 0.5 / len(changed))
+    return single | {
+        "ccr": float(changed.mean()),
+        "ccr_standard_error": standard_error,
+        "loss": 1 - float(normalised_area(BERS[dtype], found.accuracies.mean(1), clean=found.clean, chance=found.chance)),
+        "clean": found.clean,
+        "chance": found.chance,
+        "changed": changed.round(4),
+        "accuracies": found.accuracies.round(4),
+    }
