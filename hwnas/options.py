@@ -16,6 +16,7 @@ from hwnas.errors import ConfigError
 # Where an option stands in the configuration file.
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     **{name: (name,) for name in ("seed", "device", "strategy", "workers", "executor", "ray_address", "metric", "objectives")},
+    "asynchronous": ("asynchronous",),
     "generations": ("budget", "generations"),
     "time_budget": ("budget", "time"),
     "max_evaluations": ("budget", "max_evaluations"),

@@ -34,6 +34,9 @@ def search(
     workers: Annotated[int | None, typer.Option(help="Training processes; by default one a physical core.")] = None,
     executor: Annotated[str | None, typer.Option(help="Where networks are trained: local (default) or ray.")] = None,
     ray_address: Annotated[str | None, typer.Option(metavar="A", help="Ray cluster: auto (default), HOST:PORT, local.")] = None,
+    asynchronous: Annotated[
+        bool | None, typer.Option("--async", help="Steady state: a child is proposed as soon as a worker is free.")
+    ] = None,
     generations: Generations = None,
     time_budget: TimeBudget = None,
     max_evaluations: Evaluations = None,
