@@ -4,6 +4,7 @@ Every outcome is stored the moment it is known, and ``outcomes`` holds them in t
 budget left unfinished is stored for readers only: here it has no outcome, and it is tried again when the run goes on.
 """
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from hwnas.experiment.cheap import topology_values
 from hwnas.experiment.deployment import Deployment
 from hwnas.experiment.latency import LatencySource
 from hwnas.experiment.parts import Parts
+from hwnas.experiment.rungs import Ladder
 from hwnas.experiment.tasks import inherit, task_for
 from hwnas.graph import to_json
 from hwnas.network import State
@@ -31,6 +33,16 @@ class Measured:
 
     candidate: Candidate
     values: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InTraining:
+    """A candidate with the workers, or at rung ``rung`` of its training: the task of its next part, seconds of those before."""
+
+    measured: Measured
+    task: EvaluationTask
+    rung: int = 0
+    train_seconds: float = 0.0
 
 
 class Evaluator:
@@ -57,20 +69,22 @@ class Evaluator:
         self.outcomes: dict[str, Outcome] = {}
         self.counts: Counter[str] = Counter()  # of outcomes by status
         self.trained = 0  # in this sitting
-        self._training: dict[str, Measured] = {}
+        self._ladder = Ladder(parts, store, images)
+        self._training: dict[str, InTraining] = {}
+        self._resting: dict[str, tuple[InTraining, Outcome]] = {}  # at a rung until their siblings are there
         self._inherited: dict[str, State] = {}  # weights that were transferred for measuring, until the training takes them
         self._seen: set[str] = set()
         self._left: set[str] = set()  # what readers see as unfinished
 
     @property
     def training(self) -> int:
-        """How many candidates the workers have, those that wait for one included."""
-        return len(self._training)
+        """How many candidates are in training, those that wait for a worker or at a rung included."""
+        return len(self._training) + len(self._resting)
 
     @property
     def evaluations(self) -> int:
         """How many trainings came to an end, in all sittings."""
-        return self.counts["finished"] + self.counts["failed"]
+        return self.counts["finished"] + self.counts["stopped_early"] + self.counts["failed"]
 
     @property
     def measures_here(self) -> bool:
@@ -120,25 +134,39 @@ class Evaluator:
     def submit(self, measured: Sequence[Measured]) -> None:
         """Hand candidates to the workers, the largest first, so that no worker is left alone with one at the end."""
         for each in sorted(measured, key=lambda each: -each.values["macs"]):  # results do not depend on the order
-            self._executor.submit(self._task(each.candidate))
-            self._training[each.candidate.id] = each
+            self._train(InTraining(measured=each, task=self._task(each.candidate)))
 
     def collect(self, timeout_s: float) -> list[Outcome]:
-        """What came of candidates in training, at least one unless the time is up or none is; stored."""
+        """What came of candidates in training, stored; none where the time is up first, or all that came goes on from a rung."""
         outcomes = []
         for result in self._executor.wait(timeout_s):
-            # A result that is not final would be handed on here, to another segment of its training or to its end.
-            outcome = self._outcome(result, self._training.pop(result.candidate_id))
-            outcomes.append(self._keep(outcome, result.weights if outcome.status == "finished" else None))
-            self.trained += 1
+            training = self._training.pop(result.candidate_id)
+            outcome = self._outcome(result, training)
+            if outcome.status == "finished" and result.checkpoint is not None:
+                outcomes += self._at_rung(training, outcome, result)
+            else:
+                outcomes.append(self._end(outcome, result.weights))
         return outcomes
+
+    def compare(self) -> None:
+        """Where all in training have come to their rung: the better part is trained on, what came of the others is stored."""
+        if self._training or not self._resting:
+            return
+        resting, self._resting = self._resting, {}
+        goes_on = self._ladder.going_on(next(iter(resting.values()))[0].rung)
+        for candidate_id, (training, outcome) in sorted(resting.items(), key=lambda each: -each[1][1].values["macs"]):
+            if candidate_id in goes_on:
+                self._train(dataclasses.replace(training, rung=training.rung + 1))
+            else:
+                self._stop(outcome)
 
     def cancel(self) -> None:
         """End all training at once; what was in training stays unfinished."""
         self._executor.cancel()
-        for candidate_id in self._training:
+        for candidate_id in (*self._training, *self._resting):
             self.leave(candidate_id)
         self._training.clear()
+        self._resting.clear()
 
     def leave(self, candidate_id: str) -> None:
         """The budget ends before this candidate is done: readers see it as unfinished."""
@@ -151,6 +179,32 @@ class Evaluator:
         """Start the workers, unless measuring here would be disturbed by that."""
         if not self.measures_here:
             self._executor.warm_up()
+
+    def _train(self, training: InTraining) -> None:
+        """Hand the next part of a training to the workers."""
+        candidate = training.measured.candidate
+        self._executor.submit(dataclasses.replace(training.task, until=self._ladder.until(candidate, training.rung)))
+        self._training[candidate.id] = training
+
+    def _at_rung(self, training: InTraining, outcome: Outcome, result: EvaluationResult) -> list[Outcome]:
+        """What comes of a child that reached its rung now; nothing where it goes on, or waits for its siblings."""
+        assert result.weights is not None
+        task = dataclasses.replace(training.task, weights=result.weights, checkpoint=result.checkpoint)
+        training = dataclasses.replace(training, task=task, train_seconds=outcome.train_seconds)
+        goes_on = self._ladder.reach(training.measured.candidate, training.rung, outcome.values)
+        if goes_on is None:
+            self._resting[outcome.candidate_id] = (training, outcome)
+        elif goes_on:
+            self._train(dataclasses.replace(training, rung=training.rung + 1))
+        return [self._stop(outcome)] if goes_on is False else []
+
+    def _stop(self, outcome: Outcome) -> Outcome:
+        return self._end(dataclasses.replace(outcome, status="stopped_early", weights=None))
+
+    def _end(self, outcome: Outcome, weights: bytes | None = None) -> Outcome:
+        """A training is over."""
+        self.trained += 1
+        return self._keep(outcome, weights if outcome.status == "finished" else None)
 
     def _keep(self, outcome: Outcome, weights: bytes | None = None) -> Outcome:
         self._inherited.pop(outcome.candidate_id, None)
@@ -193,13 +247,13 @@ class Evaluator:
         del self._inherited[candidate.id]
         return task
 
-    def _outcome(self, result: EvaluationResult, measured: Measured) -> Outcome:
+    def _outcome(self, result: EvaluationResult, training: InTraining) -> Outcome:
         if result.evaluation is None or result.weights is None:
             failure = result.failure or Failure(kind="work_failed", message="the worker gave no result")
             return Outcome(candidate_id=result.candidate_id, status="failed", failure=failure)
         found = result.evaluation
         if not self._deployment.is_exact:
-            graph, validation = measured.candidate.graph, self._parts.data.validation
+            graph, validation = training.measured.candidate.graph, self._parts.data.validation
             try:
                 found = self._deployment.evaluate(graph, unpack(result.weights), validation)
             except UNUSABLE as reason:
@@ -219,9 +273,9 @@ class Evaluator:
         return Outcome(
             candidate_id=result.candidate_id,
             status="finished",
-            values={**measured.values, **values},
+            values={**training.measured.values, **values},
             weights=content_hash(result.weights),
-            train_seconds=result.train_seconds,
+            train_seconds=training.train_seconds + result.train_seconds,
         )
 
 

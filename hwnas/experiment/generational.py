@@ -5,7 +5,8 @@ For each generation:
 1. The strategy is asked (or, on replay, adopts what is stored); its candidates are stored before anything is done with them.
 2. Weights are transferred and ONNX is emitted; the candidates are measured in one batch while the workers are idle, or, on a
    device that is another machine, while the workers train those that were measured before.
-3. What is over a limit is stored as infeasible; the others are trained, and each result is stored the moment it comes.
+3. What is over a limit is stored as infeasible; the others are trained, and each result is stored the moment it comes. With
+   rungs all wait at each of them, and the better part is trained on.
 4. When all have an outcome, they are told in the order of the candidates, so that the number of workers changes nothing.
 """
 
@@ -94,6 +95,7 @@ def _train(sitting: Sitting, candidates: Sequence[Candidate]) -> None:
     evaluator = sitting.evaluator
     sitting.report("training", done=len(candidates) - evaluator.training, total=len(candidates))
     while evaluator.training:
+        evaluator.compare()
         evaluator.collect(sitting.wait_s())
         sitting.report("training", done=len(candidates) - evaluator.training)
         sitting.interrupt.check()

@@ -12,7 +12,7 @@ from hwnas.errors import ConfigError
 from hwnas.estimate import Accelerator
 from hwnas.graph import Graph
 from hwnas.objective import Limit, Objective, objectives_named
-from hwnas.search import CheapValues, Lemonade, LemonadeSettings, Strategy
+from hwnas.search import CheapValues, Lemonade, LemonadeSettings, Rungs, Strategy
 from hwnas.spaces import initial_graphs
 from hwnas.training import TrainerSettings
 
@@ -34,6 +34,7 @@ class Parts:
     augmentation: Augmentation | None
     trainer: TrainerSettings
     lemonade: LemonadeSettings
+    rungs: Rungs
     objectives: tuple[Objective, ...]
     limits: tuple[Limit, ...]
     initial: tuple[Graph, ...]
@@ -94,6 +95,7 @@ def assemble(config: RunConfig, kept: Kept = Kept()) -> Parts:
     profile = kept.profile or load_profile(config.device)
     limits = _limits(config, profile)
     lemonade = settings_of(LemonadeSettings, config.lemonade, "[lemonade]")
+    rungs = settings_of(Rungs, config.rungs, "[rungs]")
     data_settings = settings_of(DataSettings, {"seed": config.seed, **config.data}, "[data]")
     settings_of(TrainerSettings, config.trainer, "[trainer]")
     data = load(data_settings)
@@ -108,6 +110,7 @@ def assemble(config: RunConfig, kept: Kept = Kept()) -> Parts:
         augmentation=augmentation,
         trainer=kept.trainer or chosen,
         lemonade=lemonade,
+        rungs=rungs,
         objectives=objectives,
         limits=limits,
         initial=tuple(graph for _, graph in initial_graphs(data.shape, len(data.classes))),

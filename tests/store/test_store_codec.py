@@ -39,7 +39,8 @@ def test_an_outcome_comes_back_bit_for_bit(outcome: Outcome) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"weights": "ab" * 32}, {"values": {"error": 0.5}}, {"values": {"images": 400.0}}, {"values": {"error": 2, "images": 1}}]
+    "change",
+    [{"weights": "ab" * 32}, {"values": {"error": 0.5}}, {"values": {"images": 400.0}}, {"values": {"error": 2, "images": 1}}],
 )
 def test_one_stopped_early_has_an_error_its_fidelity_and_no_weights(change: dict[str, object]) -> None:
     stopped = Outcome(candidate_id="g1-0", status="stopped_early", values={"error": 0.5, "images": 400.0})

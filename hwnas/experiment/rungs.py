@@ -1,0 +1,69 @@
+"""Children at the rungs of their training: where they stop, what they are worth there, who is trained on (see `halving`).
+
+In generations a child waits at its rung for its siblings. Who goes on follows from what all of them were worth there, and that
+is stored: a resumed run, which trains anew what was in training, decides as the one that was killed did or would have done.
+With ``--async`` nobody waits: a child is compared with those that came to the rung before it, in the order that is stored.
+"""
+
+from collections.abc import Mapping
+from math import ceil
+
+from hwnas.candidate import Candidate
+from hwnas.data import step_count
+from hwnas.experiment.parts import Parts
+from hwnas.search import Arrivals, going_on
+from hwnas.store import RunStore
+
+EVENT = "rung"
+
+
+class Ladder:
+    """The rungs of a run; there are none where they are not wanted."""
+
+    def __init__(self, parts: Parts, store: RunStore, images: int) -> None:
+        """``images`` is the budget of a child. What reached a rung in earlier sittings, on this device, is taken in."""
+        self._parts = parts
+        self._store = store
+        self._stops = _stops(parts, images)
+        self._arrivals = Arrivals(parts.rungs, parts.objectives) if parts.config.asynchronous else None
+        self._generation = 0
+        self._reached: list[dict[str, Mapping[str, float]]] = []  # of this generation, by rung
+        for event in store.events(EVENT):
+            found = event.payload
+            if found["device"] == parts.device_sha256 and event.generation is not None:  # latencies of two devices never mix
+                self._take(event.generation, found["rung"], found["candidate"], found["values"])
+
+    def until(self, candidate: Candidate, rung: int) -> int | None:
+        """How many images a candidate has seen when it comes to a rung; None where it is trained to its end instead.
+
+        Initial networks are: the search begins with all of them (our choice).
+        """
+        return None if candidate.parent is None or rung >= len(self._stops) else self._stops[rung]
+
+    def reach(self, candidate: Candidate, rung: int, values: Mapping[str, float]) -> bool | None:
+        """Keep what a child is worth at its rung; whether it goes on, None where that takes its siblings."""
+        compared = {objective.name: values[objective.name] for objective in self._parts.objectives}
+        payload = {"candidate": candidate.id, "rung": rung, "images": values["images"], "values": compared}
+        self._store.add_event(EVENT, payload | {"device": self._parts.device_sha256}, generation=candidate.generation)
+        return self._take(candidate.generation, rung, candidate.id, compared)
+
+    def going_on(self, rung: int) -> frozenset[str]:
+        """Who goes on of the children of this generation, all of which are at a rung or beyond, or have ended."""
+        return going_on(self._reached[rung], self._parts.objectives, self._parts.rungs.keep)
+
+    def _take(self, generation: int, rung: int, candidate_id: str, values: Mapping[str, float]) -> bool | None:
+        if self._arrivals is not None:
+            return self._arrivals.goes_on(rung, candidate_id, values)
+        if generation > self._generation:
+            self._generation, self._reached = generation, [{} for _ in self._stops]
+        self._reached[rung][candidate_id] = values
+        return None
+
+
+def _stops(parts: Parts, images: int) -> tuple[int, ...]:
+    """Images seen at each rung, in whole batches."""
+    if not parts.rungs.enabled:
+        return ()
+    batch_size = parts.trainer.batch_size
+    steps = step_count(images, batch_size)
+    return tuple(batch_size * stop for stop in sorted({ceil(share * steps) for share in parts.rungs.shares} - {steps}))
