@@ -19,6 +19,8 @@ _log = logging.getLogger(__name__)
 def summary(progress: "Progress") -> str:
     """A run at one moment in one line."""
     parts = [f"generation {progress.generation}", f"{progress.trained} trained"]
+    if progress.stopped:
+        parts.append(f"{progress.stopped} stopped early")
     if progress.failed:
         parts.append(f"{progress.failed} failed")
     parts.append(f"front {progress.front_size}")
@@ -65,6 +67,13 @@ class Generations:
             self._write(last)
 
 
+class _LogFile(logging.FileHandler):
+    """A file that says nothing of its own troubles: on a full disk the run's one message is enough."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Drop the line."""
+
+
 @contextmanager
 def run_log(folder: Path) -> Iterator[Callable[["Progress"], None]]:
     """A listener that logs each generation, while everything that hwnas logs goes to the run's file.
@@ -81,7 +90,7 @@ def run_log(folder: Path) -> Iterator[Callable[["Progress"], None]]:
     def listen(progress: "Progress") -> None:
         nonlocal file
         if file is None:
-            file = logging.FileHandler(folder / LOG, encoding="utf-8")
+            file = _LogFile(folder / LOG, encoding="utf-8")
             file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
             waiting.setTarget(file)
             waiting.flush()

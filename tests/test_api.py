@@ -213,6 +213,15 @@ def test_the_log_begins_with_the_run_and_keeps_what_came_before(tmp_path: Path) 
     assert not logging.getLogger("hwnas").handlers
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux's device that is always full")
+def test_a_log_on_a_full_disk_is_silent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "hwnas.log").symlink_to("/dev/full")
+    with run_log(tmp_path) as listen:
+        listen(moment())
+        logging.getLogger("hwnas.device").warning("nowhere to go")
+    assert capsys.readouterr().err == ""
+
+
 def test_no_log_where_no_run_came_of_it(tmp_path: Path) -> None:
     with pytest.raises(ConfigError), run_log(tmp_path / "run"):
         raise ConfigError("no")

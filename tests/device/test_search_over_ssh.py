@@ -104,8 +104,11 @@ def test_a_lost_host_stops_the_run_and_resuming_goes_on(
     kept = {row.id: row.outcome for row in rows(tmp_path / "run") if row.outcome is not None}
     assert len(kept) == INITIAL + 1  # it was trained while the host was waited for
     assert used_s(tmp_path / "run") > TRAINED_S
-    with pytest.raises(DeviceUnreachableError, match="cannot be reached"):
-        resume(tmp_path / "run")
+    stopped = CliRunner().invoke(app, ["resume", str(tmp_path / "run"), "--quiet"])
+    assert stopped.exit_code == 1
+    complaint, going_on = stopped.stderr.splitlines()
+    assert "cannot be reached" in complaint
+    assert going_on.endswith(f"Go on with: hwnas resume {tmp_path / 'run'}")
     process = start_sshd(second.known_hosts.parent, second.port)
     try:
         ended = resume(tmp_path / "run")
