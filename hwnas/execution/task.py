@@ -1,7 +1,9 @@
 """One evaluation: what a worker is given, what it does, what it gives back."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeAlias
 
 import torch
 from safetensors import SafetensorError
@@ -15,6 +17,8 @@ from hwnas.execution.worker import memory_limit
 from hwnas.graph import from_json
 from hwnas.network import Network, State
 from hwnas.training import CALIBRATION_IMAGES, Checkpoint, Evaluation, TrainerSettings, calibrate, evaluate, train
+
+ExpectedChange: TypeAlias = Callable[..., float]
 
 # How torch says so: its own allocator, and C++'s.
 _OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "bad_alloc", "bad allocation")
@@ -72,15 +76,15 @@ class EvaluationResult:
 
 
 def evaluate_task(task: EvaluationTask, memory_limit_mb: float | None = None) -> EvaluationResult:
-    """Calibrate, (distil,) train and evaluate one candidate, the data not counted in its memory limit.
+    """Calibrate, (distil,) train and evaluate one candidate; what the worker holds anyway does not count in its memory limit.
 
     A failure that can be foreseen is a result, not an exception.
     """
     torch.set_num_threads(1)
     try:
-        data = _data(task.data)
+        data, expected = _data(task.data), _expected_change() if task.expected_change else None
         with memory_limit(memory_limit_mb):
-            return _evaluate(task, data)
+            return _evaluate(task, data, expected)
     except DivergedError as error:
         return _failed(task, Failure(kind="diverged", message=str(error)))
     except HwnasError as error:
@@ -119,11 +123,19 @@ def _data(settings: DataSettings) -> DataSet:
     return load(settings)
 
 
+@lru_cache(maxsize=1)
+def _expected_change() -> ExpectedChange:
+    """The objective's function, loaded where it is wanted: with scipy it takes most of a second and 90 MB, once in a worker."""
+    from hwnas.injection.expected_change import expected_change
+
+    return expected_change
+
+
 def _failed(task: EvaluationTask, failure: Failure) -> EvaluationResult:
     return EvaluationResult(candidate_id=task.candidate_id, failure=failure)
 
 
-def _evaluate(task: EvaluationTask, data: DataSet) -> EvaluationResult:
+def _evaluate(task: EvaluationTask, data: DataSet, expected_change: ExpectedChange | None) -> EvaluationResult:
     if data.fingerprint != task.data_fingerprint:
         raise StoreError(f"the worker's data are not the run's: fingerprint {data.fingerprint}, not {task.data_fingerprint}")
     generator = torch.Generator().manual_seed(task.seed)
@@ -147,9 +159,7 @@ def _evaluate(task: EvaluationTask, data: DataSet) -> EvaluationResult:
         until=task.until,
     )
     evaluation, expected = evaluate(network, data, data.validation), None
-    if task.expected_change:
-        from hwnas.injection.expected_change import expected_change  # loads ONNX Runtime, seldom needed
-
+    if expected_change is not None:
         expected = expected_change(network.graph, network.state(), data.train.images, mean=data.mean, std=data.std)
     return EvaluationResult(
         candidate_id=task.candidate_id,

@@ -57,6 +57,7 @@ COLUMNS = (
     Column(title="MACs", text=lambda entry: size(entry.value("macs"))),
     Column(title="latency ms", text=latency),
     Column(title="sensitivity", text=figures("sensitivity")),
+    Column(title="expected change", text=figures("expected_change")),
     Column(title="operator", text=lambda entry: entry.row.operator, number=False),
     Column(title="parent", text=lambda entry: entry.row.parent or "", number=False),
 )

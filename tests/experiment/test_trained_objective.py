@@ -8,13 +8,22 @@ from hwnas.data import DataSettings, load
 from hwnas.execution import unpack
 from hwnas.experiment import start
 from hwnas.injection.expected_change import expected_change
+from hwnas.objective import objectives_named
+from hwnas.report import entries
 from hwnas.store import RunStore
-from tests.experiment.conftest import rows, tiny
+from tests.experiment.conftest import TINY, front, rows, tiny, told
+
+OBJECTIVES = ("error", "parameters", "macs", "expected_change")
 
 
-def test_a_search_by_expected_change_keeps_it_for_every_trained_network(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    start(tiny(objectives=("error", "parameters", "expected_change")), folder)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "expected"
+    start(tiny(objectives=OBJECTIVES), folder)
+    return folder
+
+
+def test_every_trained_network_has_the_value_of_its_weights(folder: Path) -> None:
     finished = [row for row in rows(folder) if row.outcome is not None and row.outcome.status == "finished"]
     assert len(finished) > 4
     data = load(DataSettings())
@@ -25,3 +34,19 @@ def test_a_search_by_expected_change_keeps_it_for_every_trained_network(tmp_path
             state = unpack(store.weights(row.outcome.weights))
             again = expected_change(row.candidate.graph, state, data.train.images, mean=data.mean, std=data.std)
             assert row.values["expected_change"] == pytest.approx(again, rel=1e-4)
+
+
+def test_two_workers_find_the_same_bits_and_a_childs_memory_does_not_hold_what_the_worker_loads(
+    folder: Path, tmp_path: Path
+) -> None:
+    budget = {**TINY["budget"], "child_memory_mb": 64}
+    start(tiny(objectives=OBJECTIVES, workers=2, budget=budget), tmp_path / "two")
+    assert told(tmp_path / "two") == told(folder)
+    assert front(tmp_path / "two") == front(folder)
+
+
+def test_programs_read_it_beside_the_sensitivity(folder: Path) -> None:
+    for entry in entries(rows(folder), objectives_named(OBJECTIVES)):
+        record = entry.to_json()
+        assert record["expected_change"] == entry.row.values["expected_change"]
+        assert isinstance(record["sensitivity"], float)
