@@ -78,12 +78,12 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def one_search(seed: int, budget_s: int) -> dict[str, Any]:
-    """One search and what its front is worth."""
+def one_search(seed: int, budget_s: int, **changes: Any) -> dict[str, Any]:
+    """One search, with ``changes`` to its configuration, and what its front is worth."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "run"
         started = time.monotonic()
-        ended = start(make_config({"seed": seed, "workers": 1, "budget": {"time": budget_s}}), folder)
+        ended = start(make_config({"seed": seed, "workers": 1, "budget": {"time": budget_s}, **changes}), folder)
         elapsed = time.monotonic() - started
         with RunStore.open(folder, write=False) as store:
             event = store.last_event("ended")
@@ -92,6 +92,7 @@ def one_search(seed: int, budget_s: int) -> dict[str, Any]:
             front = [{**row.values, **row.final} for row in members]
             operators = {row.id: row.operator for row in members}
             images = store.meta("images_per_child")
+            stopped = sum(outcome.status == "stopped_early" for outcome in store.outcomes())
     volume = hypervolume([[m["error"], m["parameters"], m["latency_ms"]] for m in front], BOX)
     row = {
         "seed": seed,
@@ -99,6 +100,7 @@ def one_search(seed: int, budget_s: int) -> dict[str, Any]:
         "hypervolume": volume,
         "elapsed_s": elapsed,
         "trained": ended.trained,
+        "stopped_early": stopped,
         "images_per_child": images,
         "front_size": len(front),
         "born_by_morphism": sum(operator != "initial" for operator in operators.values()),

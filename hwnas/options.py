@@ -17,6 +17,7 @@ from hwnas.errors import ConfigError
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     **{name: (name,) for name in ("seed", "device", "strategy", "workers", "executor", "ray_address", "metric", "objectives")},
     "asynchronous": ("asynchronous",),
+    "rungs": ("rungs", "enabled"),
     "generations": ("budget", "generations"),
     "time_budget": ("budget", "time"),
     "max_evaluations": ("budget", "max_evaluations"),

@@ -1,5 +1,6 @@
 """The Python API on a real run, what options mean, and what is shown while a run works."""
 
+import dataclasses
 import io
 import json
 import logging
@@ -130,14 +131,16 @@ def test_options_override_the_file_and_paths_become_absolute(tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     Path("images").mkdir()
     Path("mine.toml").touch()
-    Path("run.toml").write_text('seed = 3\nworkers = 1\n[budget]\ntime = "10m"\ngenerations = 7\n[limits]\nparameters = 500\n')
+    tables = '[budget]\ntime = "10m"\ngenerations = 7\n[limits]\nparameters = 500\n[rungs]\nkeep = 0.4\n'
+    Path("run.toml").write_text(f"seed = 3\nworkers = 1\n{tables}")
     config = api.configured(
         "run.toml", time_budget="30s", data="images", device="mine.toml", max_latency_ms=2.0, image_size="8x16",
-        objectives="error, parameters", seed=None,
+        objectives="error, parameters", seed=None, rungs=True,
     )  # fmt: skip
     assert (config.seed, config.workers) == (3, 1)
     assert (config.budget.time, config.budget.generations) == (30.0, 7)
     assert config.limits == {"parameters": 500, "latency_ms": 2.0}
+    assert config.rungs == {"keep": 0.4, "enabled": True}
     assert config.data == {"source": str(tmp_path / "images"), "image_size": (8, 16)}
     assert config.device == str(tmp_path / "mine.toml")
     assert config.objectives == ("error", "parameters")
@@ -183,6 +186,7 @@ def test_a_moment_in_one_line() -> None:
     progress = moment(generation=3, elapsed_s=3700, left_s=65, **found)
     expected = "generation 3, 20 trained, 2 failed, front 5, hypervolume 0.5000, best error 1.23 %, 1:01:40 used, 1:05 left"
     assert summary(progress) == expected
+    assert "20 trained, 12 stopped early, 2 failed" in summary(dataclasses.replace(progress, stopped=12))
     assert clock(0) == "0:00"
 
 

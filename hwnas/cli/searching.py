@@ -37,6 +37,9 @@ def search(
     asynchronous: Annotated[
         bool | None, typer.Option("--async", help="Steady state: a child is proposed as soon as a worker is free.")
     ] = None,
+    rungs: Annotated[
+        bool | None, typer.Option("--rungs/--no-rungs", help="Stop the worse children early; by default all are trained fully.")
+    ] = None,
     generations: Generations = None,
     time_budget: TimeBudget = None,
     max_evaluations: Evaluations = None,

@@ -52,13 +52,20 @@ def default_images(data: DataSet) -> int:
 
 
 def images_in_time(
-    limit_s: float, images_per_second: float, *, accepted: int, measures: bool, batch_size: int, data: DataSet
+    limit_s: float,
+    images_per_second: float,
+    *,
+    accepted: int,
+    measures: bool,
+    batch_size: int,
+    data: DataSet,
+    trained_share: float = 1.0,
 ) -> int:
     """The training budget of a child that lets the planned generations fit into a time limit.
 
     ``images_per_second`` is what all workers together train of a middling initial network, ``accepted`` the children of a
-    generation, which are ``measures``-ed one after another.
+    generation, which are ``measures``-ed one after another and of whose budgets rungs leave the share ``trained_share``.
     """
     training_s = limit_s / PLANNED_GENERATIONS - (accepted * MEASURING_S if measures else 0)
-    images = round(max(training_s, 0.0) * images_per_second / GROWTH / accepted)
+    images = round(max(training_s, 0.0) * images_per_second / GROWTH / (accepted * trained_share))
     return max(LEAST_STEPS * batch_size, min(images, MOST_EPOCHS * len(data.train)))

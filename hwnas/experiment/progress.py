@@ -11,8 +11,9 @@ Phase: TypeAlias = Literal["preparing", "measuring", "training", "finishing", "d
 class Progress:
     """A run at one moment.
 
-    ``done`` of ``total`` networks of this phase; ``trained`` and ``failed`` over the whole run; ``best_error`` a share in
-    [0, 1] and ``hypervolume`` in [0, 1] (None before there is one); times in seconds, ``left_s`` None without a time budget.
+    ``done`` of ``total`` networks of this phase; ``trained``, ``stopped`` (early, among those trained) and ``failed`` over the
+    whole run; ``best_error`` a share in [0, 1] and ``hypervolume`` in [0, 1] (None before there is one); times in seconds,
+    ``left_s`` None without a time budget.
     """
 
     phase: Phase
@@ -20,6 +21,7 @@ class Progress:
     done: int = 0
     total: int = 0
     trained: int = 0
+    stopped: int = 0
     failed: int = 0
     front_size: int = 0
     best_error: float | None = None

@@ -99,6 +99,7 @@ def _images_per_child(parts: Parts, executor: Executor) -> int:
         measures=parts.device is not None,
         batch_size=parts.trainer.batch_size,
         data=parts.data,
+        trained_share=parts.rungs.trained_share if parts.rungs.enabled else 1.0,
     )
 
 

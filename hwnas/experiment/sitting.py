@@ -174,7 +174,7 @@ class Sitting:
         evaluator = self.evaluator
         errors = [evaluator.outcomes[member].values["error"] for member in self.front[:1]]
         changes |= {"best_error": errors[0] if errors else None, "trained": evaluator.trained}
-        changes |= {"failed": evaluator.counts["failed"], "phase": phase}
+        changes |= {"failed": evaluator.counts["failed"], "stopped": evaluator.counts["stopped_early"], "phase": phase}
         changes |= {"elapsed_s": self.clock.used_s, "left_s": self.clock.left_s}
         self._progress = dataclasses.replace(self._progress, **changes)
         self._listener(self._progress)

@@ -1,6 +1,7 @@
 """Kill a short search at random moments and resume it: the finished run must equal the uninterrupted one.
 
     python -m tests.faults.kill_and_resume --times 50        prints "50 of 50 equal"
+    python -m tests.faults.kill_and_resume --rungs           the same with children that are stopped early
 
 Every other time the whole process group is killed, else the main process alone (its workers must then die by themselves).
 MACs stand in for latency, so that every value is deterministic.
@@ -29,27 +30,34 @@ CONFIG = {
 }
 
 
-def search(folder: Path) -> None:
+WITH_RUNGS = {
+    **CONFIG,
+    "lemonade": {"proposals": 16, "accepted": 4},
+    "rungs": {"enabled": True, "shares": (0.1, 0.3)},
+}
+
+
+def search(folder: Path, rungs: bool) -> None:
     """Start a run, or go on with it where there is one."""
     os.setsid()
     if (folder / "run.sqlite").exists():
         resume(folder)
     else:
-        start(make_config(CONFIG), folder)
+        start(make_config(WITH_RUNGS if rungs else CONFIG), folder)
 
 
-def searching(folder: Path) -> BaseProcess:
+def searching(folder: Path, *, rungs: bool = False) -> BaseProcess:
     """A process of its own group that searches; forked from a server that has imported everything, to save time."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["hwnas.experiment"])
-    process = context.Process(target=search, args=[folder])
+    process = context.Process(target=search, args=[folder, rungs])
     process.start()
     return process
 
 
-def finished(folder: Path) -> dict[str, object]:
+def finished(folder: Path, *, rungs: bool = False) -> dict[str, object]:
     """The content of a run after it was left to work to its end."""
-    process = searching(folder)
+    process = searching(folder, rungs=rungs)
     process.join()
     if process.exitcode != 0:
         raise RuntimeError(f"the search in {folder} failed")
@@ -61,7 +69,8 @@ def content(folder: Path) -> dict[str, object]:
     with RunStore.open(folder, write=False) as store:
         rows = list(store.rows())
         for row in rows:
-            store.weights(row.outcome.weights)
+            if row.outcome.status == "finished":
+                store.weights(row.outcome.weights)
         return {
             "rows": [
                 (r.id, r.parent, r.operator, r.architecture_id, r.outcome.status, r.values, r.outcome.weights, r.final)
@@ -72,32 +81,33 @@ def content(folder: Path) -> dict[str, object]:
         }
 
 
-def interrupted(folder: Path, after_s: float, *, group: bool) -> dict[str, object]:
+def interrupted(folder: Path, after_s: float, *, group: bool, rungs: bool = False) -> dict[str, object]:
     """The content of a run that was killed after a time, and then resumed to its end."""
-    process = searching(folder)
+    process = searching(folder, rungs=rungs)
     process.join(after_s)
     if group:
         with contextlib.suppress(ProcessLookupError):  # it has ended, or has no group of its own yet
             os.killpg(process.pid, signal.SIGKILL)
     process.kill()
     process.join()
-    return finished(folder)
+    return finished(folder, rungs=rungs)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rungs", action="store_true")
     arguments = parser.parse_args()
     rng = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         started = time.monotonic()
-        whole = finished(folder / "whole")
+        whole = finished(folder / "whole", rungs=arguments.rungs)
         took_s, equal = time.monotonic() - started, 0
         for number in range(arguments.times):
             after_s = rng.uniform(0, took_s)
-            same = interrupted(folder / str(number), after_s, group=number % 2 == 0) == whole
+            same = interrupted(folder / str(number), after_s, group=number % 2 == 0, rungs=arguments.rungs) == whole
             equal += same
             state = "equal" if same else "NOT EQUAL"
             print(f"{number + 1}: killed after {after_s:.2f} of {took_s:.2f} s: {state}", file=sys.stderr, flush=True)
