@@ -37,7 +37,10 @@ def hover(entry: Entry) -> str:
     latency, half = entry.value("latency_ms"), entry.value("latency_ci_ms")
     if latency is not None:
         lines.append(f"latency {latency:.4f} ± {half or 0:.4f} ms")
-    lines.append(f"sensitivity {entry.value('sensitivity') or 0:.3g}")
+    expected = entry.value("expected_change")
+    lines.append(
+        f"sensitivity {entry.value('sensitivity') or 0:.3g}" + ("" if expected is None else f", expected change {expected:.3g}")
+    )
     return "<br>".join(lines)
 
 
@@ -73,13 +76,14 @@ def trade_offs(entries: Sequence[Entry], objectives: Sequence[Objective]) -> go.
 
 def progress(events: Sequence[Event], entries: Sequence[Entry]) -> go.Figure:
     """Hypervolume, size of the front and best error after each generation."""
-    summaries: Mapping[int, Mapping[str, Any]] = {e.generation: e.payload for e in events if e.generation is not None}
+    found = {event.generation: event for event in events if event.generation is not None}
+    summaries: Mapping[int, Mapping[str, Any]] = {generation: event.payload for generation, event in found.items()}
     generations = sorted(summaries)
     figure = make_subplots(rows=1, cols=3, horizontal_spacing=0.09)
     curves = (
         ("hypervolume", [summaries[generation].get("hypervolume") for generation in generations]),
         ("models on the front", [summaries[generation].get("front") for generation in generations]),
-        ("best validation error", _best_errors(entries, generations)),
+        ("best validation error", [_best_error(entries, found[generation]) for generation in generations]),
     )
     for column, (title, values) in enumerate(curves, 1):
         texts = [f"generation {generation}, after {summaries[generation].get('used_s', 0):.0f} s" for generation in generations]
@@ -139,11 +143,10 @@ def lineage(entries: Sequence[Entry]) -> go.Figure:
     return _laid_out(figure, 440)
 
 
-def _best_errors(entries: Sequence[Entry], generations: Sequence[int]) -> list[float | None]:
-    finished = [entry.row for entry in entries if entry.status == "finished"]
-    return [
-        min((row.values["error"] for row in finished if row.generation <= generation), default=None) for generation in generations
-    ]
+def _best_error(entries: Sequence[Entry], summary: Event) -> float | None:
+    """The best error of what had finished when a generation was summarised."""
+    finished = (entry.row for entry in entries if entry.status == "finished")
+    return min((row.values["error"] for row in finished if row.finished and row.finished < summary.sequence), default=None)
 
 
 def _axis(objective: Objective, entries: Sequence[Entry]) -> dict[str, Any]:

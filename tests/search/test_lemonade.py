@@ -173,3 +173,56 @@ def test_without_inheritance_every_child_is_from_scratch():
 def test_settings_that_cannot_be_are_refused():
     with pytest.raises(ConfigError, match="accepted=9"):
         LemonadeSettings(proposals=8, accepted=9)
+
+
+def steadily(strategy, rng, wanted=60):
+    """A steady-state search: one or two are asked for, and some end, in any order; gives its asks and outcomes in order."""
+    record, waiting, told = [], [], 0
+    while told < wanted:
+        if strategy.front or not waiting:
+            count = int(rng.integers(1, 3))
+            record.append((count, strategy.ask(count)))
+            waiting += record[-1][1].candidates
+        for _ in range(min(len(waiting), int(rng.integers(0, 3)))):
+            candidate = waiting.pop(int(rng.integers(len(waiting))))
+            record.append(failed(candidate) if rng.random() < 0.1 else outcome(candidate))
+            strategy.tell(record[-1])
+            told += 1
+    return record
+
+
+def test_few_children_are_asked_for_in_the_proportion_of_a_whole_generation():
+    strategy = lemonade(proposals=16, accepted=6)
+    run(strategy, 1)
+    for count, proposals in ((1, 3), (2, 6), (4, 11), (6, 16)):
+        ask = strategy.ask(count)
+        assert ask.proposed % proposals == 0  # drawn again where every child was known
+        assert len(ask.candidates) <= count
+
+
+def test_in_steady_state_nothing_is_tried_while_it_is_being_tried():
+    record = steadily(lemonade(), np.random.default_rng(0))
+    asks = [entry[1] for entry in record if isinstance(entry, tuple)]
+    unsuccessful = {entry.candidate_id for entry in record if isinstance(entry, Outcome) and entry.status == "failed"}
+    tried = {}
+    for number, ask in enumerate(asks):
+        for candidate in ask.candidates:
+            assert candidate.generation == number
+            assert tried.get(candidate.architecture_id, candidate.id) in {candidate.id, *unsuccessful}
+            tried[candidate.architecture_id] = candidate.id
+    assert unsuccessful
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_steady_search_is_asked_again_the_same_from_its_record(seed):
+    strategy, asking, adopting = lemonade(), lemonade(), lemonade()
+    for entry in steadily(strategy, np.random.default_rng(seed)):
+        if isinstance(entry, Outcome):
+            asking.tell(entry)
+            adopting.tell(entry)
+        else:
+            count, ask = entry
+            assert described(asking.ask(count)) == described(ask)
+            adopting.adopt(ask.candidates)
+    assert adopting.front == asking.front == strategy.front
+    assert described(adopting.ask(3)) == described(asking.ask(3)) == described(strategy.ask(3))
