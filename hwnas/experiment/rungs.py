@@ -25,12 +25,13 @@ class Ladder:
         self._parts = parts
         self._store = store
         self._stops = _stops(parts, images)
+        self._device = parts.device_sha256
         self._arrivals = Arrivals(parts.rungs, parts.objectives) if parts.config.asynchronous else None
         self._generation = 0
         self._reached: list[dict[str, Mapping[str, float]]] = []  # of this generation, by rung
         for event in store.events(EVENT):
             found = event.payload
-            if found["device"] == parts.device_sha256 and event.generation is not None:  # latencies of two devices never mix
+            if found["device"] == self._device and event.generation is not None:  # latencies of two devices never mix
                 self._take(event.generation, found["rung"], found["candidate"], found["values"])
 
     def until(self, candidate: Candidate, rung: int) -> int | None:
@@ -44,7 +45,7 @@ class Ladder:
         """Keep what a child is worth at its rung; whether it goes on, None where that takes its siblings."""
         compared = {objective.name: values[objective.name] for objective in self._parts.objectives}
         payload = {"candidate": candidate.id, "rung": rung, "images": values["images"], "values": compared}
-        self._store.add_event(EVENT, payload | {"device": self._parts.device_sha256}, generation=candidate.generation)
+        self._store.add_event(EVENT, payload | {"device": self._device}, generation=candidate.generation)
         return self._take(candidate.generation, rung, candidate.id, compared)
 
     def going_on(self, rung: int) -> frozenset[str]:

@@ -65,7 +65,7 @@ def _header(store: RunStore, name: str, found: Sequence[Entry]) -> str:
     ended = store.last_event("ended")
     state = "not ended: at work, or interrupted" if ended is None else str(ended.payload["reason"])
     counts = Counter(entry.status for entry in found)
-    trained = ", ".join(f"{count} {status}" for status, count in counts.most_common()) or "nothing finished yet"
+    trained = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.most_common()) or "nothing finished yet"
     front = [entry for entry in found if entry.on_front]
     best = f"; best validation error {percent(front[0].value('error'))}" if front else ""
     data, version = _meta(store, "data_name"), _meta(store, "hwnas_version")

@@ -34,9 +34,11 @@ def size(value: float | None) -> str:
 
 
 def latency(entry: Entry) -> str:
-    """A latency in ms with the half-width of its 95 % interval."""
+    """A latency in ms with the half-width of its 95 % interval, which one that a model computed has not."""
     value, half = entry.value("latency_ms"), entry.value("latency_ci_ms")
-    return "" if value is None else f"{value:.4f} ± {half or 0:.4f}"
+    if value is None:
+        return ""
+    return f"{value:.4f} ± {half:.4f}" if half else f"{value:.4g}"
 
 
 def figures(name: str) -> Callable[[Entry], str]:
@@ -61,12 +63,14 @@ COLUMNS = (
     Column(title="operator", text=lambda entry: entry.row.operator, number=False),
     Column(title="parent", text=lambda entry: entry.row.parent or "", number=False),
 )
+IMAGES = Column(title="images", text=lambda entry: size(entry.value("images")))  # that the error was taken after
 STATUS = Column(title="status", text=lambda entry: "front" if entry.on_front else entry.status, number=False)
 
 
 def columns_of(entries: Sequence[Entry]) -> list[Column]:
-    """The columns that have anything in them; the status where not all are on the front."""
+    """The columns that have anything in them; the status where not all are on the front, images where some were stopped early."""
     columns = [*COLUMNS, *([] if all(entry.on_front for entry in entries) else [STATUS])]
+    columns += [IMAGES] if any(entry.status == "stopped_early" for entry in entries) else []
     return [column for column in columns if any(column.text(entry) for entry in entries)]
 
 

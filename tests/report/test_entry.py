@@ -87,6 +87,10 @@ def test_texts_hold_the_same_values() -> None:
     assert cells["parameters"] == ["1,234", "7"]
     assert cells["status"] == ["front", "failed"]
     assert "latency ms" not in cells  # nothing was measured
+    assert "images" not in cells
+    stopped = row(2, {"error": 0.5, "parameters": 1.0, "images": 4000.0}, status="stopped_early")
+    again = as_table(entries([row(0, {"error": 0.125, "parameters": 1234.0}), stopped], OBJECTIVES))
+    assert {str(column.header): list(column.cells) for column in again.columns}["images"] == ["", "4,000"]
     assert as_csv([]) == ""
     assert as_json([]) == "[]"
 
