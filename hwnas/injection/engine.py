@@ -173,9 +173,11 @@ def upset(program: Program, step: int, values: Tensor, upsets: Sequence[Upset]) 
 
 def _xored(program: Program, step: int, values: Tensor, masks: Words) -> Tensor:
     """A step's stored tensor (n, ..) with the bits of ``masks`` (n, elements) flipped, out of place."""
-    name = program.steps[step].name
-    stored = program.encoded(name, values.numpy().reshape(len(values), -1))
-    return torch.from_numpy(program.decoded(name, program.layout.flip(stored, masks)).reshape(tuple(values.shape)))
+    name, hit = program.steps[step].name, np.flatnonzero(masks)
+    flipped = values.numpy().reshape(-1).copy()  # the others are as the format holds them already
+    stored = program.encoded(name, flipped[hit])
+    flipped[hit] = program.decoded(name, program.layout.flip(stored, masks.reshape(-1)[hit]))
+    return torch.from_numpy(flipped.reshape(tuple(values.shape)))
 
 
 def _answers(logits: NDArray[np.float32], clean: Clean) -> Answers:

@@ -122,8 +122,10 @@ def _to_bfloat16(numbers: NDArray[np.float32]) -> Values:
 def _to_log8(numbers: NDArray[np.float32]) -> Values:
     """The code of the nearest logarithm beside the sign; NaN becomes full scale, as infinity does."""
     with np.errstate(divide="ignore"):  # the logarithm of 0 is below every code
-        codes = np.rint(np.log2(np.abs(numbers)) * LOG8_STEPS) + LOG8_FULL
-    codes = np.fmin(np.where(codes < 1, 0, codes), LOG8_FULL).astype(np.uint8)
+        logarithms = np.log2(np.abs(numbers))
+    logarithms *= LOG8_STEPS  # in place: large tensors are bound by memory
+    logarithms += LOG8_FULL
+    codes = np.maximum(np.fmin(np.rint(logarithms), LOG8_FULL), 0).astype(np.uint8)
     words: Values = codes | (np.signbit(numbers).astype(np.uint8) << np.uint8(7))
     return words
 
