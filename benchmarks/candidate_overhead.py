@@ -49,15 +49,13 @@ def main() -> None:
     medians = {stage: statistics.median(float(row[f"{stage}_ms"]) for row in rows) for stage in (*STAGES, "child")}
     ratio = statistics.median(float(row["torch_export_ms"]) / float(row["emit_ms"]) for row in rows)
     goals = [record.at_most("child_ms", medians["child"], 15, "ms"), record.at_least("export_ratio", ratio, 10, "times")]
-    record.record(
+    record.finish(
+        arguments,
         benchmark="candidate_overhead",
         question=QUESTION,
         results={"median_ms": medians, "median_torch_export_ms": statistics.median(float(r["torch_export_ms"]) for r in rows)},
         rows=rows,
         goals=goals,
-        command=record.command(),
-        quick=arguments.quick,
-        out=arguments.out,
     )
 
 

@@ -26,7 +26,7 @@ import onnxruntime
 import record
 
 from hwnas.device import Device, Latency, load_profile, open_device
-from hwnas.device.reference import conv_chain, conv_chain_macs
+from hwnas.device.reference import conv_chain
 
 QUESTION = "How far do repeated latency measurements of one model agree, quiet and beside a busy core?"
 MODEL = {"channels": 32, "size": 80, "layers": 3}
@@ -121,6 +121,11 @@ def busy_core() -> Iterator[None]:
         busy.wait()
 
 
+def macs_of(*, channels: int, size: int, layers: int) -> int:
+    """Multiply-accumulates of `conv_chain`'s convolutions."""
+    return 9 * size * size * channels * (3 + channels * (layers - 1))
+
+
 def rank(device: Device, sizes: range) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Measure two families of networks for 5 seconds and by ours, and compare the order of pairs about 5 % apart in MACs."""
     rows = []
@@ -128,7 +133,7 @@ def rank(device: Device, sizes: range) -> tuple[dict[str, Any], list[dict[str, A
         model = conv_chain(**chain)
         truth = device.measure(model, half_width=1e-9, time_limit_s=TRUTH_S)
         once = ours(device, model)
-        row = {**chain, "macs": conv_chain_macs(**chain), "truth_ms": truth.latency_ms, "truth_ci_ms": truth.ci_ms}
+        row = {**chain, "macs": macs_of(**chain), "truth_ms": truth.latency_ms, "truth_ci_ms": truth.ci_ms}
         rows.append(row | {"ours_ms": once.latency_ms, "ci_ms": once.ci_ms})
         record.progress(
             f"{chain}: {truth.latency_ms:.4f} +- {truth.ci_ms:.4f} ms, ours {once.latency_ms:.4f} +- {once.ci_ms:.4f} ms"
@@ -159,7 +164,8 @@ def main() -> None:
         record.progress(f"the machine was not quiet: its reference varied by {spread:.1%} over the two minutes")
     gain = results["one_busy_core"]["cv_mean_of_50"] / results["one_busy_core"]["cv_ours"]
     in_order = ranking["pairs_in_order"] / ranking["pairs_disjoint"] if ranking["pairs_disjoint"] else None
-    record.record(
+    record.finish(
+        arguments,
         benchmark="latency_repeatability",
         question=QUESTION,
         results=results,
@@ -170,10 +176,7 @@ def main() -> None:
             record.at_least("loaded_gain", gain, 5, "times"),
             record.at_least("ranking", in_order, 0.95, "share of pairs"),
         ],
-        command=record.command(),
-        quick=arguments.quick,
         stamp=stamp,
-        out=arguments.out,
     )
 
 

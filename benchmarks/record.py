@@ -3,8 +3,7 @@
     arguments = record.parser("candidate_overhead", QUESTION).parse_args()
     ...
     goals = [record.at_most("child_ms", median_ms, 15, "ms"), record.at_least("export_ratio", ratio, 10, "times")]
-    record.record(benchmark="candidate_overhead", question=QUESTION, results={...}, rows=rows, goals=goals,
-                  command=record.command(), quick=arguments.quick, out=arguments.out)
+    record.finish(arguments, benchmark="candidate_overhead", question=QUESTION, results={...}, rows=rows, goals=goals)
 
 Progress goes to stderr (`record.progress`). A full run keeps its answer, raw rows included, in benchmarks/results/.
 """
@@ -86,6 +85,30 @@ def machine() -> dict[str, Any]:
         "load_average": [round(load, 2) for load in psutil.getloadavg()],
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def finish(
+    arguments: argparse.Namespace,
+    *,
+    benchmark: str,
+    question: str,
+    results: Mapping[str, Any],
+    goals: Sequence[Goal],
+    rows: Sequence[Mapping[str, Any]] = (),
+    stamp: Mapping[str, Any] | None = None,
+) -> None:
+    """`record` with what the shared parser was given."""
+    record(
+        benchmark=benchmark,
+        question=question,
+        results=results,
+        goals=goals,
+        command=command(),
+        quick=arguments.quick,
+        rows=rows,
+        stamp=stamp,
+        out=arguments.out,
+    )
 
 
 def record(

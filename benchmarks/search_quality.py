@@ -9,7 +9,6 @@ start of the run, loading and starting the worker included; the final measuremen
 Command: ``python benchmarks/search_quality.py``; the last result is in ``results/search_quality.json``.
 """
 
-import argparse
 import statistics
 import tempfile
 import time
@@ -44,22 +43,8 @@ def main() -> None:
     born = min(row["born_by_morphism"] for row in rows)
     if born < LEAST_BORN:
         raise SystemExit(f"a front has only {born} members born by morphism, {LEAST_BORN} are the least")
-    keep(arguments, rows, results, goals, stamp)
-
-
-def keep(
-    arguments: argparse.Namespace, rows: list[dict[str, Any]], results: dict[str, Any], goals: list[record.Goal], stamp: Any
-) -> None:
-    record.record(
-        benchmark="search_quality",
-        question=QUESTION,
-        results=results,
-        rows=rows,
-        goals=goals,
-        command=record.command(),
-        quick=arguments.quick,
-        stamp=stamp,
-        out=arguments.out,
+    record.finish(
+        arguments, benchmark="search_quality", question=QUESTION, results=results, rows=rows, goals=goals, stamp=stamp
     )
 
 

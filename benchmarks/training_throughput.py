@@ -44,7 +44,8 @@ def main() -> None:
         ratios.setdefault(f"{row['data']} {row['network']}", []).append(float(row["ratio"]))
     medians = {case: statistics.median(values) for case, values in ratios.items()}
     alike = {case: ratio for case, ratio in medians.items() if "bfloat16" not in case}
-    record.record(
+    record.finish(
+        arguments,
         benchmark="training_throughput",
         question=QUESTION,
         results={
@@ -53,9 +54,6 @@ def main() -> None:
         },
         rows=rows,
         goals=[record.at_least("throughput_ratio", min(alike.values()), 1, "times")],
-        command=record.command(),
-        quick=arguments.quick,
-        out=arguments.out,
     )
 
 

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from hwnas.errors import ConfigError
 
@@ -23,7 +22,6 @@ class Objective:
     resolution: float = 0.0
     relative: bool = False
     size_like: bool = False
-    sense: Literal["minimise"] = "minimise"
 
     def __post_init__(self) -> None:
         if not (self.resolution >= 0 and math.isfinite(self.resolution)):

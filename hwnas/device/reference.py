@@ -46,8 +46,3 @@ def conv_chain(*, channels: int, size: int, layers: int) -> bytes:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     serialised: bytes = model.SerializeToString()
     return serialised
-
-
-def conv_chain_macs(*, channels: int, size: int, layers: int) -> int:
-    """Multiply-accumulates of `conv_chain`'s convolutions."""
-    return 9 * size * size * channels * (3 + channels * (layers - 1))

@@ -49,6 +49,18 @@ def test_a_full_run_is_kept_with_its_rows_and_a_quick_one_leaves_it_alone(result
     assert [path.name for path in results_folder.iterdir()] == ["adding.json"]
 
 
+def test_finish_records_what_the_shared_parser_was_given(
+    results_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [str(Path(record.__file__).parent / "adding.py"), "--quick"])
+    answer = {name: value for name, value in ANSWER.items() if name != "command"}
+    out = results_folder.parent / "quick.json"
+    record.finish(record.parser("adding", "?").parse_args(["--quick", "--out", str(out)]), **answer)
+    assert not results_folder.exists()
+    assert json.loads(out.read_text())["command"] == "python benchmarks/adding.py --quick"
+    assert json.loads(capsys.readouterr().out)["goals"][0]["met"] is True
+
+
 @pytest.mark.parametrize(("bad", "error"), [(math.nan, ValueError), (object(), TypeError)])
 def test_a_result_that_json_cannot_hold_leaves_the_kept_one_whole(
     bad: object, error: type[Exception], results_folder: Path
