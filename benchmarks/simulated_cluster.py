@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 CLUSTER = tuple(2**power for power in range(11))
-GENERATIONS = 20
+GENERATIONS = 100  # as in the paper
 ACCEPTED = 8  # children of a generation by default
 STRETCH = 8.0
 
@@ -32,7 +32,7 @@ def idle_shares(recorded_s: Sequence[float], workers: int) -> dict[str, Any]:
     return {
         "workers": workers,
         "children": count,
-        **{f"idle_{name}": 1 - float(times.sum()) / (workers * span) for name, span in spans.items()},
+        **{f"idle_{name}": max(0.0, 1 - float(times.sum()) / (workers * span)) for name, span in spans.items()},
         "children_per_second": count / spans["asynchronous"],
     }
 

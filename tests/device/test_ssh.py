@@ -92,6 +92,7 @@ def test_closing_ends_the_agent_and_closing_twice_is_fine(server: Server, device
     opened.close()
     opened.close()
     agent.wait(timeout=5)
+    assert agent not in agents()
 
 
 def test_a_model_that_kills_every_agent_is_given_up(server: Server, device_python: Path) -> None:
