@@ -110,7 +110,7 @@ class Campaign:
     def header(self) -> dict[str, Any]:
         """What the campaign's file must say to be gone on with."""
         return {
-            "campaign": "hwnas faults 1",
+            "campaign": "hwnas faults 2",
             "model": self.name,
             "memory_sha256": self.bench.memory.sha256(),
             "images": len(self._labels),

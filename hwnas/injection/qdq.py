@@ -6,6 +6,7 @@ Of a convolution only the filter that a fault hits is computed (quantised_conv.p
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -46,9 +47,8 @@ class QdqBench:
         self.quantised = [
             node.output[0] for node in graph.node if node.op_type == "QuantizeLinear" and node.input[0] not in self._initialisers
         ]
-        probe = self.full(outputs=self.quantised).run(
-            [self.logits, *self.quantised], {self.image: np.zeros((1, *self.shape), np.float32)}
-        )
+        self._clean = self.full(outputs=self.quantised)
+        probe = self.clean(np.zeros((1, *self.shape), np.float32))
         if len(graph.output) != 1 or probe[0].ndim != 2:
             raise ModelError(f"expected a classifier with one output (n, classes), got {[tuple(p.shape) for p in probe[:1]]}")
         self.classes = int(probe[0].shape[1])
@@ -69,6 +69,11 @@ class QdqBench:
     def engine(self, images: Images) -> Engine:
         """An engine that keeps the 8-bit activations of the clean pass."""
         return QdqEngine(self, np.ascontiguousarray(images, np.float32))
+
+    def clean(self, images: Images) -> list[NDArray[Any]]:
+        """Logits and 8-bit activations of a pass without faults."""
+        found: list[NDArray[Any]] = self._clean.run([self.logits, *self.quantised], {self.image: images})
+        return found
 
     def full(self, outputs: Iterable[str] = (), changes: Sequence[Change] = ()) -> onnxruntime.InferenceSession:
         """A session of the whole file, with more outputs or other words in memory."""
@@ -189,7 +194,7 @@ class QdqEngine:
     def __init__(self, bench: QdqBench, images: Images) -> None:
         self._bench, self._images = bench, images
         names = [bench.logits, *bench.quantised]
-        found = bench.full(outputs=bench.quantised).run(names, {bench.image: images})
+        found = bench.clean(images)
         self._values: Mapping[str, NDArray[np.generic]] = {**dict(zip(names, found, strict=True)), bench.image: images}
         self._logits: NDArray[np.float32] = found[0]
         self._sums: dict[str, CleanSums | None] = {}

@@ -87,8 +87,9 @@ class FaultReport:
     by_area: tuple[Difference, ...]
 
 
-def single_result(campaign: SingleCampaign) -> SingleResult:
-    """The figures of a campaign of single faults."""
+def single_result(campaign: SingleCampaign, clean_error: float | None = None) -> SingleResult:
+    """The figures of a campaign of single faults; intervals of drops keep to what a network of this clean error can lose."""
+    gain, loss = (100.0, 100.0) if clean_error is None else (100.0 * clean_error, 100.0 * (1.0 - clean_error))
     sample = campaign.sampler.sample()
     columns = {
         name: np.array([row[name] for row in campaign.rows], float) for name in ("drop", "changed", "unrecoverable", "masked")
@@ -97,25 +98,30 @@ def single_result(campaign: SingleCampaign) -> SingleResult:
     def told(values: np.ndarray) -> FaultSample:
         return FaultSample(design=sample.design, strata=sample.strata, values=values)
 
-    drop = campaign.sampler.estimate()
-    shares = {name: _inside(told(columns[name]).mean(largest_value=1.0)) for name in ("changed", "unrecoverable", "masked")}
+    drop = _within(campaign.sampler.estimate(), -gain, loss)
+    shares = {
+        name: _within(told(columns[name]).mean(largest_value=1.0), 0.0, 1.0) for name in ("changed", "unrecoverable", "masked")
+    }
     return SingleResult(
         bits=campaign.population.size,
         faults=len(campaign.rows),
         drop=drop,
         critical=told((columns["drop"] > CRITICAL_POINTS).astype(float)).share(),
         device_drop=drop.scaled(campaign.population.size * DEVICE_RATE),
-        parts=tuple(_parts(campaign, sample)),
+        parts=tuple(_parts(campaign, sample, -gain, loss)),
         **shares,
     )
 
 
-def _inside(share: Estimate) -> Estimate:
-    """An interval of a share does not leave [0, 1]."""
-    return Estimate(**asdict(share) | {"low": max(0.0, share.low), "high": min(1.0, share.high)})
+def _within(estimate: Estimate, low: float, high: float) -> Estimate:
+    """The estimate with an interval that does not leave what is possible."""
+    return Estimate(
+        **asdict(estimate)
+        | {"low": max(estimate.low, min(low, estimate.value)), "high": min(estimate.high, max(high, estimate.value))}
+    )
 
 
-def _parts(campaign: SingleCampaign, sample: FaultSample) -> list[Vulnerability]:
+def _parts(campaign: SingleCampaign, sample: FaultSample, lowest: float, highest: float) -> list[Vulnerability]:
     """Every stratum, and the strata of each layer and of each bit group together."""
     strata = campaign.strata
     chosen: dict[tuple[str, str], list[int]] = {}
@@ -126,7 +132,7 @@ def _parts(campaign: SingleCampaign, sample: FaultSample) -> list[Vulnerability]
     for (layer, group), numbers in chosen.items():
         part = sample.within(numbers)
         enough = (part.moments().counts >= np.minimum(2, part.design.sizes)).all()
-        estimate = part.mean(largest_value=100.0) if enough else None
+        estimate = _within(part.mean(largest_value=100.0), lowest, highest) if enough else None
         parts.append(Vulnerability(layer=layer, group=group, bits=int(part.design.sizes.sum()), drop=estimate))
     return parts
 

@@ -99,12 +99,13 @@ def _network(
     bench = subject.bench()
     single = curve = None
     rows: list[Mapping[str, object]] = []
-    clean_error = 0.0
+    clean_error: float | None = None
     for fault in faults:
         mine = replace(settings, fault=fault)
         campaign = Campaign(subject.name, bench, examples, mine)
         name = f"{subject.name}-{mine.dtype}-{mine.target}-{fault}-seed{mine.seed}.jsonl"
         path = None if folder is None else folder / name
+        clean_error = campaign.clean_error() if clean_error is None else clean_error
         if fault == "ber" and not campaign.has_curve():
             pass  # one network of a front that learnt nothing does not stop the others' campaigns
         elif fault == "ber":
@@ -113,14 +114,13 @@ def _network(
             rows += trials.rows
         else:
             tried = campaign.single(path, watch)
-            single = single_result(tried)
+            single = single_result(tried, clean_error)
             rows += tried.rows
-        clean_error = campaign.clean_error()
     return NetworkResult(
         model=subject.name,
         dtype=settings.dtype,
         target=settings.target,
-        clean_error=clean_error,
+        clean_error=0.0 if clean_error is None else clean_error,
         single=single,
         curve=curve,
         rows=tuple(rows),

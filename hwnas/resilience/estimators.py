@@ -86,11 +86,22 @@ class FaultSample:
         return replace(estimate, low=estimate.value - reach, high=estimate.value + reach)
 
     def share(self, *, confidence: float = DEFAULT_CONFIDENCE) -> Estimate:
-        """Population share of the faults whose value is 1; the others' is 0. Raises ConfigError for other values."""
+        """Population share of the faults whose value is 1; the others' is 0. Raises ConfigError for other values.
+
+        Bit groups without a 1 (n p < 1) add nothing but a one-sided bound of what stayed unseen in them to the upper end.
+        """
         if not np.isin(self.values, (0, 1)).all():
             raise ConfigError("a share is taken of values 0 and 1 only; compare with a threshold first")
+        groups = self.design.groups
+        hit = np.isin(groups, groups[self.strata[self.values == 1]])
+        if hit.any() and not hit.all():
+            part = float(self.design.sizes[hit].sum() / self.design.sizes.sum())
+            seen = self.within(np.flatnonzero(hit)).share(confidence=confidence).scaled(part)
+            others = self.within(np.flatnonzero(~hit)).moments()
+            reach = (1 - part) * unseen_share(others, (1 + confidence) / 2)
+            return replace(seen, high=min(1.0, seen.high + reach), n=len(self.values))
         moments = stratum_moments(self.values, self.strata, self.design.sizes)
         if 0 < self.values.sum() < len(self.values):
-            ends = np.zeros(self.design.groups.max() + 1)
-            moments = cautious(moments, self.design.groups, ends, ends + 1)
+            ends = np.zeros(groups.max() + 1)
+            moments = cautious(moments, groups, ends, ends + 1)
         return stratified_share(moments, confidence)

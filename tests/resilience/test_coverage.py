@@ -112,3 +112,32 @@ def test_share_of_critical_faults_and_the_bootstrap_of_a_mean() -> None:
         held_bootstrap.append(percentile.low <= truth <= percentile.high)
     assert np.mean(held) >= LEAST
     assert np.mean(held_bootstrap) >= 0.9  # percentile intervals of few faults are known to be a little short
+
+
+@pytest.mark.parametrize(
+    ("sizes", "layout", "damage"),
+    [
+        ([20, 50, 150, 450, 1500], FLOAT32, "spread"),
+        ([200] * 10, FLOAT32, "all or nothing"),
+        ([30, 300, 1500], FLOAT32, "rare"),
+        ([100, 400, 400, 1600], INT8, "long tail"),
+    ],
+    ids=lambda value: value.name if isinstance(value, Format) else str(value),
+)
+def test_critical_share_is_covered_and_told_to_a_few_percent_with_the_stop_rule(
+    sizes: list[int], layout: Format, damage: str
+) -> None:
+    population, held, tops = network(sizes, layout), 0, []
+    strata, drops = stratify(population), drops_of(population, damage)
+    truth, campaigns = (drops > 1).mean(), 150
+    for seed in range(campaigns):
+        sampler = Sampler(strata, SamplingPlan(seed=seed))
+        while not sampler.done(0.5):
+            bits = sampler.ask().bits
+            sampler.tell(Outcomes(bits=bits, values=drops[bits], costs=np.ones(len(bits))))
+        sample = sampler.sample()
+        critical = FaultSample(design=sample.design, strata=sample.strata, values=(sample.values > 1).astype(float)).share()
+        held += critical.low <= truth <= critical.high
+        tops.append(critical.high - critical.low)
+    assert held / campaigns >= LEAST
+    assert np.median(tops) <= 0.07

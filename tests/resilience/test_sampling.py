@@ -62,10 +62,10 @@ def test_a_deck_deals_every_number_once_whatever_the_portions(size: int, portion
 
 def test_plain_draws_are_uniform_over_bits_not_over_layers() -> None:
     population = network([3, 40], INT8)
-    plan = SamplingPlan(seed=0, pilot=20, heavy_pilot=20)
+    plan = SamplingPlan(seed=0, pilot=20, heavy_pilot=20, unseen=0.5)
     strata, hits = unstratified(population), np.zeros(population.size)
     for seed in range(2000):
-        hits[Sampler(strata, SamplingPlan(seed=seed, pilot=20, heavy_pilot=20)).ask().bits] += 1
+        hits[Sampler(strata, SamplingPlan(seed=seed, pilot=20, heavy_pilot=20, unseen=0.5)).ask().bits] += 1
     # without replacement the counts vary less than multinomial ones, by the population correction
     statistic = ((hits - hits.mean()) ** 2 / hits.mean()).sum() / (1 - plan.pilot / population.size)
     assert 0.01 < stats.chi2(population.size - 1).sf(statistic) < 0.99
@@ -86,9 +86,12 @@ def test_a_population_drawn_in_full_gives_the_exact_truth(cut: object) -> None:
 def test_no_stop_before_the_pilots_and_the_heavy_stratum_gets_its_larger_one() -> None:
     population = network([50, 2000])
     strata, drops = stratify(population), top_heavy(population, np.random.default_rng(0))
-    sampler = Sampler(strata, SamplingPlan(seed=0, pilot=5, heavy_pilot=20))
+    sampler = Sampler(strata, SamplingPlan(seed=0, pilot=5, heavy_pilot=20, unseen=0.1))
     first = sampler.ask()
-    assert np.bincount(first.strata).tolist() == [5] * len(strata)
+    weights = np.array([stratum.size for stratum in strata]) / population.size
+    # three faults each 10 % of the population: what is nowhere seen is no more than that
+    assert np.bincount(first.strata).tolist() == np.maximum(5, np.ceil(-np.log(0.05) * weights / 0.1)).tolist()
+    assert np.bincount(first.strata).max() > 20
     tell(sampler, first.bits, drops)
     assert not sampler.done(np.inf)
     second = sampler.ask()
@@ -135,7 +138,8 @@ def test_replaying_a_killed_campaign_goes_on_exactly(seed: int, killed_after: in
 
 def test_equal_outcomes_have_an_interval_of_what_stayed_unseen() -> None:
     population = network([5000], INT8)
-    sampler = run(unstratified(population), SamplingPlan(seed=0, pilot=50, heavy_pilot=50), np.zeros(population.size), 1.0)
+    plan = SamplingPlan(seed=0, pilot=50, heavy_pilot=50, unseen=0.05)
+    sampler = run(unstratified(population), plan, np.zeros(population.size), 1.0)
     assert 0.9 < sampler.estimate().half_width <= 1.0
     assert sampler.estimate().n >= 296  # rule of three: 1 % of 100 points needs about 3 / 0.01 faults
     assert sampler.estimate().value == 0.0
@@ -144,8 +148,8 @@ def test_equal_outcomes_have_an_interval_of_what_stayed_unseen() -> None:
 def test_the_largest_number_of_faults_is_kept_after_the_pilot() -> None:
     population = network([500, 500])
     drops = top_heavy(population, np.random.default_rng(0))
-    sampler = run(stratify(population), SamplingPlan(seed=0, max_faults=200), drops, 0.0)
-    assert sampler.estimate().n == 200
+    sampler = run(stratify(population), SamplingPlan(seed=0, max_faults=300), drops, 0.0)
+    assert sampler.estimate().n == 300
     assert run(stratify(population), SamplingPlan(seed=0, max_faults=1), drops, 0.0).estimate().n >= 50
 
 
@@ -169,6 +173,8 @@ def test_faults_not_asked_for_are_refused_and_change_nothing() -> None:
 def test_wrong_requests_are_refused() -> None:
     with pytest.raises(ConfigError, match="pilot"):
         SamplingPlan(seed=0, pilot=1)
+    with pytest.raises(ConfigError, match="unseen"):
+        SamplingPlan(seed=0, unseen=0.0)
     with pytest.raises(ConfigError, match="seed"):
         SamplingPlan(seed=-1)
     with pytest.raises(ConfigError, match="finite"):
