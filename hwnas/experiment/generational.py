@@ -22,7 +22,7 @@ def search_in_generations(sitting: Sitting) -> Ended:
     stored = sitting.restore()
     generation = 0
     while (reason := _end(sitting, generation, stored)) is None:
-        candidates = stored.get(generation)
+        candidates = stored.pop(generation, None)  # not needed again, and a long run has many
         if candidates is None:
             candidates = sitting.ask(generation)
         else:
