@@ -31,6 +31,13 @@ def test_several_objectives_are_a_product_of_normal_densities() -> None:
     assert np.allclose(density.evaluate(points), density.fitted, rtol=1e-12)
 
 
+def test_many_points_that_lie_far_from_zero_and_close_together() -> None:
+    points = 1e6 + np.random.default_rng(0).normal(size=(200, 2))
+    bandwidth = points.std(axis=0, ddof=1) * 200 ** (-1 / 6)
+    expected = [stats.norm.pdf(point, points, bandwidth).prod(axis=1).mean() for point in points]
+    assert np.allclose(Density.fit(points, log=[False, False]).fitted, expected, rtol=1e-8)
+
+
 def test_the_floor_is_a_hundredth_of_the_smallest_density_over_the_population() -> None:
     points = population(30, 2)
     density = Density.fit(points, log=[True, False])
