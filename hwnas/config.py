@@ -35,8 +35,8 @@ class _Section(BaseModel):
 
 
 class Budget(_Section):
-    """When a run ends: whichever comes first. ``time`` in seconds or as ``30m``; ``child_time`` limits one child's training,
-    ``child_memory_mb`` what it may allocate beyond its worker and the data (2^20 bytes).
+    """When a run ends: whichever comes first. ``time`` in seconds or as ``30m``; ``child_time`` limits one child's training
+    (each part of it, with rungs), ``child_memory_mb`` what it may allocate beyond its worker and the data (2^20 bytes).
 
     ``images_per_child`` is chosen from the time where it is not given. With nothing given a run takes three minutes.
     """
@@ -50,12 +50,16 @@ class Budget(_Section):
 
 
 class RunConfig(_Section):
-    """All that a run depends on; it is stored in the run folder as JSON."""
+    """All that a run depends on; it is stored in the run folder as JSON.
+
+    ``torch_threads`` are those of each worker; ``keep`` says whose trained weights stay on the disk.
+    """
 
     seed: int = Field(default=0, ge=0)
     device: str = "local-cpu"
     strategy: str = "lemonade"
     workers: int = Field(default=1, ge=1)
+    torch_threads: int = Field(default=1, ge=1)
     asynchronous: bool = False
     executor: str = Field(default="local", pattern="^(local|ray)$")
     ray_address: str = "auto"
@@ -68,6 +72,7 @@ class RunConfig(_Section):
     trainer: Mapping[str, Any] = Field(default_factory=dict)
     lemonade: Mapping[str, Any] = Field(default_factory=dict)
     rungs: Mapping[str, Any] = Field(default_factory=dict)
+    keep: str = Field(default="all", pattern="^(all|front)$")
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from hwnas.errors import ConfigError
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     **{name: (name,) for name in ("seed", "device", "strategy", "workers", "executor", "ray_address", "metric", "objectives")},
     "asynchronous": ("asynchronous",),
+    "keep": ("keep",),
     "rungs": ("rungs", "enabled"),
     "generations": ("budget", "generations"),
     "time_budget": ("budget", "time"),
@@ -58,6 +59,14 @@ def merged_config(tables: Mapping[str, Any], options: Mapping[str, Any]) -> RunC
     if Path(device).suffix == ".toml":
         config = config.model_copy(update={"device": _absolute(device)})
     return config
+
+
+def expected_config(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What options that are not None say that a stored configuration has: values by the names of RunConfig's fields."""
+    expected = {name: _value(name, value) for name, value in options.items() if value is not None}
+    if "data" in expected and expected["data"] != DIGITS:
+        expected["data"] = _absolute(str(expected["data"]))
+    return expected
 
 
 def default_folder(config: RunConfig) -> Path:

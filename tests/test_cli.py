@@ -256,7 +256,29 @@ def test_wrong_questions_about_a_run(tiny_run: Made, tmp_path: Path) -> None:
     refused(invoke("export", run, "--out", tmp_path / "bundle", "--models", "g9-9"), 2, "no model g9-9")
     refused(invoke("export", run, "--out", tmp_path / "bundle", "--precision", "int4"), 2, "int4", "float16")
     refused(invoke("resume", run, "--time-budget", "soon"), 2, "'soon'", "30m")
+    refused(invoke("resume", run, "--keep", "some"), 2, "all or front", "'some'")
     assert not (tmp_path / "bundle").exists()
+    copy = shutil.copytree(run, tmp_path / "copy")
+    refused(invoke("resume", copy, "--seed", 7, "--generations", 9), 2, "this run has seed 0, not 7")
+    refused(invoke("resume", copy, "--data", tmp_path, "--generations", 9), 2, f"this run has data digits, not {tmp_path}")
+    refused(invoke("resume", copy, "--objectives", "error, macs"), 2, "objectives error,parameters,macs, not error,macs")
+    assert open_run(copy).rows() == open_run(run).rows()
+
+
+def test_only_the_front_is_kept_where_that_is_asked(tiny_run: Made, tmp_path: Path) -> None:
+    copy = shutil.copytree(tiny_run.folder, tmp_path / "copy")
+    (copy / "weights" / f"{'0' * 64}.safetensors").write_bytes(b"what a killed search left")
+    done = invoke("resume", copy, "--keep", "front", "--seed", 0, "--data", "digits", "--quiet")
+    assert done.exit_code == 0, done.output
+    run = open_run(copy)
+    front = [entry for entry in run.front() if entry.row.outcome is not None]
+    names = {f"{entry.row.outcome.weights}.safetensors" for entry in front}  # type: ignore[union-attr]
+    assert {path.name for path in (copy / "weights").iterdir()} == names
+    assert len(front) < len(run.rows()) == len(open_run(tiny_run.folder).rows())
+    assert [entry.id for entry in front] == [entry.id for entry in open_run(tiny_run.folder).front()]
+    assert invoke("export", copy, "--out", tmp_path / "bundle").exit_code == 0  # the whole front is there
+    gone = next(entry for entry in run.rows() if not entry.on_front and entry.status == "finished")
+    refused(invoke("export", copy, "--out", tmp_path / "other", "--models", gone.id), 1, "were collected")
 
 
 def test_truncated_weights_stop_an_export(tiny_run: Made, tmp_path: Path) -> None:

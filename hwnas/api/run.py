@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from hwnas.api.files import write_text
 from hwnas.api.picking import Pick, pick
 from hwnas.config import Budget, RunConfig, settings_of
-from hwnas.errors import RequestError, WorkError
+from hwnas.errors import ConfigError, RequestError, WorkError
 from hwnas.objective import Objective, objectives_named
+from hwnas.options import expected_config
 from hwnas.report import Entry, entries
 from hwnas.run_log import both, run_log
 from hwnas.store import RunStore
@@ -57,16 +58,20 @@ class Run:
         time_budget: str | float | None = None,
         max_evaluations: int | None = None,
         remeasure: bool = False,
+        keep: str | None = None,
         expected: Mapping[str, object] | None = None,
         listener: "Listener | None" = None,
     ) -> "Ended":
         """Go on where the run stopped, with a larger budget where one is given (over the whole run, not on top).
 
-        ``remeasure`` measures every network anew, on another device. A finished run has nothing to do. Raises RequestError where
-        its data or device are not those it was started with, or its configuration (seed, objectives, ..) not as ``expected``.
+        ``remeasure`` measures every network anew, on another device. ``keep``: whose weights stay, "front" or "all". A finished
+        run has nothing to do. Raises RequestError where its data or device are not those it was started with, or its
+        configuration not as ``expected``: seed, data, objectives, .. as in ``configured``.
         """
         from hwnas.experiment import resume, silent
 
+        if keep not in (None, "all", "front"):
+            raise ConfigError(f"keep is all or front, got {keep!r}")
         given = {"generations": generations, "time": time_budget, "max_evaluations": max_evaluations}
         given = {name: value for name, value in given.items() if value is not None}
         budget = settings_of(Budget, given, "the budget")
@@ -74,8 +79,9 @@ class Run:
             return resume(
                 self.folder,
                 changes={name: getattr(budget, name) for name in given},
-                expected=expected,
+                expected=expected_config(expected or {}),
                 remeasure=remeasure,
+                keep=keep,
                 listener=both(log, listener or silent),
             )
 

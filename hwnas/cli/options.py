@@ -16,6 +16,7 @@ Verbose = Annotated[bool, typer.Option("--verbose", help="Log lines, and the tra
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 Generations = Annotated[int | None, typer.Option(help="Stop after this many generations, the initial one not counted.")]
 TimeBudget = Annotated[str | None, typer.Option(metavar="TIME", help="Stop after this time: 90s, 30m, 2h.")]
+KeepOption = Annotated[str | None, typer.Option("--keep", metavar="all|front", help="Whose trained weights stay on the disk.")]
 Evaluations = Annotated[int | None, typer.Option(help="Stop after this many trained networks.")]
 MaxLatency = Annotated[float | None, typer.Option(help="Latency limit on the device, in ms.")]
 MaxParameters = Annotated[float | None, typer.Option(help="Limit on the number of parameters.")]

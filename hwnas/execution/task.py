@@ -38,8 +38,9 @@ class EvaluationTask:
 
     ``weights`` are the child's own as inherited; ``calibrated`` the new batch norms; ``seed`` that of its training stream;
     ``images`` its training budget; ``data_fingerprint`` what the worker's copy of the data must have;
-    ``expected_change``: the objective of that name is wanted. A child that is trained in parts stops ``until`` so many images
-    are seen (None: all of them), and goes on from the ``weights`` and the ``checkpoint`` that the part before gave.
+    ``expected_change``: the objective of that name is wanted; ``threads`` are torch's. A child that is trained in parts stops
+    ``until`` so many images are seen (None: all of them), and goes on from the ``weights`` and the ``checkpoint`` that the part
+    before gave.
     """
 
     candidate_id: str
@@ -54,6 +55,7 @@ class EvaluationTask:
     images: int
     seed: int
     expected_change: bool = False
+    threads: int = 1
     until: int | None = None
     checkpoint: bytes | None = None
 
@@ -80,7 +82,7 @@ def evaluate_task(task: EvaluationTask, memory_limit_mb: float | None = None) ->
 
     A failure that can be foreseen is a result, not an exception.
     """
-    torch.set_num_threads(1)
+    torch.set_num_threads(task.threads)
     try:
         data, expected = _data(task.data), _expected_change() if task.expected_change else None
         with memory_limit(memory_limit_mb):

@@ -14,7 +14,7 @@ from hwnas.errors import DeviceError, DivergedError, ExportError, HwnasError, Mo
 from hwnas.execution import EvaluationResult, EvaluationTask, Executor, Teacher, unpack
 from hwnas.experiment.budget import Clock
 from hwnas.experiment.cheap import topology_values
-from hwnas.experiment.deployment import Deployment
+from hwnas.experiment.deployment import Deployment, error_values
 from hwnas.experiment.latency import LatencySource
 from hwnas.experiment.parts import Parts
 from hwnas.experiment.rungs import Ladder
@@ -107,22 +107,22 @@ class Evaluator:
     def measure(self, candidate: Candidate) -> Measured | Outcome:
         """A candidate with all that is known before its training, which may have to be measured; or what came of it already.
 
-        One that has an outcome is looked at too: in a replay the predictor learns from it.
+        One that has an outcome is not measured again, but looked at: in a replay the predictor learns from it.
         """
         before = self.outcomes.get(candidate.id)
+        if before is not None:
+            if self._latencies is None or self._latencies.recall(candidate.graph):
+                self._seen.add(candidate.id)
+            return before
         try:
             values = self._values(candidate)
         except UNUSABLE as error:
-            self._inherited.pop(candidate.id, None)
-            return before or self._keep(_unusable(candidate.id, error))
+            return self._keep(_unusable(candidate.id, error))
         except DeviceError:  # it was waited for, and children went on training meanwhile
             if self._deployment.is_exact:  # other errors are computed by the device, which is lost
                 self.collect(0.0)
             raise
         self._seen.add(candidate.id)
-        if before is not None:
-            self._inherited.pop(candidate.id, None)
-            return before
         if not all(limit.allows(values[limit.objective]) for limit in self._parts.limits):  # its predicted values kept them
             return self._keep(Outcome(candidate_id=candidate.id, status="infeasible", values=values))
         return Measured(candidate=candidate, values=values)
@@ -258,16 +258,7 @@ class Evaluator:
                 found = self._deployment.evaluate(graph, unpack(result.weights), validation)
             except UNUSABLE as reason:
                 return _unusable(result.candidate_id, reason)
-        error, low, high = found.by(self._parts.config.metric)
-        values = {
-            "error": error,
-            "error_low": low,
-            "error_high": high,
-            "plain_error": found.error,
-            "balanced_error": found.balanced_error,
-            "loss": found.loss,
-            "images": float(result.images),
-        }
+        values = error_values(found, self._parts.config.metric) | {"images": float(result.images)}
         if result.expected_change is not None:
             values["expected_change"] = result.expected_change
         return Outcome(

@@ -18,6 +18,9 @@ FITTED = 2000  # the newest measurements, many for so few coefficients: a refit 
 class LatencySource(Protocol):
     """Where a search has its latencies from. Values are ``latency_ms`` and ``latency_ci_ms``, half of a 95 % interval."""
 
+    def recall(self, graph: Graph) -> bool:
+        """Take in what an earlier sitting had as this network's latency; False where it has none on this device."""
+
     def refit(self) -> None:
         """Take in what was measured; what is predicted changes only here."""
 
@@ -46,6 +49,10 @@ class AnalyticLatencies:
 
     def __init__(self, accelerator: Accelerator) -> None:
         self._latency_ms = lru_cache(maxsize=8192)(accelerator.latency_ms)  # a front is looked at in every generation
+
+    def recall(self, graph: Graph) -> bool:
+        """Every latency is known."""
+        return True
 
     def refit(self) -> None:
         """Nothing is fitted."""
@@ -94,12 +101,23 @@ class LatencyBook:
             )
             self._keep(identity, "search", latency)
             self._stored[identity] = latency
+        self._learn(graph, latency)
+        return _values(latency)
+
+    def recall(self, graph: Graph) -> bool:
+        """Take in what an earlier sitting had as this network's latency; False where it has none on this device."""
+        latency = self._stored.get(architecture_id(graph))
+        if latency is not None:
+            self._learn(graph, latency)
+        return latency is not None
+
+    def _learn(self, graph: Graph, latency: Latency) -> None:
         # Only now may the predictor know: what is stored but not yet reached in a replay it must not.
+        identity = architecture_id(graph)
         self._newest.pop(identity, None)
         self._newest[identity] = (graph, latency.latency_ms)
         if len(self._newest) > FITTED:
             del self._newest[next(iter(self._newest))]
-        return _values(latency)
 
     def final_values(self, graph: Graph, model: Callable[[], bytes]) -> Mapping[str, float]:
         """A front member's latency, measured anew to the profile's own target."""

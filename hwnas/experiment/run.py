@@ -47,9 +47,12 @@ def resume(
     changes: Mapping[str, object] | None = None,
     expected: Mapping[str, object] | None = None,
     remeasure: bool = False,
+    keep: str | None = None,
     listener: Listener = silent,
 ) -> Ended:
     """Go on with a run where it stopped; ``changes`` replace parts of its budget. A finished run has nothing to do.
+
+    ``keep``: whose weights stay, as in RunConfig, in this sitting; None is as configured.
 
     ``remeasure``: on another device, where every finished network is measured first, so that latencies never mix.
 
@@ -60,7 +63,8 @@ def resume(
     with RunStore.open(folder, write=True) as store:
         config = stored_config(store)
         _refuse_unexpected(config, expected or {})
-        config = config.model_copy(update={"budget": config.budget.model_copy(update=dict(changes or {}))})
+        budget = config.budget.model_copy(update=dict(changes or {}))
+        config = config.model_copy(update={"budget": budget, "keep": keep or config.keep})
         with closing(assemble(config, _kept(store, remeasure=remeasure))) as parts:
             _refuse_other(parts, store, remeasure=remeasure)
             if changes:
@@ -152,6 +156,7 @@ def _search(
             deployment=sitting.deployment,
             report=lambda done: sitting.report("finishing", done=done),
         )
+        sitting.collect()
         store.add_event("ended", {"reason": ended.reason, "front": list(sitting.front)})
     finally:
         store.set_meta("used_s", clock.used_s)
@@ -192,7 +197,8 @@ def _refuse_unexpected(config: RunConfig, expected: Mapping[str, object]) -> Non
     for name, wanted in expected.items():
         stored = config.data.get("source", DataSettings().source) if name == "data" else getattr(config, name)
         if stored != wanted:
-            raise RequestError(f"this run has {name} {stored}, not {wanted}; leave it out to go on with it, or start a new run")
+            then, now = (",".join(each) if isinstance(each, tuple) else each for each in (stored, wanted))
+            raise RequestError(f"this run has {name} {then}, not {now}; leave it out to go on with it, or start a new run")
 
 
 def _refuse_other(parts: Parts, store: RunStore, *, remeasure: bool) -> None:

@@ -158,6 +158,12 @@ class Sitting:
             summary = {"used_s": self.clock.used_s, "front": len(self.front), "hypervolume": self.hypervolume()}
             self.store.add_event("generation", summary, generation=generation)
             self._summarised.add(generation)
+            if self.parts.config.keep == "front":
+                self.collect()
+
+    def collect(self) -> None:
+        """Delete the weights that are not to be kept, and what a killed sitting left; children to come need the front's alone."""
+        self.store.collect("all" if self.parts.config.keep == "all" else set(self.front))
 
     def hypervolume(self) -> float | None:
         """The share of the box that the front dominates; None before there is one."""

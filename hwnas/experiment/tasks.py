@@ -34,6 +34,7 @@ def task_for(candidate: Candidate, state: State, teacher: Teacher | None, parts:
         images=images,
         seed=stream_seed(parts.config.seed, candidate.id, "training"),
         expected_change="expected_change" in parts.config.objectives,
+        threads=parts.config.torch_threads,
     )
 
 

@@ -10,7 +10,7 @@ from plotly.subplots import make_subplots
 
 from hwnas.objective import Objective
 from hwnas.report.entry import Entry
-from hwnas.report.table import percent, size
+from hwnas.report.table import latency, percent, size
 from hwnas.store import Event
 
 FRONT, OTHER, EDGE = "#0b6e99", "#c3c9cf", "#9aa3ab"
@@ -34,9 +34,8 @@ def hover(entry: Entry) -> str:
     if low is not None and high is not None:
         lines.append(f"test error {percent(entry.value('test_error'))} ({percent(low)} to {percent(high)})")
     lines.append(f"{size(entry.value('parameters'))} parameters, {size(entry.value('macs'))} MACs")
-    latency, half = entry.value("latency_ms"), entry.value("latency_ci_ms")
-    if latency is not None:
-        lines.append(f"latency {latency:.4f} ± {half or 0:.4f} ms")
+    if measured := latency(entry):
+        lines.append(f"latency {measured} ms")
     expected = entry.value("expected_change")
     lines.append(
         f"sensitivity {entry.value('sensitivity') or 0:.3g}" + ("" if expected is None else f", expected change {expected:.3g}")

@@ -31,6 +31,15 @@ def test_a_worker_gives_what_the_task_gives_here(executor):
     assert result.evaluation.images == len(load(DATA).validation)
 
 
+def test_a_task_says_how_many_threads_torch_takes():
+    try:
+        for threads in (2, 1):
+            assert evaluate_task(tiny_task(0, threads=threads)).failure is None
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(1)
+
+
 def test_every_task_gives_one_result_and_failures_are_among_them(executor):
     tasks = [
         tiny_task(0, weights=pack({name: tensor * torch.nan for name, tensor in unpack(tiny_task(0).weights).items()})),

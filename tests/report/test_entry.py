@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hwnas.candidate import Failure, Outcome, Status
 from hwnas.objective import objectives_named
 from hwnas.report import Entry, as_csv, as_json, as_table, entries
+from hwnas.report.table import latency
 from hwnas.store import Row
 
 OBJECTIVES = objectives_named(("error", "parameters"))
@@ -68,6 +69,12 @@ def test_what_was_measured_at_the_end_is_shown_and_what_the_search_saw_is_kept()
     seen = {"error": 0.1, "parameters": 10.0, "latency_ms": 0.5, "latency_ci_ms": 0.05}
     record = Entry(row=row(0, seen, final={"latency_ms": 0.48, "test_error": 0.12}), on_front=True).to_json()
     assert (record["latency_ms"], record["search_latency_ms"], record["test_error"]) == (0.48, 0.5, 0.12)
+
+
+def test_a_latency_that_a_model_computed_has_no_interval() -> None:
+    for ci_ms, text in ((0.001, "0.0123 ± 0.0010"), (0.0, "0.01234")):
+        values = {"error": 0.1, "parameters": 1.0, "latency_ms": 0.012341, "latency_ci_ms": ci_ms}
+        assert latency(Entry(row=row(0, values), on_front=True)) == text
 
 
 def test_a_predicted_latency_is_not_given_as_a_latency() -> None:
