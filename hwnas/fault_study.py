@@ -25,14 +25,18 @@ def fault_study(
     settings: FaultSettings,
     faults: Sequence[FaultName],
     watch: Watch,
+    threads: int = 1,
 ) -> FaultReport:
-    """Fault networks of a run and ONNX files on the run's validation images; campaign files lie in the run's folder."""
+    """Fault networks of a run and ONNX files on the run's validation images; campaign files lie in the run's folder.
+
+    ``threads`` networks at a time.
+    """
     torch.set_num_threads(1)
     material = fault_material(store, rows)
     examples = Examples(images=material.images, labels=material.labels)
     own, calibration = _own(material, settings), material.calibration
     subjects = [*own, *(onnx_subject(file, settings.dtype, calibration=calibration) for file in files)]
-    return study(subjects, examples, settings, faults, folder=store.folder / FOLDER, watch=watch)
+    return study(subjects, examples, settings, faults, folder=store.folder / FOLDER, watch=watch, threads=threads)
 
 
 def _own(material: FaultMaterial, settings: FaultSettings) -> list[Subject]:

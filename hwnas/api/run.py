@@ -10,7 +10,7 @@ from hwnas.api.picking import Pick, pick
 from hwnas.config import Budget, RunConfig, settings_of
 from hwnas.errors import ConfigError, RequestError, WorkError
 from hwnas.objective import Objective, objectives_named
-from hwnas.options import expected_config
+from hwnas.options import expected_config, physical_cores
 from hwnas.report import Entry, entries
 from hwnas.run_log import both, run_log
 from hwnas.store import RunStore
@@ -133,7 +133,8 @@ class Run:
         wanted, names = fault_settings(settings, faults)
         rows = [entry.row for entry in self._chosen(models)] if models else []
         with self._store() as store:
-            return fault_study(store, rows, [Path(file) for file in onnx], wanted, names, watch or (lambda stage: None))
+            files, told = [Path(file) for file in onnx], watch or (lambda stage: None)
+            return fault_study(store, rows, files, wanted, names, told, threads=physical_cores())
 
     def report(self, out: str | os.PathLike[str] | None = None) -> Path:
         """Write the run as one self-contained HTML page (``report.html`` in its folder by default); gives the page's path."""

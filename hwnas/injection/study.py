@@ -1,8 +1,10 @@
 """Campaigns on several networks, one after the other, each with its file."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, CancelledError, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event, Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,7 @@ from hwnas.errors import ConfigError
 from hwnas.export import deploy
 from hwnas.graph import Graph
 from hwnas.injection.bench import Bench, TorchBench
-from hwnas.injection.campaign import Campaign, Examples, Watch
+from hwnas.injection.campaign import Campaign, Examples, Stage, Watch
 from hwnas.injection.from_onnx import from_onnx
 from hwnas.injection.program import Program
 from hwnas.injection.qdq import QdqBench
@@ -77,33 +79,60 @@ def study(
     *,
     folder: Path | None,
     watch: Watch,
+    threads: int = 1,
 ) -> FaultReport:
     """Every fault model of ``faults`` on every network; campaign files lie in ``folder`` and are gone on with.
 
-    A network that knows no more than chance has no accuracy-BER curve.
+    ``threads`` networks at a time: each has its own campaign, so their number changes no figure. A network that knows no more
+    than chance has no accuracy-BER curve. An exception, Ctrl-C too, stops all campaigns after their current batch.
 
-    Raises RequestError where images or campaign files do not fit a network.
+    Raises RequestError where images or campaign files do not fit a network, or two networks share a name.
     """
-    networks = [_network(subject, examples, settings, faults, folder, watch) for subject in subjects]
-    return report(networks)
+    subjects = tuple(subjects)
+    names = [subject.name for subject in subjects]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"campaign files are named after networks, so names must differ, got {', '.join(names)}; rename a file")
+    stop, making = Event(), Lock()  # the quantiser is not made for threads
+
+    def until_stopped(stage: Stage) -> None:
+        if stop.is_set():
+            raise CancelledError
+        watch(stage)
+
+    def network(subject: Subject) -> NetworkResult:
+        with making:
+            bench = subject.bench()
+        return _network(subject.name, bench, examples, settings, faults, folder, until_stopped)
+
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = [pool.submit(network, subject) for subject in subjects]
+        try:
+            done = wait(waiting, return_when=FIRST_EXCEPTION).done
+            for future in done:
+                future.result()  # raises what stopped it
+        except BaseException:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    return report([future.result() for future in waiting])
 
 
 def _network(
-    subject: Subject,
+    model: str,
+    bench: Bench,
     examples: Examples,
     settings: FaultSettings,
     faults: Sequence[FaultName],
     folder: Path | None,
     watch: Watch,
 ) -> NetworkResult:
-    bench = subject.bench()
     single = curve = None
     rows: list[Mapping[str, object]] = []
     clean_error: float | None = None
     for fault in faults:
         mine = replace(settings, fault=fault)
-        campaign = Campaign(subject.name, bench, examples, mine)
-        name = f"{subject.name}-{mine.dtype}-{mine.target}-{fault}-seed{mine.seed}.jsonl"
+        campaign = Campaign(model, bench, examples, mine)
+        name = f"{model}-{mine.dtype}-{mine.target}-{fault}-seed{mine.seed}.jsonl"
         path = None if folder is None else folder / name
         clean_error = campaign.clean_error() if clean_error is None else clean_error
         if fault == "ber" and not campaign.has_curve():
@@ -117,7 +146,7 @@ def _network(
             single = single_result(tried, clean_error)
             rows += tried.rows
     return NetworkResult(
-        model=subject.name,
+        model=model,
         dtype=settings.dtype,
         target=settings.target,
         clean_error=0.0 if clean_error is None else clean_error,

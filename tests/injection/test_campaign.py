@@ -154,6 +154,45 @@ def test_a_network_at_chance_has_no_curve_and_stops_no_other() -> None:
     assert not found.by_area
 
 
+def subjects_named(*names: str) -> list[Subject]:
+    made = [program(SAMPLES["flat"](), seed=seed) for seed in range(len(names))]
+    return [Subject(name=name, bench=lambda each=each: TorchBench(each)) for name, each in zip(names, made, strict=True)]
+
+
+def test_networks_at_a_time_change_no_figure(tmp_path: Path) -> None:
+    subjects, data = subjects_named("a", "b", "c"), examples(program(SAMPLES["flat"]()))
+    settings = FaultSettings(images=6, bers=(1e-4, 1e-2), half_width=8.0)
+    one, two = (
+        study(subjects, data, settings, ["single", "ber"], folder=tmp_path / str(threads), watch=silent, threads=threads)
+        for threads in (1, 2)
+    )
+    assert json.dumps(as_json(one, {})) == json.dumps(as_json(two, {}))
+    for path in (tmp_path / "1").iterdir():
+        assert path.read_bytes() == (tmp_path / "2" / path.name).read_bytes()
+
+
+def test_what_stops_one_network_stops_all_and_the_same_call_goes_on(tmp_path: Path) -> None:
+    subjects, data = subjects_named("a", "b", "c"), examples(program(SAMPLES["flat"]()))
+    settings = FaultSettings(images=6, half_width=2.0)
+
+    def stopping(stage: Stage) -> None:
+        if stage.model == "b":
+            raise Enough
+
+    with pytest.raises(Enough):
+        study(subjects, data, settings, ["single"], folder=tmp_path, watch=stopping, threads=2)
+    assert 0 < len((tmp_path / "b-float32-weights-single-seed0.jsonl").read_text().splitlines()) < 200
+    resumed = study(subjects, data, settings, ["single"], folder=tmp_path, watch=silent, threads=2)
+    whole = study(subjects, data, settings, ["single"], folder=None, watch=silent)
+    assert json.dumps(as_json(resumed, {})) == json.dumps(as_json(whole, {}))
+
+
+def test_networks_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="names must differ"):
+        study(subjects_named("a", "a"), examples(program(tiny())), FaultSettings(), ["single"], folder=tmp_path, watch=silent)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_file_of_another_model_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "c.jsonl"
     campaign(program(SAMPLES["flat"]()), half_width=5.0).single(path, silent)
