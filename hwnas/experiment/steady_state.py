@@ -54,6 +54,7 @@ class SteadyState:
             worked = self._prepare() or self._ask()
             for outcome in self._evaluator.collect(0.0 if worked else self._sitting.wait_s()):
                 self._tell(outcome)
+            self._sitting.tidy()
             self._sitting.interrupt.check()
         self._leave()
         return self._sitting.ended(reason)
@@ -65,7 +66,7 @@ class SteadyState:
         for event in sitting.store.events("ask"):
             while self._told < event.payload["told"]:
                 self._tell(outcomes.popleft())
-            candidates = stored.get(self._asks, [])
+            candidates = stored.pop(self._asks, [])  # let go: a long run has many
             sitting.strategy.adopt(candidates)
             self._adopt(candidates)
             for candidate in candidates:

@@ -221,6 +221,18 @@ def test_what_cannot_be_trained_or_kept_within_limits_ends_the_run_clearly(tmp_p
     assert {row.outcome.status for row in rows(tmp_path / "slow") if row.outcome} == {"infeasible"}
 
 
+def test_a_space_without_anything_new_ends_the_run_and_so_it_does_when_resumed(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    ended = start(steady(limits={"parameters": 30.0}, budget={"generations": 40, "images_per_child": 32}), folder)
+    assert "networks tried before" in ended.reason
+    asks = [entry[1] for entry in record(folder) if isinstance(entry, tuple)]
+    assert not asks[-1]  # nothing in training gave anything new either
+    assert any(asks[1:])
+    assert resume(folder, changes={"generations": 41}).reason == ended.reason
+    assert len([entry for entry in record(folder) if isinstance(entry, tuple)]) == len(asks)
+    assert refuse_another_replay(folder) == front(folder)
+
+
 def test_on_this_machine_nothing_trains_while_a_generation_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
