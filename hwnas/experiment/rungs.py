@@ -46,19 +46,20 @@ class Ladder:
         compared = {objective.name: values[objective.name] for objective in self._parts.objectives}
         payload = {"candidate": candidate.id, "rung": rung, "images": values["images"], "values": compared}
         self._store.add_event(EVENT, payload | {"device": self._device}, generation=candidate.generation)
-        return self._take(candidate.generation, rung, candidate.id, compared)
+        self._take(candidate.generation, rung, candidate.id, compared)
+        return None if self._arrivals is None else self._arrivals.goes_on(rung, candidate.id)
 
     def going_on(self, rung: int) -> frozenset[str]:
         """Who goes on of the children of this generation, all of which are at a rung or beyond, or have ended."""
         return going_on(self._reached[rung], self._parts.objectives, self._parts.rungs.keep)
 
-    def _take(self, generation: int, rung: int, candidate_id: str, values: Mapping[str, float]) -> bool | None:
+    def _take(self, generation: int, rung: int, candidate_id: str, values: Mapping[str, float]) -> None:
         if self._arrivals is not None:
-            return self._arrivals.goes_on(rung, candidate_id, values)
+            self._arrivals.add(rung, candidate_id, values)
+            return
         if generation > self._generation:
             self._generation, self._reached = generation, [{} for _ in self._stops]
         self._reached[rung][candidate_id] = values
-        return None
 
 
 def _stops(parts: Parts, images: int) -> tuple[int, ...]:

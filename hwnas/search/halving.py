@@ -67,7 +67,10 @@ class Arrivals:
         self._objectives = tuple(objectives)
         self._reached = [deque[tuple[str, Mapping[str, float]]](maxlen=rungs.latest) for _ in rungs.shares]
 
-    def goes_on(self, rung: int, candidate_id: str, values: Mapping[str, float]) -> bool:
-        """Whether a child that reaches a rung now is trained on; it is remembered either way. The first one always is."""
+    def add(self, rung: int, candidate_id: str, values: Mapping[str, float]) -> None:
+        """A child reaches a rung."""
         self._reached[rung].append((candidate_id, values))
+
+    def goes_on(self, rung: int, candidate_id: str) -> bool:
+        """Whether the child that reached a rung last is trained on. The first one always is."""
         return candidate_id in going_on(dict(self._reached[rung]), self._objectives, self._keep)

@@ -37,6 +37,11 @@ def test_the_best_go_on_whatever_the_order_of_arrival(reached, keep, data):
     assert going_on(shuffled, OBJECTIVES, keep) == chosen
 
 
+def goes_on(arrivals, rung, candidate_id, values):
+    arrivals.add(rung, candidate_id, values)
+    return arrivals.goes_on(rung, candidate_id)
+
+
 def test_a_smaller_network_goes_on_though_its_error_is_larger():
     accurate = {f"g1-{slot}": {"error": 0.01 * slot, "parameters": 1000.0 + slot, "latency_ms": 1.0} for slot in range(3)}
     small = {"g1-9": {"error": 0.4, "parameters": 10.0, "latency_ms": 0.1}}
@@ -51,18 +56,18 @@ def test_at_once_each_is_compared_with_the_latest_that_came(reached, latest):
     for number, each in enumerate(ids):
         before = ids[max(0, number + 1 - latest) : number + 1]
         expected = each in going_on({other: reached[other] for other in before}, OBJECTIVES, 0.4)
-        assert arrivals.goes_on(1, each, reached[each]) == expected
+        assert goes_on(arrivals, 1, each, reached[each]) == expected
     if ids:
-        assert Arrivals(rungs, OBJECTIVES).goes_on(0, ids[0], reached[ids[0]])
+        assert goes_on(Arrivals(rungs, OBJECTIVES), 0, ids[0], reached[ids[0]])
 
 
 def test_rungs_do_not_hear_of_one_another():
     arrivals = Arrivals(Rungs(), OBJECTIVES)
     good = {"error": 0.1, "parameters": 10.0, "latency_ms": 0.1}
     bad = {"error": 0.9, "parameters": 99.0, "latency_ms": 0.9}
-    assert arrivals.goes_on(0, "g1-0", good)
-    assert not arrivals.goes_on(0, "g1-1", bad)
-    assert arrivals.goes_on(1, "g1-1", bad)
+    assert goes_on(arrivals, 0, "g1-0", good)
+    assert not goes_on(arrivals, 0, "g1-1", bad)
+    assert goes_on(arrivals, 1, "g1-1", bad)
 
 
 @pytest.mark.parametrize(
