@@ -26,7 +26,7 @@ class NetworkSet:
     """``count`` networks of ``smallest`` to ``largest`` parameters, each trained on ``images`` images of ``data``.
 
     ``seed`` decides the networks and their trainings; those with a validation error above ``worst_error`` know too little to
-    lose it and are left out.
+    lose it and are left out. Faults are put into each of ``formats``.
     """
 
     data: DataSettings
@@ -37,6 +37,7 @@ class NetworkSet:
     images: int
     batch_size: int
     worst_error: float
+    formats: tuple[str, ...] = ("int8", "float32", "bfloat16")
 
     @property
     def is_here(self) -> bool:
@@ -57,12 +58,13 @@ SETS = {
     "cifar10": NetworkSet(
         data=DataSettings(source=str(CIFAR10)),
         seed=2,
-        count=28,
+        count=22,
         smallest=1000,
-        largest=60_000,
-        images=30_000,
+        largest=40_000,
+        images=20_000,
         batch_size=32,
         worst_error=0.75,
+        formats=("int8", "float32"),
     ),
 }
 

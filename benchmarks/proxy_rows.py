@@ -1,6 +1,7 @@
 """One network of resilience_proxy.py: trained, and hit by bit flips in every format and target, beside what proxies say of it."""
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -20,7 +21,7 @@ from hwnas.injection.expected_change import expected_activation_change, expected
 from hwnas.network import State
 from hwnas.resilience import format_named, normalised_area
 
-FORMATS, TARGETS = ("int8", "float32", "bfloat16"), ("activations", "weights")
+TARGETS = ("activations", "weights")
 FLIP_FORMATS, FLIP_POINTS, MOST_FLIPS, AREA_POINTS = ("int8", "float32"), 1.0, 2500, 4.0
 FLOAT_BERS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 BERS = {"int8": (1e-5, 1e-4, 1e-3, 1e-2, 1e-1), "float32": FLOAT_BERS, "bfloat16": FLOAT_BERS}
@@ -45,7 +46,7 @@ def one_row(set_name: str, place: int, graph_json: str, seed: int = 0) -> dict[s
     row["clean_error"] = Campaign("", TorchBench(float32), examples, FaultSettings()).clean_error()
     if row["clean_error"] > chosen.worst_error:
         return row | {"left_out": f"clean error {row['clean_error']:.2f}"}
-    row["scenarios"] = scenarios(graph, state, data, examples, seed)
+    row["scenarios"] = scenarios(graph, state, data, examples, chosen.formats, seed)
     row["seconds"] = time.perf_counter() - started
     return row
 
@@ -55,12 +56,14 @@ def loaded(settings: DataSettings) -> DataSet:
     return load(settings)
 
 
-def scenarios(graph: Graph, state: State, data: DataSet, examples: Examples, seed: int) -> dict[str, Any]:
+def scenarios(
+    graph: Graph, state: State, data: DataSet, examples: Examples, formats: Sequence[str], seed: int
+) -> dict[str, Any]:
     """Every format and target: what is measured, and what is expected from the weights."""
     found: dict[str, Any] = {}
     float32, calibration = Program.of(graph, state, mean=data.mean, std=data.std), calibration_images(data)
     pictures = torch.from_numpy(calibration[:: len(calibration) // PROXY_IMAGES][:PROXY_IMAGES])
-    for dtype in FORMATS:
+    for dtype in formats:
         bench = deployed(graph, state, dtype, data, calibration)
         for target in TARGETS:
             expected = expected_weight_change if target == "weights" else expected_activation_change

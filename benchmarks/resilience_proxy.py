@@ -10,7 +10,7 @@ every proxy.
 
 Sets (proxy_networks.py): ``explored``, 64 networks on digits, on which the proxies were compared first (61 usable; int8
 activations: sensitivity = ASI 0.46 [0.20, 0.67], expected change 0.85 [0.71, 0.92]); its rows stay as they are. ``digits``, 64
-others, of another seed and another split of the data. ``cifar10``, 28, of 1,000 to 60,000 parameters.
+others, of another seed and another split of the data. ``cifar10``, 22, of 1,000 to 40,000 parameters, as int8 and float32.
 
 Proxies: the topology's indices (sensitivity = ASI, sensitivity_mean, sensitivity_max, adcr), and, from the trained weights
 without injection, the expected change under independent flips in that format and target. Baselines: parameters, MACs, bits that
@@ -38,7 +38,7 @@ from typing import Any
 import numpy as np
 import record
 from proxy_networks import SETS, networks
-from proxy_rows import BERS, FLIP_FORMATS, FORMATS, TARGETS, loaded, one_row
+from proxy_rows import BERS, FLIP_FORMATS, TARGETS, loaded, one_row
 from scipy import stats
 
 from hwnas.graph import from_json, to_json
@@ -120,10 +120,10 @@ def answers(rows: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], list[rec
 
 def of_set(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Every table of a set."""
-    usable = [row for row in rows if "left_out" not in row]
+    usable, formats = [row for row in rows if "left_out" not in row], SETS[rows[0]["set"]].formats
     tables = {
         f"{dtype} {target} {measure}": table(usable, dtype, target, measure)
-        for dtype in FORMATS
+        for dtype in formats
         for target in TARGETS
         for measure in MEASURES[: 3 if dtype in FLIP_FORMATS else 2]
     }
@@ -132,7 +132,7 @@ def of_set(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "networks": len(usable),
         "left_out": {row["place"]: row["left_out"] for row in rows if "left_out" in row},
         "tables": tables,
-        "mean_spearman": (means := mean_spearman(tables)),
+        "mean_spearman": (means := mean_spearman(tables, formats)),
         "supported": supported(means),
     }
 
@@ -212,12 +212,12 @@ def interval(estimate: Any) -> dict[str, float]:
     return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
 
 
-def mean_spearman(tables: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+def mean_spearman(tables: Mapping[str, Any], formats: Sequence[str]) -> dict[str, dict[str, float]]:
     """Spearman's rho with CCR averaged over formats, by target, for every column."""
     names = next(iter(tables.values()))["proxies"]
     return {
         target: {
-            name: float(np.mean([tables[f"{dtype} {target} ccr"]["proxies"][name]["spearman"]["value"] for dtype in FORMATS]))
+            name: float(np.mean([tables[f"{dtype} {target} ccr"]["proxies"][name]["spearman"]["value"] for dtype in formats]))
             for name in names
         }
         for target in TARGETS
