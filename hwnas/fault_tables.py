@@ -1,41 +1,58 @@
 """The tables that ``hwnas faults`` prints."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hwnas.injection import FaultReport, NetworkResult
+    from hwnas.injection import FaultReport
     from hwnas.resilience import Difference, Estimate
 
 Table = tuple[list[str], list[list[str]]]
-HEADINGS = [
-    "model",
-    "clean error",
-    "drop of one flip",
-    "changed (CCR)",
-    "critical",
-    "DUE",
-    "device at 1e-6",
-    "area",
-    "half at BER",
-    "faults",
-]
+PAIRS = 6  # networks: of more, each one's standing is shown; every pair is in the JSON file
+NOTHING = 1e-9  # what rounding leaves of sums that are 0
 
 
 def tables(report: "FaultReport") -> list[Table]:
     """The tables that have something to say: figures, bit groups, pairs of networks."""
-    return [table for table in (summary_table(report), group_table(report), comparison_table(report)) if table[1]]
+    compared = comparison_table if len(report.networks) <= PAIRS else standing_table
+    found = (summary_table(report), device_table(report), group_table(report), compared(report))
+    return [table for table in found if table[1]]
 
 
 def remarks(report: "FaultReport", faults: Sequence[str]) -> list[str]:
     """What the tables leave open."""
     untaught = [network.model for network in report.networks if "ber" in faults and network.curve is None]
-    return [f"{model} is right no more often than by chance: it has no accuracy-BER curve." for model in untaught]
+    left_out = [f"{model} is right no more often than by chance: it has no accuracy-BER curve." for model in untaught]
+    if len(report.networks) > PAIRS and (report.by_drop or report.by_area):
+        left_out.append("Every pair of networks, with its difference and its interval, is in the file of --json.")
+    return left_out
 
 
 def summary_table(report: "FaultReport") -> Table:
-    """A line a network; intervals are 95 %, points are of accuracy."""
-    return HEADINGS, [_line(network) for network in report.networks]
+    """What one fault does, a line a network; intervals are 95 %, points are of accuracy."""
+    rows = []
+    for network in report.networks:
+        cells, single = [network.model, f"{network.clean_error:.2%}"], network.single
+        if single is not None:
+            shares = [_share(share) for share in (single.changed, single.critical, single.unrecoverable)]
+            rows.append([*cells, _points(single.drop), *shares, str(single.faults)])
+    return ["model", "clean error", "drop of one flip", "changed (CCR) %", "critical %", "DUE %", "faults"], rows
+
+
+def device_table(report: "FaultReport") -> Table:
+    """What a device of this memory size loses at a rate of faults, and the accuracy-BER curve."""
+    rows = []
+    for network in report.networks:
+        single, curve = network.single, network.curve
+        device = "" if single is None else _points(single.device_drop)
+        area, half, trials = "", "", ""
+        if curve is not None:
+            area, trials = _interval(curve.summary.area, "{:.3f}"), str(curve.trials)
+            half_ber, largest = curve.summary.half_ber, max(curve.bers)
+            half = f"above {largest:.0e}" if math.isinf(half_ber.value) else _interval(half_ber, "{:.1e}")
+        rows.append([network.model, f"{network.clean_error:.2%}", device, area, half, trials])
+    return ["model", "clean error", "device at 1e-6", "area", "half at BER", "trials"], rows
 
 
 def group_table(report: "FaultReport") -> Table:
@@ -66,6 +83,21 @@ def comparison_table(report: "FaultReport") -> Table:
     return ["networks", "by", "difference in points", "p after Holm", "real"], rows
 
 
+def standing_table(report: "FaultReport") -> Table:
+    """How many of the other networks each one is really better and worse than, after Holm's correction."""
+    rows = []
+    for number, network in enumerate(report.networks):
+        cells = []
+        for differences, better in ((report.by_drop, -1), (report.by_area, 1)):  # a small drop is good, and a large area
+            mine = [d for d in differences if d.real and number in (d.first, d.second)]
+            signs = [better * (1 if d.first == number else -1) * d.estimate.value for d in mine]
+            counts = [sum(sign > 0 for sign in signs), sum(sign < 0 for sign in signs)]
+            cells += [str(count) for count in counts] if differences else ["", ""]
+        rows.append([network.model, *cells])
+    names = ["model", "drop: better than", "worse than", "area: better than", "worse than"]
+    return names, rows if report.by_drop or report.by_area else []
+
+
 def _pair(what: str, names: list[str], difference: "Difference", factor: float) -> list[str]:
     return [
         f"{names[difference.first]} - {names[difference.second]}",
@@ -76,29 +108,15 @@ def _pair(what: str, names: list[str], difference: "Difference", factor: float) 
     ]
 
 
-def _line(network: "NetworkResult") -> list[str]:
-    single, curve = network.single, network.curve
-    cells = [network.model, f"{network.clean_error:.2%}"]
-    if single is None:
-        cells += [""] * 5
-    else:
-        shares = [_share(share) for share in (single.changed, single.critical, single.unrecoverable)]
-        cells += [_points(single.drop), *shares, _points(single.device_drop)]
-    if curve is None:
-        cells += ["", ""]
-    else:
-        cells += [_interval(curve.summary.area, "{:.3f}"), _interval(curve.summary.half_ber, "{:.1e}")]
-    return [*cells, str(len(network.rows))]
-
-
 def _points(estimate: "Estimate | None") -> str:
     return "" if estimate is None else _interval(estimate, "{:.3g}")
 
 
 def _share(estimate: "Estimate") -> str:
-    return _interval(estimate.scaled(100), "{:.3g}") + " %"
+    return _interval(estimate.scaled(100), "{:.3g}")
 
 
 def _interval(estimate: "Estimate", form: str) -> str:
-    value, low, high = (form.format(number) for number in (estimate.value, estimate.low, estimate.high))
+    numbers = (estimate.value, estimate.low, estimate.high)
+    value, low, high = (form.format(0.0 if abs(number) < NOTHING else number) for number in numbers)
     return f"{value} [{low}, {high}]"

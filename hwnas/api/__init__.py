@@ -5,7 +5,7 @@ are imported inside the functions that need them: they load torch, ONNX Runtime,
 pay for.
 """
 
-from hwnas.api.fault_files import stage_text, write_fault_plots, write_faults
+from hwnas.api.fault_files import stage_listener, write_fault_plots, write_faults
 from hwnas.api.files import write_json
 from hwnas.api.measuring import DeviceCheck, devices, measure
 from hwnas.api.picking import Pick
@@ -26,7 +26,7 @@ __all__ = [
     "is_run",
     "measure",
     "open_run",
-    "stage_text",
+    "stage_listener",
     "start",
     "verify",
     "write_fault_plots",

@@ -1,20 +1,33 @@
 """How fault campaigns are told: a line while they work, a JSON file and plots when they are done."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from hwnas.api.files import write_json, write_text
 
 if TYPE_CHECKING:
     from hwnas.injection import FaultReport, Stage
+    from hwnas.injection.campaign import Watch
+
+EVERY_S = 2.0
 
 
-def stage_text(stage: "Stage") -> str:
-    """Where a campaign is, in a line."""
+def stage_listener(say: Callable[[str], None]) -> "Watch":
+    """A listener that says where each network's campaign is, at most every two seconds."""
     from hwnas.injection import as_text
 
-    return as_text(stage)
+    said: dict[str, float] = {}
+
+    def watch(stage: "Stage") -> None:
+        now = monotonic()
+        if now - said.get(stage.model, -math.inf) >= EVERY_S:
+            said[stage.model] = now
+            say(as_text(stage))
+
+    return watch
 
 
 def write_faults(path: Path, report: "FaultReport", settings: Mapping[str, Any]) -> None:

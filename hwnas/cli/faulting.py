@@ -37,7 +37,7 @@ def faults(
             models=chosen,
             onnx=onnx or (),
             faults=names,
-            watch=None if quiet else lambda stage: console.note(api.stage_text(stage)),
+            watch=None if quiet else api.stage_listener(console.note),
             **settings,
         )
     except KeyboardInterrupt:

@@ -9,6 +9,8 @@ from plotly.subplots import make_subplots
 from hwnas.injection.results import FaultReport, NetworkResult
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # told apart by the colour-blind
+DASHES = ("solid", "dash", "dot", "dashdot")  # once the colours are used up
+ROW_HEIGHT = 22  # pixels of a layer's name
 
 
 def figures_page(report: FaultReport) -> str:
@@ -35,12 +37,12 @@ def accuracy_figure(networks: Sequence[NetworkResult]) -> go.Figure | None:
             legendgroup=network.model, showlegend=False,
         )  # fmt: skip
         figure.add_scatter(
-            x=rates, y=[each.value for each in points], name=network.model, legendgroup=network.model, line={"color": colour},
-            mode="lines+markers",
+            x=rates, y=[each.value for each in points], name=network.model, legendgroup=network.model,
+            line={"color": colour, "dash": DASHES[number // len(COLOURS) % len(DASHES)]}, mode="lines+markers",
         )  # fmt: skip
     if not figure.data:
         return None
-    figure.update_xaxes(type="log", title="bit error rate")
+    figure.update_xaxes(type="log", title="bit error rate", exponentformat="power", dtick=1)
     figure.update_yaxes(title="accuracy", range=[0, 1])
     figure.update_layout(title="Accuracy against bit error rate, 95 % bands", template="plotly_white")
     return figure
@@ -73,5 +75,6 @@ def vulnerability_figure(network: NetworkResult) -> go.Figure | None:
     )  # fmt: skip
     figure.update_yaxes(type="category", autorange="reversed")
     figure.update_xaxes(title="mean drop in points", row=1, col=2)
-    figure.update_layout(title=f"{network.model} ({network.dtype}, {network.target}): drop of one fault", template="plotly_white")
+    title = f"{network.model} ({network.dtype}, {network.target}): drop of one fault"
+    figure.update_layout(title=title, template="plotly_white", height=max(450, 200 + ROW_HEIGHT * len(layers)))
     return figure
