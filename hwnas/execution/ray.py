@@ -1,12 +1,13 @@
-"""Workers on a Ray cluster (extra ``ray``): one task a child, each on one CPU; a lost node costs only its children.
+"""Workers on a Ray cluster (extra ``ray``): one task a child, on as many CPUs as torch has threads; a lost node costs only its
+children.
 
-hwnas and the data must be found under the same paths on every node. Ray is not asked to repeat tasks: what failed is an
-outcome, and the search decides.
+Where the cluster has GPUs each task takes one. hwnas and the data must be found under the same paths on every node. Ray is not
+asked to repeat tasks: what failed is an outcome, and the search decides. A head that is lost ends the sitting; left alone, Ray
+would call its running tasks failed, and end this process a minute later.
 """
 
 import logging
-import os
-import threading
+import socket
 import time
 from types import TracebackType
 from typing import Any, Self
@@ -15,10 +16,13 @@ import ray
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
 from hwnas.candidate import Failure
-from hwnas.errors import ConfigError
+from hwnas.errors import ConfigError, WorkError
 from hwnas.execution.task import EvaluationResult, EvaluationTask, evaluate_task, prepare
+from hwnas.execution.worker import time_limit
 
 FETCH_LIMIT_S = 60.0  # for a result that is ready, from its node
+HEAD_LIMIT_S = 5.0  # for the head to answer
+LOOK_S = 5.0  # how often to look whether the head is there while nothing comes
 
 
 class RayExecutor:
@@ -29,47 +33,77 @@ class RayExecutor:
         address: str,
         *,
         workers: int | None = None,
+        threads: int = 1,
         task_limit_s: float | None = None,
         memory_limit_mb: float | None = None,
     ) -> None:
-        """``workers`` is how many CPUs a "local" cluster has. Raises ConfigError where no cluster is found at the address."""
+        """``workers`` tasks of ``threads`` threads each are what a "local" cluster has CPUs for; limits are for each task.
+
+        The time limit counts from when a task has its CPUs and its data.
+        """
         self._address = address
         self._workers = workers
+        self._threads = threads
         self._task_limit_s = task_limit_s
         self._memory_limit_mb = memory_limit_mb
-        self._pending: dict[Any, tuple[EvaluationTask, float]] = {}
+        self._pending: dict[Any, EvaluationTask] = {}
         self._evaluate: Any = None
+        self._gpus = 0
+        self._head = ("", 0)
 
     @property
     def workers(self) -> int:
-        """How many tasks can run at once: the CPUs that the cluster has now."""
+        """How many tasks can run at once on what the cluster has now."""
         self.warm_up()
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        return max(1, int(resources.get("CPU", 1)))
+        slots = int(resources.get("CPU", 1)) // self._threads
+        return max(1, min(slots, int(resources.get("GPU", 0))) if self._gpus else slots)
 
     def warm_up(self) -> None:
-        """Connect to the cluster."""
+        """Connect to the cluster. Raises ConfigError where no cluster is found at the address."""
         if self._evaluate is not None:
             return
-        cpus, dashboard = (self._workers, False) if self._address == "local" else (None, None)
+        cpus, dashboard = None, None
+        if self._address == "local":
+            cpus, dashboard = None if self._workers is None else self._workers * self._threads, False
         try:
             ray.init(self._address, num_cpus=cpus, include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise ConfigError(f"no Ray cluster found at {self._address}: {error}; start one with: ray start --head") from error
-        self._evaluate = ray.remote(num_cpus=1, max_retries=0)(_evaluate_limited)
+        client = self._address.removeprefix("ray://")
+        head = client if client != self._address else ray.get_runtime_context().gcs_address
+        host, _, port = head.rpartition(":")
+        self._head = (host, int(port))
+        self._gpus = 1 if ray.cluster_resources().get("GPU", 0) >= 1 else 0  # type: ignore[no-untyped-call]
+        self._evaluate = ray.remote(num_cpus=self._threads, num_gpus=self._gpus, max_retries=0)(_evaluate_limited)
 
     def submit(self, task: EvaluationTask) -> None:
-        """Start a task as soon as a CPU is free."""
+        """Start a task as soon as its CPUs are free."""
         self.warm_up()
-        future = self._evaluate.remote(task, self._task_limit_s, self._memory_limit_mb)
-        self._pending[future] = (task, time.monotonic())
+        self._pending[self._evaluate.remote(task, self._task_limit_s, self._memory_limit_mb)] = task
 
     def wait(self, timeout_s: float | None = None) -> list[EvaluationResult]:
-        """Results that have come since, at least one unless the time is up or nothing is pending."""
-        if not self._pending:
-            return []
-        done, _ = ray.wait(list(self._pending), num_returns=1, timeout=timeout_s, fetch_local=False)
-        return [self._result(future, *self._pending.pop(future)) for future in done]
+        """Results that have come since, at least one unless the time is up or nothing is pending.
+
+        Raises WorkError where the head of the cluster is lost.
+        """
+        deadline = time.monotonic() + (float("inf") if timeout_s is None else timeout_s)
+        while self._pending:
+            left = max(0.0, deadline - time.monotonic())
+            try:
+                done, _ = ray.wait(list(self._pending), num_returns=1, timeout=min(left, LOOK_S), fetch_local=False)
+            except (ConnectionError, RayError) as error:
+                raise self._lost() from error
+            if done:
+                results = [self._result(future, self._pending[future]) for future in done]
+                for future in done:
+                    del self._pending[future]
+                return results
+            if left > 0:
+                self._look_at_head()
+            if left <= LOOK_S:
+                break
+        return []
 
     def cancel(self) -> None:
         """End every pending task at once, the processes that run them included."""
@@ -90,7 +124,7 @@ class RayExecutor:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _result(self, future: Any, task: EvaluationTask, submitted: float) -> EvaluationResult:
+    def _result(self, future: Any, task: EvaluationTask) -> EvaluationResult:
         try:
             result: EvaluationResult = ray.get(future, timeout=FETCH_LIMIT_S)
             return result
@@ -98,25 +132,34 @@ class RayExecutor:
             failure = Failure(kind="out_of_memory", message=_first_line(error))
         except RayTaskError as error:
             failure = Failure(kind="work_failed", message=_first_line(error.cause or error))
-        except RayError as error:
-            limit_s = self._task_limit_s
-            if limit_s is not None and time.monotonic() - submitted >= limit_s:
-                failure = Failure(kind="time_limit", message=f"took longer than the limit of {limit_s} s for one child")
-            else:
-                failure = Failure(kind="worker_died", message=f"its worker or node was lost: {_first_line(error)}")
+        except (ConnectionError, RayError) as error:
+            self._look_at_head()
+            failure = Failure(kind="worker_died", message=f"its worker or node was lost: {_first_line(error)}")
         return EvaluationResult(candidate_id=task.candidate_id, failure=failure)
+
+    def _look_at_head(self) -> None:
+        """Raise WorkError where the head does not answer."""
+        try:
+            socket.create_connection(self._head, HEAD_LIMIT_S).close()
+        except OSError as error:
+            raise self._lost() from error
+
+    def _lost(self) -> WorkError:
+        self._pending.clear()  # there is nobody left who could cancel them
+        return WorkError(
+            f"the head of the Ray cluster at {self._address} was lost; start it again (ray start --head) and resume the run"
+        )
 
 
 def _evaluate_limited(task: EvaluationTask, task_limit_s: float | None, memory_limit_mb: float | None) -> EvaluationResult:
-    """The task in a process that ends itself when its time is up: Ray has no such limit."""
-    watch = threading.Timer(task_limit_s or threading.TIMEOUT_MAX, os._exit, [1])
-    watch.daemon = True
-    watch.start()
+    """The task, within a time limit of its own: Ray has none."""
+    prepare(task.data)
     try:
-        prepare(task.data)
-        return evaluate_task(task, memory_limit_mb)
-    finally:
-        watch.cancel()
+        with time_limit(task_limit_s):
+            return evaluate_task(task, memory_limit_mb)
+    except TimeoutError:
+        failure = Failure(kind="time_limit", message=f"took longer than the limit of {task_limit_s} s for one child")
+        return EvaluationResult(candidate_id=task.candidate_id, failure=failure)
 
 
 def _first_line(error: BaseException) -> str:

@@ -13,7 +13,7 @@ from safetensors.torch import save as save_tensors
 from hwnas.candidate import Failure
 from hwnas.data import Augmentation, DataSet, DataSettings, load, normalise
 from hwnas.errors import DivergedError, HwnasError, StoreError
-from hwnas.execution.worker import memory_limit
+from hwnas.execution.worker import memory_limit, waited_s
 from hwnas.graph import from_json
 from hwnas.network import Network, State
 from hwnas.training import CALIBRATION_IMAGES, Checkpoint, Evaluation, TrainerSettings, calibrate, evaluate, train
@@ -64,7 +64,8 @@ class EvaluationTask:
 class EvaluationResult:
     """What came back: trained weights and their evaluation on the validation split, or a failure.
 
-    ``images`` were seen so far, ``train_seconds`` are those of this part; a training that is not at its end has a ``checkpoint``.
+    ``images`` were seen so far, ``train_seconds`` are those of this part, ``waited_seconds`` those among them in which others had
+    the worker's core; a training that is not at its end has a ``checkpoint``.
     """
 
     candidate_id: str
@@ -73,6 +74,7 @@ class EvaluationResult:
     expected_change: float | None = None
     images: int = 0
     train_seconds: float = 0.0
+    waited_seconds: float = 0.0
     failure: Failure | None = None
     checkpoint: bytes | None = None
 
@@ -149,6 +151,7 @@ def _evaluate(task: EvaluationTask, data: DataSet, expected_change: ExpectedChan
     if task.calibrated and checkpoint is None:
         chosen = torch.randperm(len(data.train), generator=generator)[:CALIBRATION_IMAGES]
         calibrate(network, task.calibrated, normalise(data.train.images[chosen], data))
+    waited = waited_s()
     training = train(
         network,
         data,
@@ -160,6 +163,7 @@ def _evaluate(task: EvaluationTask, data: DataSet, expected_change: ExpectedChan
         checkpoint=checkpoint,
         until=task.until,
     )
+    waited = waited_s() - waited
     evaluation, expected = evaluate(network, data, data.validation), None
     if expected_change is not None:
         expected = expected_change(network.graph, network.state(), data.train.images, mean=data.mean, std=data.std)
@@ -170,5 +174,6 @@ def _evaluate(task: EvaluationTask, data: DataSet, expected_change: ExpectedChan
         expected_change=expected,
         images=training.images,
         train_seconds=training.seconds,
+        waited_seconds=waited,
         checkpoint=None if training.checkpoint is None else pack(training.checkpoint.state()),
     )

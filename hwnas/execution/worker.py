@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import wait
+from pathlib import Path
 
 import psutil
 
@@ -20,6 +21,7 @@ except ImportError:  # Windows has no such limits
 
 MEGABYTE = 1 << 20
 KEPT_BYTES = 1 << 30
+GRACE_S = 10.0  # after its time limit, for a worker that hangs
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
 
@@ -48,6 +50,42 @@ def _follow_parent() -> None:
     if parent is not None:
         wait([parent.sentinel])  # ready when the parent is gone, however it went
         os._exit(1)
+
+
+def waited_s() -> float:
+    """Seconds for which this thread was ready to run, but others had the core; 0 where the system does not tell (Linux does)."""
+    try:
+        return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0.0
+
+
+@contextmanager
+def time_limit(limit_s: float | None) -> Iterator[None]:
+    """Raise TimeoutError in this, the main thread, when the time is up; where it hangs outside Python, end the process.
+
+    For workers whose pool has no such limit itself. Windows has no alarms: there the process ends.
+    """
+    if limit_s is None:
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        raise TimeoutError
+
+    watch = threading.Timer(limit_s + GRACE_S, os._exit, [1])
+    watch.daemon = True
+    watch.start()
+    if sys.platform != "win32":
+        before = signal.signal(signal.SIGALRM, stop)
+        signal.setitimer(signal.ITIMER_REAL, limit_s)
+    try:
+        yield
+    finally:
+        if sys.platform != "win32":
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        watch.cancel()
 
 
 @contextmanager

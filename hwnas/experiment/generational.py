@@ -112,4 +112,5 @@ def _tell(sitting: Sitting, generation: int, candidates: Sequence[Candidate]) ->
     sitting.lay_yardstick(outcomes)
     if _is_complete(sitting, candidates):
         sitting.summarise(generation)
+        sitting.tidy()
     sitting.report("training", front_size=len(sitting.front), hypervolume=sitting.hypervolume())

@@ -117,7 +117,11 @@ def _executor(parts: Parts) -> Executor:
     except ModuleNotFoundError:
         raise ConfigError('the executor ray needs Ray: pip install "hwnas[ray]"') from None
     return RayExecutor(
-        config.ray_address, workers=config.workers, task_limit_s=task_limit_s, memory_limit_mb=memory_limit_mb
+        config.ray_address,
+        workers=config.workers,
+        threads=config.torch_threads,
+        task_limit_s=task_limit_s,
+        memory_limit_mb=memory_limit_mb,
     )
 
 

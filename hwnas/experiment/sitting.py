@@ -72,6 +72,7 @@ class Sitting:
         self._yardstick: Yardstick | None = None
         self._progress = Progress(phase="preparing", generation=0)
         self._reused = 0
+        self._is_tidy = True
         self._summarised: set[int | None] = set()  # generations whose summary is stored
 
     @property
@@ -158,8 +159,13 @@ class Sitting:
             summary = {"used_s": self.clock.used_s, "front": len(self.front), "hypervolume": self.hypervolume()}
             self.store.add_event("generation", summary, generation=generation)
             self._summarised.add(generation)
-            if self.parts.config.keep == "front":
-                self.collect()
+            self._is_tidy = self.parts.config.keep == "all"
+
+    def tidy(self) -> None:
+        """Collect once a generation where the front alone is kept; what is stored is told by now, or it would be lost."""
+        if not self._is_tidy:
+            self.collect()
+            self._is_tidy = True
 
     def collect(self) -> None:
         """Delete the weights that are not to be kept, and what a killed sitting left; children to come need the front's alone."""

@@ -46,6 +46,14 @@ def test_a_hung_child_ends_at_its_time_limit(executor):
     assert kinds(executor.wait()) == {"g0-1": None}
 
 
+def test_waiting_for_a_cpu_does_not_count_as_running(executor):
+    executor.submit(endless_task(0))
+    executor.submit(tiny_task(1))  # behind it for as long as the limit
+    found = executor.wait() + executor.wait()
+    assert kinds(found) == {"g0-0": "time_limit", "g0-1": None}
+    assert executor.workers == 1
+
+
 def test_no_cluster_is_a_wrong_request(monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     executor = RayExecutor("127.0.0.1:1")
