@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from hwnas import __version__
-from hwnas.config import RunConfig, settings_of
+from hwnas.config import settings_of
 from hwnas.data import DataSet, DataSettings, load
 from hwnas.device import Fingerprint, HardwareProfile, load_profile
-from hwnas.errors import DataError, RequestError
-from hwnas.execution import unpack
+from hwnas.errors import DataError
 from hwnas.experiment.deployment import calibration_images, pixels
-from hwnas.experiment.run import stored_config
+from hwnas.experiment.stored import data_settings, refuse_untrained, stored_data, trained_state
 from hwnas.export import (
     BundleEntry,
     Evaluation,
@@ -40,18 +39,10 @@ def export_models(
     Other precisions than float32, and guarded files, are evaluated on the test split, since nothing else tells their error.
     Raises RequestError where the data are not the run's, StoreError where stored weights are damaged; then nothing is written.
     """
-    untrained = [row.id for row in rows if row.outcome is None or row.outcome.weights is None]
-    if untrained:
-        raise RequestError(f"only trained models can be exported; {', '.join(untrained)} did not finish")
-    settings = _data_settings(stored_config(store))
-    facts = _metadata(store, settings)
+    refuse_untrained(rows, "exported")
+    facts = _metadata(store, data_settings(store))
     entries = [_entry(store, row, facts) for row in rows]
-    data = load(settings)
-    if data.fingerprint != store.meta("data_fingerprint"):
-        raise DataError(
-            f"the data in {settings.source} are not those of the run: fingerprint {data.fingerprint}, "
-            f"expected {store.meta('data_fingerprint')}; bring the run's data back"
-        )
+    data = stored_data(store)
     profile = HardwareProfile.model_validate(store.meta("profile"))
     return write_bundle(
         folder,
@@ -99,10 +90,6 @@ def recomputed_errors(folder: Path, source: str) -> dict[str, RecomputedError]:
     return errors
 
 
-def _data_settings(config: RunConfig) -> DataSettings:
-    return settings_of(DataSettings, {"seed": config.seed, **config.data}, "[data]")
-
-
 def _data_settings_from(metadata: Mapping[str, str], source: str) -> DataSettings:
     if "data_settings" not in metadata or "test_sha256" not in metadata:
         raise DataError("this bundle does not say how its data were split; export it again with hwnas export")
@@ -126,16 +113,13 @@ def _metadata(store: RunStore, settings: DataSettings) -> dict[str, str]:
 
 
 def _entry(store: RunStore, row: Row, facts: Mapping[str, str]) -> BundleEntry:
-    assert row.outcome is not None
-    assert row.outcome.weights is not None
     # The run's errors are those of its device's precision: a file in another one must not claim them as its own.
     precision = store.meta("profile")["precision"]
     prefix = "" if precision == "float32" else f"{precision}_"
     metadata = {**facts, f"{prefix}validation_error": repr(row.values["plain_error"])}
     if "test_plain_error" in row.final:
         metadata[f"{prefix}test_error"] = repr(row.final["test_plain_error"])
-    state = unpack(store.weights(row.outcome.weights))
-    return BundleEntry(id=row.id, graph=row.candidate.graph, state=state, metadata=metadata)
+    return BundleEntry(id=row.id, graph=row.candidate.graph, state=trained_state(store, row), metadata=metadata)
 
 
 def _settings(

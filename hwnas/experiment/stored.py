@@ -1,0 +1,43 @@
+"""What a stored run is made of, for those who work on it afterwards: its data, and the tensors of its networks."""
+
+from collections.abc import Sequence
+
+from hwnas.config import settings_of
+from hwnas.data import DataSet, DataSettings, load
+from hwnas.errors import DataError, RequestError
+from hwnas.execution import unpack
+from hwnas.experiment.run import stored_config
+from hwnas.network import State
+from hwnas.store import Row, RunStore
+
+
+def data_settings(store: RunStore) -> DataSettings:
+    """How the run's data are read and split."""
+    config = stored_config(store)
+    return settings_of(DataSettings, {"seed": config.seed, **config.data}, "[data]")
+
+
+def stored_data(store: RunStore) -> DataSet:
+    """The run's own data. Raises DataError where others lie in their place."""
+    settings = data_settings(store)
+    data = load(settings)
+    if data.fingerprint != store.meta("data_fingerprint"):
+        raise DataError(
+            f"the data in {settings.source} are not those of the run: fingerprint {data.fingerprint}, "
+            f"expected {store.meta('data_fingerprint')}; bring the run's data back"
+        )
+    return data
+
+
+def refuse_untrained(rows: Sequence[Row], what: str) -> None:
+    """Raise RequestError for candidates without weights; ``what`` cannot be done to them ("exported")."""
+    untrained = [row.id for row in rows if row.outcome is None or row.outcome.weights is None]
+    if untrained:
+        raise RequestError(f"only trained models can be {what}; {', '.join(untrained)} did not finish")
+
+
+def trained_state(store: RunStore, row: Row) -> State:
+    """The tensors of a trained candidate. Raises StoreError where they are damaged."""
+    assert row.outcome is not None
+    assert row.outcome.weights is not None
+    return unpack(store.weights(row.outcome.weights))
