@@ -23,12 +23,22 @@ from hwnas.errors import DeviceError, DeviceUnreachableError
 KEEPALIVE_S = 5.0
 READ_BYTES = 1 << 16
 STDERR_LINES = 20
+ANSWER_STARTS = (b'{"ok":', b'{"error":')
 
 
 def agent_command(python: str, source_bytes: int) -> str:
     """The remote command: an interpreter that reads the agent's source from stdin and runs it, quoted for a POSIX shell."""
     program = f"import sys;exec(compile(sys.stdin.buffer.read({source_bytes}),'agent.py','exec'))"
     return f"{shlex.quote(python)} -c {shlex.quote(program)}"
+
+
+def accepting_command(settings: Ssh) -> str:
+    """What a user types to see the host's key and to accept it where this profile looks for it."""
+    user_and_host = f"{settings.user}@{settings.host}" if settings.user else settings.host
+    words = ["ssh", *(["-p", str(settings.port)] if settings.port else [])]
+    words += ["-F", settings.config_file] if settings.config_file else []
+    words += ["-o", f"UserKnownHostsFile={settings.known_hosts}"] if settings.known_hosts else []
+    return shlex.join([*words, user_and_host])
 
 
 class Channel:
@@ -64,7 +74,7 @@ class Channel:
                     where, keepalive_interval=KEEPALIVE_S, **{key: value for key, value in options.items() if value}
                 )
         except asyncssh.HostKeyNotVerifiable as error:
-            advice = f"check the key's fingerprint, then accept it once with `ssh {where}`"
+            advice = f"check the key's fingerprint, then accept it once with `{accepting_command(given)}`"
             raise DeviceError(
                 f"{where}: its host key is not the one in known_hosts, or unknown ({error.reason}); {advice}"
             ) from error
@@ -112,7 +122,7 @@ class Channel:
                 self._buffer += chunk
             line = bytes(self._buffer[:end])
             del self._buffer[: end + 1]
-            if line.startswith(b'{"'):
+            if line.startswith(ANSWER_STARTS):
                 return line
 
     async def _why_it_ended(self) -> DeviceError:

@@ -9,7 +9,7 @@ import numpy as np
 
 from hwnas.device.agent import facts
 from hwnas.device.fingerprint import Fingerprint
-from hwnas.device.latency import Latency, Noise
+from hwnas.device.latency import Latency, Noise, undisturbed
 from hwnas.device.link import Link, LocalLink
 from hwnas.device.model import input_specs, random_feeds
 from hwnas.device.profile import HardwareProfile
@@ -63,7 +63,7 @@ class LinkedDevice:
         self._fingerprint_sha256 = self._fingerprint.sha256()
         here, there = facts()["boot_id"], link.configured["facts"]["boot_id"]  # of the running kernel; empty where unknown
         self._is_elsewhere = bool(here and there and here != there)
-        self._nominal_ms = reference_nominal_ms or float(np.median(link.configured["reference_ms"]))
+        self._nominal_ms = reference_nominal_ms or undisturbed(link.configured["reference_ms"])
 
     def _call(self, op: str, arguments: Mapping[str, Any], time_limit_s: float) -> Mapping[str, Any]:
         with self._lock:
@@ -146,7 +146,7 @@ def open_device(profile: HardwareProfile, *, reference_nominal_ms: float | None 
 
     Args:
         profile: of kind "onnxruntime".
-        reference_nominal_ms: the run's nominal latency of the reference model; None takes the present one.
+        reference_nominal_ms: the run's nominal latency of the reference model; None takes the least of its blocks now.
 
     Raises:
         ProfileError: an analytic profile.

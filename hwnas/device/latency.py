@@ -21,6 +21,14 @@ def spread(blocks_ms: np.ndarray) -> float:
     return float((high - low) / 2 / middle)
 
 
+def undisturbed(blocks_ms: np.ndarray) -> float:
+    """The least of block medians (n,): what disturbs only ever slows, and may slow most of the blocks (our definition).
+
+    Beside two busy processes the median of 12 blocks varied by 15 % from one opening of a device to the next, this by 4 %.
+    """
+    return float(np.min(blocks_ms))
+
+
 def other_cores(cpu_times: Sequence[Sequence[float] | None]) -> float | None:
     """How many cores other processes kept busy between two of the agent's `cpu_times`; None where it cannot tell."""
     start, end = cpu_times

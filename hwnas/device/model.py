@@ -61,6 +61,8 @@ def read_model(path: str | os.PathLike[str]) -> bytes:
         proto = onnx.load_model(file, load_external_data=False)
     except DecodeError as error:
         raise ModelError(f"{file}: expected an ONNX model: {error}") from error
+    if not proto.graph.node:
+        raise ModelError(f"{file}: expected an ONNX model with nodes, got {file.stat().st_size} bytes without")
     outside = [tensor for tensor in _tensors(proto.graph) if external_data_helper.uses_external_data(tensor)]
     if not outside:
         return file.read_bytes()
@@ -87,14 +89,18 @@ def input_specs(model: bytes, shapes: Mapping[str, int] | None = None) -> list[I
     """The inputs that a run must feed, symbolic dimensions settled by name from `shapes`, a symbolic batch by 1.
 
     Raises:
-        ModelError: not ONNX, tensors kept outside, an input that is no tensor of numbers, or an unsettled dimension.
+        ModelError: not ONNX, tensors kept outside, an input that is no tensor of numbers, an unsettled dimension, or a name
+            in `shapes` that no dimension has (a typo would be measured at another size).
     """
     graph = parse(model).graph
     constants = {tensor.name for tensor in graph.initializer}
+    inputs = [put for put in graph.input if put.name not in constants]
+    symbols = dict.fromkeys(dim.dim_param for put in inputs for dim in put.type.tensor_type.shape.dim if dim.dim_param)
+    unknown = [name for name in shapes or {} if name not in symbols]
+    if unknown:
+        raise ModelError(f"no input has a dimension {unknown[0]!r}; symbolic are: {', '.join(symbols) or 'none'}")
     specs = []
-    for put in graph.input:
-        if put.name in constants:
-            continue
+    for put in inputs:
         tensor = put.type.tensor_type
         dtype = helper.tensor_dtype_to_np_dtype(tensor.elem_type) if tensor.elem_type else np.dtype(object)
         if dtype.kind not in "fiub":
@@ -124,9 +130,15 @@ def _size(name: str, axis: int, dim: onnx.TensorShapeProto.Dimension, shapes: Ma
 
 
 def random_feeds(specs: Sequence[InputSpec]) -> dict[str, np.ndarray]:
-    """Seeded inputs as specified: floats uniform in [0, 1), whole numbers 0 or 1, which are valid as indices, too."""
+    """Seeded inputs as specified: floats uniform in [0, 1), whole numbers 0 or 1, which are valid as indices, too.
+
+    Raises ModelError where they do not fit into memory.
+    """
     rng, feeds = np.random.default_rng(0), {}
     for spec in specs:
-        values = rng.random(spec.shape) if spec.dtype.startswith("float") else rng.integers(0, 2, spec.shape)
-        feeds[spec.name] = values.astype(spec.dtype)
+        try:
+            values = rng.random(spec.shape) if spec.dtype.startswith("float") else rng.integers(0, 2, spec.shape)
+            feeds[spec.name] = values.astype(spec.dtype)
+        except (MemoryError, ValueError) as error:  # numpy's for too many values, and for more than it can count
+            raise ModelError(f"input {spec.name!r}: an array of {spec.shape} does not fit here: {error}") from error
     return feeds

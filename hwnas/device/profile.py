@@ -151,7 +151,13 @@ def load_profile(name_or_path: str) -> HardwareProfile:
 
 
 def _complaint(part: dict[str, object]) -> str:
-    where = ".".join(str(key) for key in part["loc"]) if isinstance(part["loc"], tuple) else ""
+    keys = [str(key) for key in part["loc"]] if isinstance(part["loc"], tuple) else []
+    if keys[:1] == ["connection"]:
+        del keys[1:2]  # pydantic's name of the kind of connection, which the file does not have
+    where = ".".join(keys)
+    if part["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        got = part["input"].get("type") if isinstance(part["input"], dict) else part["input"]
+        return f"field {where}.type must be 'local' or 'ssh' (got {got!r})"
     if part["type"] == "missing":
         return f"field {where} is missing"
     if part["type"] == "extra_forbidden":

@@ -8,7 +8,7 @@ import pytest
 
 from hwnas.device import agent
 from hwnas.device.fingerprint import Fingerprint
-from hwnas.device.latency import Latency, Noise, is_quiet, other_cores, spread
+from hwnas.device.latency import Latency, Noise, is_quiet, other_cores, spread, undisturbed
 from hwnas.errors import DeviceError
 
 ANSWER = {
@@ -54,6 +54,14 @@ def test_a_latency_survives_json() -> None:
 def test_a_clock_that_stands_still_is_an_error(blocks_ms: list[float]) -> None:
     with pytest.raises(DeviceError, match="its clock may not advance"):
         latency(blocks_ms=np.asarray(blocks_ms))
+
+
+@pytest.mark.parametrize("disturbed", [0, 3, 9])
+def test_the_nominal_does_not_depend_on_how_much_of_the_opening_was_disturbed(disturbed: int) -> None:
+    rng = np.random.default_rng(disturbed)
+    blocks_ms = 0.18 * rng.normal(1, 0.005, 12)
+    blocks_ms[rng.permutation(12)[:disturbed]] *= rng.uniform(1.05, 1.4, disturbed)
+    assert undisturbed(blocks_ms) == pytest.approx(0.18, rel=0.02)
 
 
 def test_our_own_work_does_not_count_as_others() -> None:

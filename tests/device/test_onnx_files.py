@@ -24,11 +24,12 @@ def test_a_file_without_external_data_is_read_as_it_is(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_and_a_corrupt_one_are_named(tmp_path: Path) -> None:
-    (tmp_path / "m.onnx").write_bytes(b"no model")
     with pytest.raises(ModelError, match=r"no model file .*absent\.onnx"):
         read_model(tmp_path / "absent.onnx")
-    with pytest.raises(ModelError, match=r"m\.onnx: expected an ONNX model"):
-        read_model(tmp_path / "m.onnx")
+    for content in (b"no model", b""):
+        (tmp_path / "m.onnx").write_bytes(content)
+        with pytest.raises(ModelError, match=r"m\.onnx: expected an ONNX model"):
+            read_model(tmp_path / "m.onnx")
 
 
 def test_external_data_beside_the_model_is_taken_in(tmp_path: Path) -> None:
@@ -76,6 +77,17 @@ def test_symbolic_dimensions_are_settled_by_name_and_the_batch_is_one() -> None:
 def test_an_unsettled_dimension_is_named_with_the_option_that_settles_it() -> None:
     with pytest.raises(ModelError, match="dimension 2, 'height', is; give it, as in --shape height=N"):
         input_specs(one_node("Relu", ["batch", 3, "height", 4]))
+
+
+def test_a_name_that_no_dimension_has_is_refused_with_those_there_are() -> None:
+    with pytest.raises(ModelError, match="no input has a dimension 'btach'; symbolic are: batch, height"):
+        input_specs(one_node("Relu", ["batch", 3, "height"]), {"height": 8, "btach": 4})
+
+
+def test_inputs_that_fit_no_memory_are_refused() -> None:
+    for shape in ((2**40, 2**10), (2**40, 2**40)):
+        with pytest.raises(ModelError, match=r"'x': an array of .* does not fit"):
+            random_feeds([InputSpec(name="x", shape=shape, dtype="float32")])
 
 
 @pytest.mark.parametrize("size", [0, -1])

@@ -78,7 +78,9 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
             "threads = 1\n[nominal.clock]\nvalue = 2\nunit = 'Hz'\nbasis = 'stated'",
             r"nominal\.clock\.source is missing",
         ),
-        ("threads = 1", 'threads = 1\n[connection]\ntype = "ssh"', r"connection\.ssh\.host is missing"),
+        ("threads = 1", 'threads = 1\n[connection]\ntype = "ssh"', r"field connection\.host is missing"),
+        ("threads = 1", 'threads = 1\n[connection]\ntype = "shh"', r"connection\.type must be 'local' or 'ssh' \(got 'shh'\)$"),
+        ("threads = 1", "threads = 1\n[connection]\nhost = 'pi'", r"connection\.type must be 'local' or 'ssh' \(got None\)$"),
         ("threads = 1", "threads = ", "expected TOML"),
     ],
 )

@@ -1,6 +1,7 @@
 """A device behind a real sshd: the same agent, one connection, clear words when it fails, found again when lost."""
 
 import dataclasses
+import getpass
 import os
 import shlex
 import signal
@@ -117,9 +118,26 @@ def test_a_model_that_kills_every_agent_is_given_up(server: Server, device_pytho
 
 def test_an_unknown_host_key_is_refused(server: Server, device_python: Path, tmp_path: Path) -> None:
     (tmp_path / "known_hosts").write_text("")
-    with pytest.raises(DeviceError, match=r"host key .* accept it once with `ssh 127\.0\.0\.1`") as caught:
+    command = rf"ssh -p {server.port} -o UserKnownHostsFile={tmp_path}/known_hosts {getpass.getuser()}@127\.0\.0\.1"
+    with pytest.raises(DeviceError, match=rf"host key .* accept it once with `{command}`") as caught:
         open_device(server.profile(device_python, known_hosts=str(tmp_path / "known_hosts")))
     assert not isinstance(caught.value, DeviceUnreachableError)
+
+
+def test_a_greeting_before_the_answers_is_passed_over(server: Server, device_python: Path, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(f"""#!/bin/sh\necho Welcome; echo '{{"uptime": 3}}'; exec {device_python} "$@"\n""")
+    python.chmod(0o755)
+    with open_device(server.profile(python)) as opened:
+        assert opened.measure(conv_net(), half_width=0.5, time_limit_s=1.0).latency_ms > 0
+
+
+def test_nothing_is_written_to_a_device_whose_disk_may_be_full(server: Server, device_python: Path, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(f"""#!/bin/sh\nulimit -f 0; exec {device_python} "$@"\n""")  # a byte into any file would kill it
+    python.chmod(0o755)
+    with open_device(server.profile(python)) as opened:
+        assert opened.measure(conv_net(), half_width=0.5, time_limit_s=1.0).latency_ms > 0
 
 
 def test_a_refused_key_says_what_to_do(server: Server, device_python: Path, tmp_path: Path) -> None:
