@@ -58,10 +58,10 @@ SETS = {
     "cifar10": NetworkSet(
         data=DataSettings(source=str(CIFAR10)),
         seed=2,
-        count=22,
+        count=20,
         smallest=1000,
         largest=40_000,
-        images=20_000,
+        images=12_000,
         batch_size=32,
         worst_error=0.75,
         formats=("int8", "float32"),

@@ -10,7 +10,7 @@ every proxy.
 
 Sets (proxy_networks.py): ``explored``, 64 networks on digits, on which the proxies were compared first (61 usable; int8
 activations: sensitivity = ASI 0.46 [0.20, 0.67], expected change 0.85 [0.71, 0.92]); its rows stay as they are. ``digits``, 64
-others, of another seed and another split of the data. ``cifar10``, 22, of 1,000 to 40,000 parameters, as int8 and float32.
+others, of another seed and another split of the data. ``cifar10``, 20, of 1,000 to 40,000 parameters, as int8 and float32.
 
 Proxies: the topology's indices (sensitivity = ASI, sensitivity_mean, sensitivity_max, adcr), and, from the trained weights
 without injection, the expected change under independent flips in that format and target. Baselines: parameters, MACs, bits that
