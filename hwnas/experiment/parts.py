@@ -1,6 +1,7 @@
 """From a configuration to the parts of a run, every one of them checked before anything is written."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from hwnas.data import Augmentation, DataSet, DataSettings, default_augmentation
 from hwnas.device import Device, HardwareProfile, load_profile, open_device
 from hwnas.errors import ConfigError
 from hwnas.estimate import Accelerator
-from hwnas.graph import Graph
+from hwnas.graph import Graph, architecture_id
 from hwnas.objective import Limit, Objective, objectives_named
 from hwnas.search import CheapValues, Lemonade, LemonadeSettings, Rungs, Strategy
 from hwnas.spaces import initial_graphs
@@ -79,11 +80,15 @@ class Parts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """What a run was started with and goes on with, whatever its profile's file or this machine's CPU would give now."""
+    """What a run was started with and goes on with, whatever its profile's file or this machine's CPU would give now.
+
+    ``initial``: networks that it begins with, besides those of the search space.
+    """
 
     profile: HardwareProfile | None = None
     trainer: TrainerSettings | None = None
     reference_nominal_ms: float | None = None
+    initial: tuple[Graph, ...] = ()
 
 
 def assemble(config: RunConfig, kept: Kept = Kept()) -> Parts:
@@ -113,11 +118,24 @@ def assemble(config: RunConfig, kept: Kept = Kept()) -> Parts:
         rungs=rungs,
         objectives=objectives,
         limits=limits,
-        initial=tuple(graph for _, graph in initial_graphs(data.shape, len(data.classes))),
+        initial=_initial(data, kept.initial),
         profile=profile,
         device=open_device(profile, reference_nominal_ms=kept.reference_nominal_ms) if measures and not analytic else None,
         accelerator=Accelerator.of(profile) if measures and analytic else None,
     )
+
+
+def _initial(data: DataSet, own: Sequence[Graph]) -> tuple[Graph, ...]:
+    """The space's initial networks, and those given. Raises ConfigError where one is not for these data."""
+    for graph in own:
+        takes = tuple(graph.shapes[graph.input.id])
+        if takes != data.shape or graph.classes != len(data.classes):
+            raise ConfigError(
+                f"an initial network takes images of shape {takes} and knows {graph.classes} classes; the data have "
+                f"{data.shape} and {len(data.classes)}"
+            )
+    found = {architecture_id(graph): graph for _, graph in initial_graphs(data.shape, len(data.classes))}
+    return tuple((found | {architecture_id(graph): graph for graph in own}).values())
 
 
 def _limits(config: RunConfig, profile: HardwareProfile) -> tuple[Limit, ...]:

@@ -1,6 +1,6 @@
 """Starting and resuming a run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -23,16 +23,20 @@ from hwnas.experiment.remeasure import remeasure as measure_anew
 from hwnas.experiment.sitting import Ended, Sitting
 from hwnas.experiment.steady_state import search_steadily
 from hwnas.experiment.tasks import images_per_second
+from hwnas.graph import Graph
 from hwnas.store import RunStore, refuse_used
 from hwnas.training import TrainerSettings
 
 
-def start(config: RunConfig, folder: Path, *, listener: Listener = silent) -> Ended:
-    """Search into a new run folder. Raises RequestError before anything is written where the request is wrong."""
+def start(config: RunConfig, folder: Path, *, initial: Sequence[Graph] = (), listener: Listener = silent) -> Ended:
+    """Search into a new run folder, beginning with ``initial`` networks besides the space's own (kept with generation 0).
+
+    Raises RequestError before anything is written where the request is wrong.
+    """
     torch.set_num_threads(1)  # the workers train; here only the probe and the final evaluation run, beside measurements
     clock = Clock(config.budget)
     refuse_used(folder)
-    with closing(assemble(config)) as parts:
+    with closing(assemble(config, Kept(initial=tuple(initial)))) as parts:
         refuse_impossible(parts)
         with _executor(parts) as executor:
             executor.warm_up()
