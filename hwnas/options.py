@@ -31,7 +31,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "group_by": ("data", "group_by"),
 }
 RUNS = Path("runs")
-DIGITS = "digits"  # the built-in data set; every other source is a path
+DIGITS = "digits"  # as in hwnas.data, which is not loaded here; every other source is a path
 
 
 def merged_config(tables: Mapping[str, Any], options: Mapping[str, Any]) -> RunConfig:

@@ -15,9 +15,10 @@ import hwnas
 from hwnas import api
 from hwnas.config import RunConfig
 from hwnas.console import LiveProgress
+from hwnas.data import DataSettings
 from hwnas.errors import ConfigError, RequestError, RunFolderError, StoreError, WorkError
 from hwnas.experiment import Progress
-from hwnas.options import default_folder, image_size, physical_cores
+from hwnas.options import DIGITS, default_folder, image_size, physical_cores
 from hwnas.run_log import Generations, clock, run_log, summary
 from tests.conftest import Made
 
@@ -27,6 +28,10 @@ def test_public_names_load_on_first_use() -> None:
     assert hwnas.start is api.start
     with pytest.raises(AttributeError, match="has no attribute 'train'"):
         hwnas.train  # noqa: B018
+
+
+def test_the_built_in_data_set_has_one_name() -> None:
+    assert DataSettings().source == DIGITS
 
 
 def test_a_run_is_read_as_it_is_now(tiny_run: Made, tmp_path: Path) -> None:

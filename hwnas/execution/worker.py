@@ -21,6 +21,7 @@ except ImportError:  # Windows has no such limits
 
 MEGABYTE = 1 << 20
 KEPT_BYTES = 1 << 30
+MOST_KEPT_BYTES = 32 << 20  # what glibc before 2.35 takes at most as M_MMAP_THRESHOLD
 GRACE_S = 10.0  # after its time limit, for a worker that hangs
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
@@ -41,7 +42,8 @@ def _keep_freed_memory() -> None:
     if sys.platform == "linux":
         with contextlib.suppress(AttributeError):  # another C library
             library = ctypes.CDLL(None)
-            library.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES)
+            if not library.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES):
+                library.mallopt(M_MMAP_THRESHOLD, MOST_KEPT_BYTES)
             library.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
 
 
