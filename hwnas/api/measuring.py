@@ -60,6 +60,28 @@ def measure(
         return latency, opened.fingerprint()
 
 
+def measured_facts(device: str, latency: "Latency", fingerprint: "Fingerprint") -> dict[str, str]:
+    """What there is to say of a measurement, by name."""
+    from hwnas.device import load_profile
+    from hwnas.report import with_interval
+
+    percentiles = {"50 %": latency.p50_ms, "90 %": latency.p90_ms, "99 %": latency.p99_ms}
+    precision = load_profile(device).precision
+    facts = {
+        "latency": f"{with_interval(latency.latency_ms, latency.ci_ms)} ms (95 % interval)",
+        "uncorrected": f"{latency.raw_ms:.3g} ms",
+        "samples": f"{latency.samples:,} in {latency.blocks} blocks, {latency.elapsed_s:.1f} s",
+        "percentiles": ", ".join(f"{name}: {value:.3g} ms" for name, value in percentiles.items()),
+        "memory": "unknown" if latency.peak_memory_kb is None else f"{latency.peak_memory_kb:,} kB at most",
+        "loading": f"{latency.load_ms:.1f} ms",
+        "quiet": "yes" if latency.quiet else "no: other work disturbed, see the interval",
+        "device": f"{device}: {fingerprint.cpu}, ONNX Runtime {fingerprint.onnxruntime}",
+    }
+    if precision != "float32":
+        facts["precision"] = f"the file's own; {precision} is what this profile's searches bring their networks to"
+    return facts
+
+
 def devices(*, check: bool = False, names: Sequence[str] | None = None) -> list[DeviceCheck]:
     """The hardware profiles that come with hwnas, or those named; ``check`` reaches each device and looks how quiet it is."""
     from hwnas.device import load_profile, profile_names

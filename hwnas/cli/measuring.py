@@ -20,19 +20,10 @@ def measure(
 ) -> None:
     """Measure the latency of an ONNX file on a device."""
     from hwnas import api
+    from hwnas.api.measuring import measured_facts
 
     latency, fingerprint = api.measure(model, device, shapes=numbers(shape or [], "--shape", int))
-    facts = {
-        "latency": f"{latency.latency_ms:.4f} ms ± {latency.ci_ms:.4f} ms (95 % interval)",
-        "uncorrected": f"{latency.raw_ms:.4f} ms",
-        "samples": f"{latency.samples} in {latency.blocks} blocks, {latency.elapsed_s:.1f} s",
-        "percentiles": f"50 %: {latency.p50_ms:.4f} ms, 90 %: {latency.p90_ms:.4f} ms, 99 %: {latency.p99_ms:.4f} ms",
-        "memory": "unknown" if latency.peak_memory_kb is None else f"{latency.peak_memory_kb:,} kB at most",
-        "loading": f"{latency.load_ms:.1f} ms",
-        "quiet": "yes" if latency.quiet else "no: other work disturbed, see the interval",
-        "device": f"{device}: {fingerprint.cpu}, ONNX Runtime {fingerprint.onnxruntime}",
-    }
-    console.show_facts(facts)
+    console.show_facts(measured_facts(device, latency, fingerprint))
     if json_file is not None:
         content = {"model": str(model), "device": device, **latency.to_json(), "fingerprint": fingerprint.to_json()}
         api.write_json(json_file, content)

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 from rich.table import Table
 
 from hwnas.report.entry import Entry
+from hwnas.report.interval import PLUS_MINUS, aligned, with_interval
 
 Format: TypeAlias = Literal["table", "csv", "json"]
 
@@ -36,9 +37,7 @@ def size(value: float | None) -> str:
 def latency(entry: Entry) -> str:
     """A latency in ms with the half-width of its 95 % interval, which one that a model computed has not."""
     value, half = entry.value("latency_ms"), entry.value("latency_ci_ms")
-    if value is None:
-        return ""
-    return f"{value:.4f} ± {half:.4f}" if half else f"{value:.4g}"
+    return "" if value is None else with_interval(value, half or 0.0)
 
 
 def figures(name: str) -> Callable[[Entry], str]:
@@ -76,12 +75,14 @@ def columns_of(entries: Sequence[Entry]) -> list[Column]:
 
 def as_table(entries: Sequence[Entry]) -> Table:
     """Entries as a table for a terminal."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    columns = columns_of(entries)
-    for column in columns:
-        table.add_column(column.title, justify="right" if column.number else "left", overflow="fold")
-    for entry in entries:
-        table.add_row(*(column.text(entry) for column in columns))
+    table, texts = Table(box=None, pad_edge=False, header_style="bold"), []
+    for column in columns_of(entries):
+        cells = [column.text(entry) for entry in entries]
+        has_intervals = any(PLUS_MINUS in cell for cell in cells)
+        texts.append(aligned(cells) if has_intervals else cells)  # which justifying to the right would strip again
+        table.add_column(column.title, justify="right" if column.number and not has_intervals else "left", overflow="fold")
+    for row in zip(*texts, strict=True):
+        table.add_row(*row)
     return table
 
 
