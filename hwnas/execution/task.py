@@ -16,7 +16,16 @@ from hwnas.errors import DivergedError, HwnasError, StoreError
 from hwnas.execution.worker import memory_limit, waited_s
 from hwnas.graph import from_json
 from hwnas.network import Network, State
-from hwnas.training import CALIBRATION_IMAGES, Checkpoint, Evaluation, TrainerSettings, calibrate, evaluate, train
+from hwnas.training import (
+    CALIBRATION_IMAGES,
+    Checkpoint,
+    Evaluation,
+    TrainerSettings,
+    calibrate,
+    evaluate,
+    train,
+    training_device,
+)
 
 ExpectedChange: TypeAlias = Callable[..., float]
 
@@ -143,10 +152,11 @@ def _evaluate(task: EvaluationTask, data: DataSet, expected_change: ExpectedChan
     if data.fingerprint != task.data_fingerprint:
         raise StoreError(f"the worker's data are not the run's: fingerprint {data.fingerprint}, not {task.data_fingerprint}")
     generator = torch.Generator().manual_seed(task.seed)
-    network = Network(from_json(task.graph), unpack(task.weights))
+    device = training_device()
+    network = Network(from_json(task.graph), unpack(task.weights)).to(device)
     teacher = None
     if task.teacher is not None:
-        teacher = Network(from_json(task.teacher.graph), unpack(task.teacher.weights)).eval()
+        teacher = Network(from_json(task.teacher.graph), unpack(task.teacher.weights)).to(device).eval()
     checkpoint = None if task.checkpoint is None else Checkpoint.from_state(unpack(task.checkpoint))
     if task.calibrated and checkpoint is None:
         chosen = torch.randperm(len(data.train), generator=generator)[:CALIBRATION_IMAGES]
@@ -165,6 +175,7 @@ def _evaluate(task: EvaluationTask, data: DataSet, expected_change: ExpectedChan
     )
     waited = waited_s() - waited
     evaluation, expected = evaluate(network, data, data.validation), None
+    network = network.cpu()
     if expected_change is not None:
         expected = expected_change(network.graph, network.state(), data.train.images, mean=data.mean, std=data.std)
     return EvaluationResult(

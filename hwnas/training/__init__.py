@@ -4,6 +4,7 @@ from hwnas.training.calibration import CALIBRATION_IMAGES, calibrate
 from hwnas.training.checkpoint import Checkpoint
 from hwnas.training.evaluation import Evaluation, evaluate, evaluation_of
 from hwnas.training.loop import Training, learning_rate, train
+from hwnas.training.placement import device_of, training_device
 from hwnas.training.settings import TrainerSettings
 
 __all__ = [
@@ -13,8 +14,10 @@ __all__ = [
     "TrainerSettings",
     "Training",
     "calibrate",
+    "device_of",
     "evaluate",
     "evaluation_of",
     "learning_rate",
     "train",
+    "training_device",
 ]

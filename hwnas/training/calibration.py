@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hwnas.graph import BatchNorm, Node
 from hwnas.network import Network
+from hwnas.training.placement import device_of
 
 CALIBRATION_IMAGES = 512
 
@@ -35,5 +36,5 @@ def calibrate(network: Network, nodes: Collection[int], images: Tensor) -> None:
 
     training = network.training
     network.eval()
-    network.walk(images, before=before)
+    network.walk(images.to(device_of(network)), before=before)
     network.train(training)

@@ -49,7 +49,7 @@ class Checkpoint:
                 raise StoreError(f"the checkpoint does not fit the network: {name} of shape {tuple(value.shape)} is not in it")
             # In the layout of the parameter: a fused optimiser takes no other.
             like = parameter if value.shape == parameter.shape else value
-            optimiser.state[parameter][key] = torch.empty_like(like).copy_(value)
+            optimiser.state[parameter][key] = torch.empty_like(like, device=parameter.device).copy_(value)
 
     def state(self) -> State:
         """The checkpoint as one mapping of named tensors."""

@@ -10,6 +10,7 @@ from torch import Tensor
 from hwnas.data import DataSet, Split, evaluation_batches
 from hwnas.errors import DivergedError
 from hwnas.network import Network
+from hwnas.training.placement import device_of
 
 BATCH_SIZE = 1024
 Z_95 = NormalDist().inv_cdf(0.975)
@@ -45,8 +46,9 @@ def evaluate(network: Network, data: DataSet, split: Split) -> Evaluation:
     """Evaluate ``network`` in eval mode on ``split``. Raises DivergedError where its logits are not finite."""
     network.eval()
     batches = evaluation_batches(data, split, BATCH_SIZE)
-    logits = torch.cat([network(images.contiguous(memory_format=network.memory_format)) for images, _ in batches])
-    return evaluation_of(logits, split.labels, len(data.classes))
+    device = device_of(network)
+    logits = [network(images.to(device).contiguous(memory_format=network.memory_format)) for images, _ in batches]
+    return evaluation_of(torch.cat(logits).cpu(), split.labels, len(data.classes))
 
 
 def evaluation_of(logits: Tensor, labels: Tensor, classes: int) -> Evaluation:

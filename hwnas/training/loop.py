@@ -14,6 +14,7 @@ from hwnas.data import Augmentation, DataSet, class_weights, step_count, trainin
 from hwnas.errors import DivergedError, StoreError
 from hwnas.network import Network
 from hwnas.training.checkpoint import Checkpoint
+from hwnas.training.placement import device_of
 from hwnas.training.settings import TrainerSettings
 
 # How often the loop looks at its loss.
@@ -42,7 +43,7 @@ def train(
     checkpoint: Checkpoint | None = None,
     until: int | None = None,
 ) -> Training:
-    """Train ``network`` in place on ``images`` images, the learning-rate schedule spanning exactly these.
+    """Train ``network`` in place, where its tensors are, on ``images`` images; the learning-rate schedule spans exactly these.
 
     With a ``teacher`` the first ``settings.distil_share`` of the steps learn its soft answers [Hinton2015], given in eval mode.
     A training may be cut in parts, each ``until`` so many of the images and going on from the last one's ``checkpoint``: the
@@ -59,16 +60,17 @@ def train(
     if checkpoint is not None:
         checkpoint.restore(network, optimiser, generator)
     stream = generator.get_state()
-    weights = class_weights(data.train.labels, len(data.classes)) if settings.class_weighted else None
+    device = device_of(network)
+    weights = class_weights(data.train.labels, len(data.classes)).to(device) if settings.class_weighted else None
     batches = training_batches(
         data, images=images, batch_size=settings.batch_size, augmentation=augmentation, generator=generator
     )
-    autocast = settings.precision == "bfloat16"
+    autocast = settings.precision == "bfloat16" or device.type == "cuda"
     for step, (pixels, labels) in enumerate(islice(batches, begin, end), begin + 1):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(settings, step - 1, steps)
-        pixels = pixels.contiguous(memory_format=network.memory_format)
-        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        pixels, labels = pixels.to(device).contiguous(memory_format=network.memory_format), labels.to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
             logits = network(pixels)
         if teacher is not None and step <= distilled:
             loss = _distillation_loss(logits.float(), teacher, pixels, settings.distil_temperature)
