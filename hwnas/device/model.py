@@ -61,6 +61,8 @@ def read_model(path: str | os.PathLike[str]) -> bytes:
         proto = onnx.load_model(file, load_external_data=False)
     except DecodeError as error:
         raise ModelError(f"{file}: expected an ONNX model: {error}") from error
+    except OSError as error:
+        raise ModelError(f"{file}: cannot be read: {error.strerror}; check its permissions") from error
     if not proto.graph.node:
         raise ModelError(f"{file}: expected an ONNX model with nodes, got {file.stat().st_size} bytes without")
     outside = [tensor for tensor in _tensors(proto.graph) if external_data_helper.uses_external_data(tensor)]

@@ -147,7 +147,12 @@ def load_profile(name_or_path: str) -> HardwareProfile:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ProfileError(f"{path}: expected TOML: {error}") from error
     except ValidationError as error:
-        raise ProfileError(f"{path}: " + "; ".join(_complaint(dict(part)) for part in error.errors())) from error
+        wrong = [dict(part) for part in error.errors()]
+        inner = [part["loc"] for part in wrong if part["type"] != "too_short"]  # a list short of what is wrong in it is no news
+        said = [p for p in wrong if p["type"] != "too_short" or not any(loc[: len(p["loc"])] == p["loc"] for loc in inner)]
+        raise ProfileError(f"{path}: " + "; ".join(map(_complaint, said))) from error
+    except OSError as error:
+        raise ProfileError(f"{path}: cannot be read: {error.strerror}; check its permissions") from error
 
 
 def _complaint(part: dict[str, object]) -> str:

@@ -82,12 +82,24 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
         ("threads = 1", 'threads = 1\n[connection]\ntype = "shh"', r"connection\.type must be 'local' or 'ssh' \(got 'shh'\)$"),
         ("threads = 1", "threads = 1\n[connection]\nhost = 'pi'", r"connection\.type must be 'local' or 'ssh' \(got None\)$"),
         ("threads = 1", "threads = ", "expected TOML"),
+        ("Provider", 'Provider", option = "', r"toml: field runtime\.providers\.0\.option is unknown; check its spelling$"),
+        ('[{ name = "CPUExecutionProvider" }]', "[]", r"runtime\.providers: .* at least 1"),
     ],
 )
 def test_a_wrong_profile_names_the_field_and_the_file(tmp_path: Path, old: str, new: str, complaint: str) -> None:
     with pytest.raises(ProfileError, match=complaint) as caught:
         load_profile(written(tmp_path, MINIMAL.replace(old, new)))
     assert "mine.toml" in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    path = written(tmp_path, MINIMAL)
+    monkeypatch.setattr(Path, "read_text", refuse)  # the tests may run as root, who reads everything
+    with pytest.raises(ProfileError, match=r"mine\.toml: cannot be read: Permission denied"):
+        load_profile(path)
 
 
 def test_an_onnxruntime_profile_needs_a_runtime(tmp_path: Path) -> None:
