@@ -8,8 +8,8 @@ Method:
    in the training loop over workers x time: evaluation, and the way to and from a worker, count as not training.
 2. A machine that is not quiet shows in these. A round counts as quiet where in both phases other processes and the hypervisor
    took at most 4 % of the machine; where three rounds are, the figures are over these alone, and ``quiet`` is true.
-   ``lost_to_contention`` is how much longer the same children trained beside a second worker; ``ceiling`` is what two processes
-   that share nothing reach on this machine.
+   ``lost_to_contention`` is how much more CPU time the same children took beside a second worker, ``ceiling`` what two processes
+   that share nothing reach on this machine. Allocators are compared by CPU time, too: it leaves out waiting for a core.
 3. LEMONADE is told up to 10^5 different networks, of which about 2,000 are on the front; ``add_ms`` is the median tell at 10^5,
    ``ask_ms`` the median ask there, the predictor's fit included, less the morphisms themselves: wall time, CPU time beside it.
 4. A cluster of 1 to 1,024 workers is simulated with the training times of 1.
@@ -89,8 +89,8 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     used = quiet if len(quiet) >= LEAST_QUIET else list(rounds.values())
     others = sorted({row["setup"] for row in rows} - {"one", "two"})
 
-    def ratio(upper: str, lower: str) -> float:
-        return statistics.median(rate(found[upper]) / rate(found[lower]) for found in used)
+    def ratio(upper: str, lower: str, per: str = "wall_s") -> float:
+        return statistics.median(rate(found[upper], per) / rate(found[lower], per) for found in used)
 
     def median(setup: str, name: str) -> float:
         return statistics.median(found[setup][name] for found in used)
@@ -102,16 +102,10 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "rounds_used": len(used),
         "two_workers": ratio("two", "one"),
         "two_workers_of_each_round": [rate(found["two"]) / rate(found["one"]) for found in rounds.values()],
-        "two_workers_less_waiting_for_a_core": statistics.median(
-            rate(found["two"]) / rate(found["one"]) * (1 - found["one"]["waited_share"]) / (1 - found["two"]["waited_share"])
-            for found in used
-        ),
         "training_share": median("two", "training_share"),
         "training_share_of_one": median("one", "training_share"),
-        "lost_to_contention": statistics.median(
-            sum(found["two"]["train_seconds"]) / sum(found["one"]["train_seconds"]) - 1 for found in used
-        ),
-        "allocators_against_two": {name: ratio(name, "two") for name in others},
+        "lost_to_contention": 1 / ratio("two", "one", per="cpu_s") - 1,
+        "allocators_against_two": {name: ratio(name, "two", per="cpu_s") for name in others},
         "images_per_second": {
             name: statistics.median(rate(found[name]) for found in used) for name in ("one", "two", *others)
         },
@@ -122,9 +116,9 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def rate(row: dict[str, Any]) -> float:
-    """Images per second."""
-    return float(row["images"] / row["wall_s"])
+def rate(row: dict[str, Any], per: str = "wall_s") -> float:
+    """Images per second of wall time, or of the workers' CPU time."""
+    return float(row["images"] / row[per])
 
 
 def disturbance(row: dict[str, Any]) -> float:

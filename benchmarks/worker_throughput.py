@@ -115,6 +115,7 @@ def _phase(executor: Executor, pids: set[int], children: Sequence[EvaluationTask
         "workers": len(pids),
         "images": sum(result.images for result in results),
         "wall_s": wall_s,
+        "cpu_s": used["workers_s"],
         "train_seconds": seconds,
         "training_share": sum(seconds) / (len(pids) * wall_s),
         "waited_share": used["waited_s"] / (len(pids) * wall_s),
@@ -136,15 +137,17 @@ def _collect(executor: Executor, count: int) -> list[EvaluationResult]:
 
 def _used(pids: set[int]) -> dict[str, float]:
     """Seconds so far: that all of the machine was busy, the hypervisor took, this process and its children ran, this process ran
-    alone, and the workers' main threads were ready and had no core (Linux; else 0)."""
+    alone, the workers ran, and the workers' main threads were ready and had no core (Linux; else 0)."""
     machine, main = psutil.cpu_times(), psutil.Process()
-    own = [main.cpu_times(), *(child.cpu_times() for child in main.children(recursive=True))]
+    children = {child.pid: child.cpu_times() for child in main.children(recursive=True)}
+    own = [main.cpu_times(), *children.values()]
     schedules = [Path(f"/proc/{pid}/schedstat") for pid in pids]
     return {
         "busy_s": sum(getattr(machine, name, 0.0) for name in ("user", "nice", "system", "irq", "softirq")),
         "steal_s": getattr(machine, "steal", 0.0),
         "own_s": sum(times.user + times.system for times in own),
         "main_s": own[0].user + own[0].system,
+        "workers_s": sum(children[pid].user + children[pid].system for pid in pids),
         "waited_s": sum(int(file.read_text().split()[1]) / 1e9 for file in schedules if file.exists()),
     }
 

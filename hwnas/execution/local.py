@@ -3,7 +3,9 @@
 import concurrent.futures
 import contextlib
 import multiprocessing
+import os
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -16,6 +18,7 @@ from hwnas.execution.signals import interrupts_blocked
 from hwnas.execution.task import EvaluationResult, EvaluationTask, evaluate_task, prepare
 from hwnas.execution.worker import start_worker
 
+PRELOAD = "HWNAS_WORKER_PRELOAD"  # a library that workers load first: tcmalloc trains small networks 1.2 times as fast, or more
 STOP_TIMEOUT_S = 10.0
 POOLS = 5  # a pool that breaks is made anew, but not for ever: workers that cannot even start would be replaced endlessly
 
@@ -53,6 +56,7 @@ class LocalExecutor:
         """Start the workers; they import and load the data while the caller goes on."""
         if self._pool is not None:
             return
+        _preload()
         # Spawned, not forked: torch's threads and ONNX Runtime's do not survive a fork.
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPool(
@@ -131,6 +135,15 @@ class LocalExecutor:
         else:
             failure = Failure(kind="work_failed", message=f"{type(error).__name__}: {error}")
         return EvaluationResult(candidate_id=task.candidate_id, failure=failure)
+
+
+def _preload() -> None:
+    """Let processes that start from now on load the library of HWNAS_WORKER_PRELOAD; this one, which measures, stays as it is."""
+    library = os.environ.get(PRELOAD)
+    if library and "/" in library and not Path(library).exists():
+        raise ConfigError(f"{PRELOAD} names a library that does not exist: {library}; give its path, or unset the variable")
+    if library:
+        os.environ["LD_PRELOAD"] = library
 
 
 def _begin(data: DataSettings, keep_freed_memory: bool) -> None:
