@@ -116,7 +116,14 @@ class _Reporter:
 
 
 def _images(table: Table, count: int, shape: tuple[int, int, int], report: _Reporter) -> torch.Tensor:
-    images = np.empty((count, *shape), dtype=np.uint8)
+    try:
+        images = np.empty((count, *shape), dtype=np.uint8)
+    except (MemoryError, ValueError) as error:  # more than there is, and more than numpy can count
+        channels, height, width = shape
+        raise DataError(
+            f"the {count} images of the {table.split} split in {table.files.source} do not fit into memory at "
+            f"{height}x{width} pixels and {channels} channels ({error}); choose a smaller image_size"
+        ) from error
     # One thread: Pillow's decoders of small images hold the interpreter lock (two threads took twice as long).
     for number, row in enumerate(table):
         images[number] = decode(row.encoded, row.where, shape)

@@ -186,6 +186,8 @@ def test_damaged_parquet_files_are_refused_quietly(tmp_path: Path, load_from: Lo
         ({"group_by": "path:^x"}, "must match every training row"),
         ({"group_by": r"path:\.png"}, "too large groups"),
         ({"label_column": "nope"}, "no label column 'nope'"),
+        ({"image_size": (10**6, 10**6)}, "60 images of the train split .* do not fit into memory .* smaller image_size"),
+        ({"image_size": (10**9, 10**9)}, "do not fit into memory"),
     ],
 )
 def test_settings_that_do_not_fit_the_data_are_refused(
