@@ -44,6 +44,8 @@ def from_onnx(model: bytes) -> tuple[Graph, Deployed]:
     Raises ModelError naming the operators that cannot be taken and the weights behind those that can.
     """
     proto = parse(model)
+    for node in _shape_arithmetic(proto.graph):
+        proto.graph.node.remove(node)
     translation = _Translation(proto)
     translation.refuse_unknown()
     for node in proto.graph.node:
@@ -52,6 +54,9 @@ def from_onnx(model: bytes) -> tuple[Graph, Deployed]:
         graph = Graph(tuple(translation.nodes), translation.held[proto.graph.output[0].name])
     except (GraphError, KeyError) as error:
         raise ModelError(f"the file is no classifier of images that can be faulted: {error}") from error
+    for name, shape in graph.tensors().items():
+        if name in translation.weights and translation.weights[name].shape != tuple(shape):
+            raise ModelError(f"a layer reads {shape} weights and has {translation.weights[name].shape}: a reshape is no flatten")
     deployed = Deployed(
         weights=translation.weights, scale=translation.scale, offset=translation.offset, factors=translation.mixes
     )
@@ -97,7 +102,8 @@ class _Translation:
             )
             raise ModelError(
                 f"operators {', '.join(unknown)} are not supported; {part}: export the model without them, or cut it there. "
-                f"Supported are {', '.join(sorted(_TRANSLATE))}"
+                f"Supported are {', '.join(sorted(_TRANSLATE))}. Quantised to an int8 (QDQ) file the whole model can be faulted: "
+                "--dtype int8 takes every operator"
             )
 
     def translate(self, node: NodeProto) -> None:
@@ -198,6 +204,21 @@ class _Translation:
             self.add(node, Add(), *(self.held[name] for name in node.input))
 
 
+def _shape_arithmetic(graph: onnx.GraphProto) -> list[NodeProto]:
+    """The nodes that compute nothing but what a Reshape makes of the batch: x.view(x.size(0), -1), as torch exports it."""
+    readers: dict[str, list[tuple[NodeProto, int]]] = {}
+    for node in graph.node:
+        for place, name in enumerate(node.input):
+            readers.setdefault(name, []).append((node, place))
+    found: list[NodeProto] = []
+    for node in reversed(graph.node):
+        reads = [each for name in node.output for each in readers.get(name, [])]
+        only_shapes = reads and all((other.op_type == "Reshape" and place == 1) or other in found for other, place in reads)
+        if only_shapes and node.op_type != "Constant":
+            found.append(node)
+    return found
+
+
 def _attributes(node: NodeProto) -> dict[str, object]:
     return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
 
@@ -281,7 +302,8 @@ def _mean(made: _Translation, node: NodeProto) -> None:
 
 
 def _flatten(made: _Translation, node: NodeProto) -> None:
-    if node.op_type == "Reshape" and len(made.constants[node.input[1]]) != 2:
+    target = made.constants.get(node.input[1]) if node.op_type == "Reshape" else None
+    if target is not None and len(target) != 2:  # one that was computed from shapes is left to the comparison with the file
         raise made.refuse(node, "reshapes must flatten all but the batch")
     made.add(node, Flatten(), made.source(node))
 

@@ -75,6 +75,30 @@ def test_normalisation_batch_norm_matmul_with_bias_mean_and_softmax() -> None:
     np.testing.assert_allclose(Program(graph, deployed).run(pictures).softmax(1).numpy(), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("kept", [-1, 1])
+def test_a_view_computed_from_the_batch_size_is_a_flatten_or_is_refused(kept: int) -> None:
+    """x.view(x.size(0), -1), as torch exports it; x.view(-1, x.size(1)) is another function."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], kernel_shape=[3, 3]),
+        helper.make_node("Shape", ["c"], ["s"]),
+        helper.make_node("Gather", ["s", "at"], ["d"], axis=0),
+        helper.make_node("Unsqueeze", ["d", "axes"], ["u"]),
+        helper.make_node("Concat", ["u", "rest"] if kept == -1 else ["rest", "u"], ["t"], axis=0),
+        helper.make_node("Reshape", ["c", "t"], ["f"]),
+        helper.make_node("Gemm", ["f", "l"], ["y"]),
+    ]
+    constants = {"w": weights(4, 2, 3, 3), "l": weights(64 if kept == -1 else 4, 3), "at": np.array(0 if kept == -1 else 1),
+                 "axes": np.array([0]), "rest": np.array([-1])}  # fmt: skip
+    model = model_of(nodes, constants)
+    if kept == 1:
+        with pytest.raises(ModelError):
+            from_onnx(model)
+        return
+    pictures = torch.rand(3, 2, 6, 6)
+    expected = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]).run(None, {"x": pictures.numpy()})[0]
+    np.testing.assert_allclose(Program(*from_onnx(model)).run(pictures).numpy(), expected, atol=1e-5)
+
+
 def test_unknown_operators_are_named_with_what_could_be_faulted() -> None:
     nodes = [
         helper.make_node("Conv", ["x", "w"], ["c"], kernel_shape=[3, 3]),
@@ -83,7 +107,7 @@ def test_unknown_operators_are_named_with_what_could_be_faulted() -> None:
         helper.make_node("Flatten", ["e"], ["f"]),
         helper.make_node("Gemm", ["f", "l"], ["y"]),
     ]
-    with pytest.raises(ModelError, match=r"operators Erf, Sigmoid are not supported.*\(w\)"):
+    with pytest.raises(ModelError, match=r"operators Erf, Sigmoid are not supported.*\(w\).*--dtype int8"):
         from_onnx(model_of(nodes, {"w": weights(4, 2, 3, 3), "l": weights(64, 3)}))
 
 

@@ -1,7 +1,9 @@
 """Faults in int8 files: suffix sessions answer as whole files with other weights do."""
 
 import numpy as np
+import onnx
 import pytest
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from hwnas.errors import ConfigError, ModelError
 from hwnas.export import convert, emit
@@ -50,6 +52,34 @@ def test_activations_that_are_flipped_twice_answer_as_clean_ones(name: str) -> N
         flipped = [Upset(image=image, element=image % tensor.size, mask=128) for image in range(len(pictures))]
         hurt += int((~engine.activations(step, flipped).masked).sum())
     assert hurt > len(pictures)
+
+
+class _Pictures(CalibrationDataReader):
+    def __init__(self, name: str, pictures: np.ndarray) -> None:
+        self._batches = iter([{name: pictures}])
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        return next(self._batches, None)
+
+
+@pytest.mark.filterwarnings("ignore")  # the quantiser's own
+@pytest.mark.parametrize("activations", [QuantType.QInt8, QuantType.QUInt8])
+def test_a_users_own_quantisation_answers_as_whole_files_do(tmp_path, activations: QuantType) -> None:
+    graph = SAMPLES["residual"]()
+    pictures, path = images(graph, 16).numpy(), tmp_path / "own.onnx"
+    proto = onnx.load_model_from_string(emit(graph, random_state(graph)))
+    reader = _Pictures(proto.graph.input[0].name, pictures)
+    quantize_static(proto, path, reader, quant_format=QuantFormat.QDQ, activation_type=activations, weight_type=QuantType.QInt8)
+    bench, changed = QdqBench(path.read_bytes()), 0
+    engine = QdqEngine(bench, pictures[:6])
+    for tensor in bench.memory.population.tensors:  # int8 activations are computed in floats: no sum overflows there
+        for bit in (tensor.format.bits - 1, tensor.format.bits - 2):
+            index = bench.memory.population.index(tensor=tensor.name, element=tensor.size - 1, bit=bit)
+            changes = bench.memory.flipped(np.array([index]))
+            fast, naive = engine.weights(changes), engine.naive(changes)
+            np.testing.assert_array_equal(fast.classes, naive.classes)
+            changed += int((naive.classes != engine.classes).sum())
+    assert changed > 0
 
 
 def test_memory_is_that_of_the_file() -> None:
