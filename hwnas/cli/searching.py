@@ -36,7 +36,7 @@ def search(
     executor: Annotated[str | None, typer.Option(help="Where networks are trained: local (default) or ray.")] = None,
     ray_address: Annotated[str | None, typer.Option(metavar="A", help="Ray cluster: auto (default), HOST:PORT, local.")] = None,
     asynchronous: Annotated[
-        bool | None, typer.Option("--async", help="Steady state: a child is proposed as soon as a worker is free.")
+        bool | None, typer.Option("--async", help="Steady state: a child whenever a worker is free; eight are a generation.")
     ] = None,
     rungs: Annotated[
         bool | None, typer.Option("--rungs/--no-rungs", help="Stop the worse children early; by default all are trained fully.")
