@@ -35,7 +35,7 @@ def test_a_pilot_that_was_wrong_is_mended_by_more_rates() -> None:
 
     def misled(rates: Sequence[int], trials: int) -> np.ndarray:
         calls.append(list(rates))
-        return exact(rates, trials) * (1 if trials > 4 else 100)  # the pilot sees a network that breaks a hundred times earlier
+        return exact(rates, trials) * (1 if trials > 2 else 100)  # the pilot sees a network that breaks a hundred times earlier
 
     rates, drops = around_one_point(misled, 8)
     assert rates == sorted(set(rates))
