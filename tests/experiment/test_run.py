@@ -96,6 +96,15 @@ def test_a_run_that_keeps_its_front_alone_is_the_run_that_keeps_all(copied, tmp_
     assert len(names) < len(list((copied / "weights").iterdir())) == len(rows(copied))
 
 
+def test_a_steady_state_run_that_keeps_its_front_alone_goes_on(tmp_path):
+    start(tiny(keep="front", asynchronous=True, workers=2), tmp_path / "run")
+    resume(tmp_path / "run", changes={"generations": 3})
+    found = {row.id: row.outcome for row in rows(tmp_path / "run")}
+    assert {outcome.status for outcome in found.values()} == {"finished"}
+    names = {found[member].weights for member in front(tmp_path / "run")}
+    assert {path.stem for path in (tmp_path / "run" / "weights").iterdir()} == names
+
+
 def test_ctrl_c_keeps_what_is_trained_and_the_time_used(tmp_path, first_run):
     def interrupt(progress):
         if progress.phase == "training" and progress.trained == 3:
