@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from hwnas import console, fault_tables
+from hwnas.cli.interrupting import ending_at_the_second
 from hwnas.cli.options import INTERRUPTED, Quiet, RunFolder, Verbose
 
 
@@ -25,21 +26,22 @@ def faults(
     verbose: Verbose = False,
 ) -> None:
     """Flip bits in models and see which keep working, with intervals. A campaign that was stopped goes on where it was."""
-    from hwnas import api
-
     chosen = models if models == "front" else [] if models == "none" else models.split(",")
     names = fault.split(",")
     settings: dict[str, Any] = {"target": target, "dtype": dtype, "half_width": half_width, "seed": seed}
     if ber is not None:
         settings["bers"] = ber
     try:
-        report = api.open_run(folder).faults(
-            models=chosen,
-            onnx=onnx or (),
-            faults=names,
-            watch=None if quiet else api.stage_listener(console.note),
-            **settings,
-        )
+        with ending_at_the_second():
+            from hwnas import api
+
+            report = api.open_run(folder).faults(
+                models=chosen,
+                onnx=onnx or (),
+                faults=names,
+                watch=None if quiet else api.stage_listener(console.note),
+                **settings,
+            )
     except KeyboardInterrupt:
         console.note("Stopped; every fault that was tried is kept. The same command goes on.")
         raise typer.Exit(INTERRUPTED) from None

@@ -98,11 +98,16 @@ class CurveCampaign:
 class Campaign:
     """One network, one format, some images: everything a campaign needs but its file."""
 
-    def __init__(self, name: str, bench: Bench, examples: Examples, settings: FaultSettings) -> None:
-        """Raises DataError where images or labels do not fit the network."""
+    def __init__(
+        self, name: str, bench: Bench, examples: Examples, settings: FaultSettings, check: Callable[[], None] = lambda: None
+    ) -> None:
+        """``check`` is called before every computation: what it raises stops the campaign, and what was tried is kept.
+
+        Raises DataError where images or labels do not fit the network.
+        """
         _check_data(bench, examples)
         order = np.random.default_rng([settings.seed, _STREAM_IMAGES]).permutation(len(examples.labels))
-        self.name, self.bench, self.settings = name, bench, settings
+        self.name, self.bench, self.settings, self._check = name, bench, settings, check
         self._images, self._labels = examples.images[order], examples.labels[order]
         self._data_sha256 = examples.sha256()
         self._engines: dict[int, Engine] = {}
@@ -134,8 +139,11 @@ class Campaign:
             batch = sampler.ask()
             if not len(batch.bits):
                 break
-            rows = list(self._weight_rows(batch, batches) if on_weights else self._activation_rows(batch, batches))
-            journal.append(rows)
+            rows: list[dict[str, Any]] = []
+            try:
+                rows.extend(self._weight_rows(batch, batches) if on_weights else self._activation_rows(batch, batches))
+            finally:  # a list keeps what came before the exception
+                journal.append(rows)
             sampler.tell(_outcomes(rows))
             batches += 1
             watch(Stage(model=self.name, what=settings.fault, faults=len(journal.rows), estimate=_so_far(sampler)))
@@ -169,6 +177,7 @@ class Campaign:
         """Share of all images that the network gets wrong without a fault."""
         wrong = 0
         for start in range(0, len(self._labels), CURVE_IMAGES):
+            self._check()
             part = slice(start, start + CURVE_IMAGES)
             wrong += int((self.bench.engine(self._images[part]).classes != self._labels[part]).sum())
         return wrong / len(self._labels)
@@ -192,6 +201,7 @@ class Campaign:
         engine, labels = self._chunk(number)
         memory = self.bench.memory
         for bit in batch.bits.tolist():
+            self._check()
             faults = self._faults(memory.population, bit)
             changes = memory.changes(faults)
             found = damage(engine.weights(changes), engine.classes, labels)
@@ -218,6 +228,7 @@ class Campaign:
                     Upset(image=image, element=fault.element, mask=sum(1 << bit for bit in fault.bits))
                     for image, fault in enumerate(faults)
                 ]
+                self._check()
                 answers = engine.activations(tensor, upsets)
                 for image, (place, fault) in enumerate(zip(group.tolist(), faults, strict=True)):
                     one = slice(image, image + 1)

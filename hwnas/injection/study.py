@@ -16,7 +16,7 @@ from hwnas.errors import ConfigError
 from hwnas.export import deploy
 from hwnas.graph import Graph
 from hwnas.injection.bench import Bench, TorchBench
-from hwnas.injection.campaign import Campaign, Examples, Stage, Watch
+from hwnas.injection.campaign import Campaign, Examples, Watch
 from hwnas.injection.from_onnx import from_onnx
 from hwnas.injection.program import Program
 from hwnas.injection.qdq import QdqBench
@@ -84,7 +84,7 @@ def study(
     """Every fault model of ``faults`` on every network; campaign files lie in ``folder`` and are gone on with.
 
     ``threads`` networks at a time: each has its own campaign, so their number changes no figure. A network that knows no more
-    than chance has no accuracy-BER curve. An exception, Ctrl-C too, stops all campaigns after their current batch.
+    than chance has no accuracy-BER curve. An exception, Ctrl-C too, stops all campaigns after their current fault.
 
     Raises RequestError where images or campaign files do not fit a network, or two networks share a name.
     """
@@ -94,15 +94,15 @@ def study(
         raise ConfigError(f"campaign files are named after networks, so names must differ, got {', '.join(names)}; rename a file")
     stop, making = Event(), Lock()  # the quantiser is not made for threads
 
-    def until_stopped(stage: Stage) -> None:
+    def check() -> None:
         if stop.is_set():
             raise CancelledError
-        watch(stage)
 
     def network(subject: Subject) -> NetworkResult:
         with making:
+            check()
             bench = subject.bench()
-        return _network(subject.name, bench, examples, settings, faults, folder, until_stopped)
+        return _network(subject.name, bench, examples, settings, faults, folder, watch, check)
 
     with ThreadPoolExecutor(threads) as pool:
         waiting = [pool.submit(network, subject) for subject in subjects]
@@ -125,13 +125,14 @@ def _network(
     faults: Sequence[FaultName],
     folder: Path | None,
     watch: Watch,
+    check: Callable[[], None],
 ) -> NetworkResult:
     single = curve = None
     rows: list[Mapping[str, object]] = []
     clean_error: float | None = None
     for fault in faults:
         mine = replace(settings, fault=fault)
-        campaign = Campaign(model, bench, examples, mine)
+        campaign = Campaign(model, bench, examples, mine, check)
         name = f"{model}-{mine.dtype}-{mine.target}-{fault}-seed{mine.seed}.jsonl"
         path = None if folder is None else folder / name
         clean_error = campaign.clean_error() if clean_error is None else clean_error
