@@ -1,5 +1,6 @@
 """Rows of encoded images and labels, read through Hugging Face `datasets` (extra `data`); nothing contacts a hub."""
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,6 +72,8 @@ class Table:
         if label is None or (self.names is not None and not 0 <= int(label) < len(self.names)):
             raise DataError(f"{where} has no valid label ({label}); remove the row, or the file where it is an unlabelled one")
         encoded = self.files.root / path if content is None else content
+        if content is None and not os.path.isfile(encoded):  # a pipe or a device would keep us waiting
+            raise DataError(f"{where} names no regular file; bring the file, or remove the row")
         return Row(where=where, encoded=encoded, label=label, group=path if self.group is None else str(group))
 
 

@@ -1,3 +1,4 @@
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -143,7 +144,7 @@ BROKEN: dict[str, tuple[list[Any], list[Any] | None, str]] = {
     "few": (noise(2), [0, 1], "too few images"),
     "too few for the classes": (noise(9), list(range(9)), "too few images"),
     "missing": ([*noise(59), {"bytes": None, "path": None}], THREE, "row 59 of the train split.* holds no image"),
-    "absent": ([*noise(59), {"bytes": None, "path": "http://localhost/x.png"}], THREE, "row 59 .*not a readable image"),
+    "absent": ([*noise(59), {"bytes": None, "path": "http://localhost/x.png"}], THREE, "row 59 .*names no regular file"),
     "rubbish": (
         [*noise(59), {"bytes": b"rubbish", "path": "x.png"}],
         THREE,
@@ -245,3 +246,12 @@ def test_the_split_of_groups_follows_the_seed(tmp_path: Path, load_from: Loader)
     path = write_parquet(tmp_path / "a.parquet", noise(60), THREE)
     one, again, other = (load_from(path, group_by=r"path:^t\d+", seed=seed).fingerprint for seed in (1, 1, 2))
     assert one == again != other
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes")
+@pytest.mark.parametrize("path", ["pipe.png", "/dev/zero", "gone.png", "x" * 5000])
+def test_a_row_that_names_no_regular_file_is_refused_and_not_waited_for(path: str, tmp_path: Path, load_from: Loader) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    rows = [*noise(59), {"bytes": None, "path": path}]
+    with pytest.raises(DataError, match=r"row 59 of the train split.* names no regular file"):
+        load_from(write_parquet(tmp_path / "a.parquet", rows, THREE))
