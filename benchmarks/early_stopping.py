@@ -8,7 +8,7 @@ over error (0 to 0.5), log10 parameters (2 to 5.3) and log10 latency in ms (-2.3
 generations and of images over the whole run (the initial networks, which no rung stops, included), 3,200 a child without rungs,
 MACs (log10, 2 to 6) in place of latency: nothing in it depends on how busy the machine is.
 Differences (on minus off) are paired by seed; their 95 % interval is Student's.
-``--quick`` runs seeds 0 and 1 for 60 s and one third of the training.
+``--quick`` runs seeds 0 and 1 for 60 s and one third of the training; ``--training`` leaves out what depends on the machine.
 
 Command: ``python benchmarks/early_stopping.py``; the last result is in ``results/early_stopping.json``.
 """
@@ -42,9 +42,13 @@ FACTS = ("hypervolume", "best_error", "front_size", "trained", "stopped_early", 
 
 
 def main() -> None:
-    arguments = record.parser("early_stopping", QUESTION).parse_args()
+    parser = record.parser("early_stopping", QUESTION)
+    parser.add_argument("--training", action="store_true", help="compare for the same training alone, not for the same time")
+    arguments = parser.parse_args()
     stamp = record.machine()
     seconds, seeds, generations = ({60: range(2)}, range(2), 5) if arguments.quick else (SECONDS, SEEDS, GENERATIONS)
+    if arguments.training:
+        seconds = {}
     rows = [
         {"case": "training", "rungs": variant, **equal_training(seed, generations, enabled)}
         for seed in seeds
