@@ -64,7 +64,7 @@ SETS = {
         images=12_000,
         batch_size=32,
         worst_error=0.75,
-        formats=("int8", "float32"),
+        formats=("int8",),
     ),
 }
 
