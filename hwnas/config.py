@@ -85,9 +85,9 @@ def read_config(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not TOML: {error}") from None
 
 
-def make_config(values: Mapping[str, Any]) -> RunConfig:
-    """A checked configuration. Raises ConfigError that names every wrong key and value."""
-    return settings_of(RunConfig, values, "the configuration")
+def make_config(values: Mapping[str, Any], where: str = "the configuration") -> RunConfig:
+    """A checked configuration. Raises ConfigError that names every wrong key and value, and ``where`` they stand."""
+    return settings_of(RunConfig, values, where)
 
 
 def settings_of(kind: type[T], values: Mapping[str, Any], where: str) -> T:

@@ -102,4 +102,4 @@ def image_size(text: str) -> tuple[int, int]:
 def _absolute(path: str) -> str:
     """A path as an absolute one where it exists; what does not is left for its reader to refuse."""
     expanded = Path(path).expanduser()
-    return str(expanded.resolve()) if expanded.exists() else path
+    return str(expanded.resolve()) if path and expanded.exists() else path  # an empty one is not the folder we are in

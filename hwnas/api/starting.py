@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwnas.api.run import Run
-from hwnas.config import RunConfig, read_config
+from hwnas.config import RunConfig, make_config, read_config
 from hwnas.options import default_folder, merged_config
 from hwnas.run_log import both, run_log
 
@@ -21,7 +21,10 @@ def configured(config: str | os.PathLike[str] | Mapping[str, Any] | RunConfig | 
     """
     if isinstance(config, RunConfig):
         config = config.model_dump()
-    tables = config if isinstance(config, Mapping) else {} if config is None else read_config(Path(config))
+    if config is None or isinstance(config, Mapping):
+        return merged_config(config or {}, options)
+    tables = read_config(Path(config))
+    make_config(tables, os.fspath(config))  # what is wrong in the file is told as the file's
     return merged_config(tables, options)
 
 

@@ -15,7 +15,13 @@ RunFolder = Annotated[Path, typer.Argument(help="Folder of the run.", show_defau
 Verbose = Annotated[bool, typer.Option("--verbose", help="Log lines, and the traceback of a bug.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 Generations = Annotated[int | None, typer.Option(help="Stop after this many generations, the initial one not counted.")]
-TimeBudget = Annotated[str | None, typer.Option(metavar="TIME", help="Stop after this time: 90s, 30m, 2h.")]
+TimeBudget = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="Stop searching after this time: 90s, 30m, 2h. Measuring the front finely and its test errors come on top.",
+    ),
+]
 KeepOption = Annotated[str | None, typer.Option("--keep", metavar="all|front", help="Whose trained weights stay on the disk.")]
 Evaluations = Annotated[int | None, typer.Option(help="Stop after this many trained networks.")]
 MaxLatency = Annotated[float | None, typer.Option(help="Latency limit on the device, in ms.")]

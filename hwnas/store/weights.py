@@ -41,7 +41,8 @@ def read(folder: Path, name: str) -> bytes:
         raise StoreError(f"{path} is missing: these weights were collected or deleted") from None
     if content_hash(data) != name:
         raise StoreError(
-            f"{path} is damaged: its {len(data)} bytes do not have the hash in its name; restore it from a backup, or retrain"
+            f"{path} is damaged: its {len(data)} bytes do not have the hash in its name; restore it from a copy of the run, "
+            "or leave out its model: export and faults take the ids of others with --models"
         )
     return data
 
