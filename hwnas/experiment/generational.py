@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from hwnas.candidate import Candidate, Outcome
 from hwnas.experiment.evaluator import Measured
-from hwnas.experiment.sitting import Ended, Sitting
+from hwnas.experiment.sitting import Ended, Sitting, generations_done
 
 
 def search_in_generations(sitting: Sitting) -> Ended:
@@ -43,7 +43,7 @@ def _end(sitting: Sitting, generation: int, stored: Mapping[int, Sequence[Candid
         return None
     most = sitting.parts.config.budget.generations
     if most is not None and generation > most:
-        return f"{most} generations are done"
+        return generations_done(most)
     return sitting.used_up()
 
 

@@ -37,6 +37,11 @@ class Ended:
     reused: int
 
 
+def generations_done(most: int) -> str:
+    """Why a search ends that was to have this many generations."""
+    return "1 generation is done" if most == 1 else f"{most} generations are done"
+
+
 class Sitting:
     """The parts of a run at work."""
 

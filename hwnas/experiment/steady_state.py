@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 from hwnas.candidate import Candidate, Outcome
 from hwnas.experiment.evaluator import Measured
-from hwnas.experiment.sitting import Ended, Sitting
+from hwnas.experiment.sitting import Ended, Sitting, generations_done
 
 MOST_AHEAD = 8  # children that wait for a worker: each is proposed without what those before it will teach
 
@@ -82,7 +82,7 @@ class SteadyState:
                 self._refuse_no_start()
             most = self._sitting.parts.config.budget.generations
             if most is not None and self._children >= most * self._accepted:
-                return f"{most} generations are done"
+                return generations_done(most)
             if self._fruitless_at == self._told:
                 return self._sitting.exhausted()
         return self._sitting.used_up()
