@@ -36,7 +36,7 @@ class DeviceCheck:
         if self.problem is not None:
             facts["problem"] = self.problem
         if self.fingerprint is not None:
-            facts |= {name: "unknown" if fact is None else _fact(fact) for name, fact in self.fingerprint.to_json().items()}
+            facts |= self.fingerprint.in_words()
         if self.noise is not None:
             busy = "" if self.noise.other_cores is None else f", others keep {self.noise.other_cores:.2f} cores busy"
             facts["noise"] = f"the reference model varies by {self.noise.spread:.1%}{busy}"
@@ -106,7 +106,3 @@ def _checked(name: str, profile: "HardwareProfile") -> DeviceCheck:
             return DeviceCheck(name=name, profile=profile, fingerprint=opened.fingerprint(), noise=opened.noise())
     except HwnasError as error:
         return DeviceCheck(name=name, profile=profile, problem=str(error))
-
-
-def _fact(fact: object) -> str:
-    return ", ".join(map(str, fact)) or "none" if isinstance(fact, list | tuple) else str(fact)

@@ -4,7 +4,7 @@ from hwnas.device.device import Device, open_device
 from hwnas.device.fingerprint import Fingerprint
 from hwnas.device.latency import Latency, Noise
 from hwnas.device.model import InputSpec, input_specs, read_model
-from hwnas.device.profile import HardwareProfile, load_profile, profile_names
+from hwnas.device.profile import HardwareProfile, Provider, Runtime, load_profile, profile_names
 from hwnas.device.session import session
 
 __all__ = [
@@ -14,6 +14,8 @@ __all__ = [
     "InputSpec",
     "Latency",
     "Noise",
+    "Provider",
+    "Runtime",
     "input_specs",
     "load_profile",
     "open_device",

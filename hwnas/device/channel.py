@@ -6,8 +6,10 @@ ssh configuration and agent; a host key that known_hosts does not hold is refuse
 """
 
 import asyncio
+import errno
 import json
 import shlex
+import socket
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,6 +17,7 @@ from importlib import resources
 from typing import Any
 
 import asyncssh
+import psutil
 
 from hwnas.device.agent import decode, encode
 from hwnas.device.profile import Ssh
@@ -39,6 +42,15 @@ def accepting_command(settings: Ssh) -> str:
     words += ["-F", settings.config_file] if settings.config_file else []
     words += ["-o", f"UserKnownHostsFile={settings.known_hosts}"] if settings.known_hosts else []
     return shlex.join([*words, user_and_host])
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a name or address leads to a network interface of this machine."""
+    own = {address.address for addresses in psutil.net_if_addrs().values() for address in addresses}
+    try:
+        return any(address[0] in own for *_, address in socket.getaddrinfo(host, None))
+    except OSError:  # an alias of the user's ssh configuration
+        return False
 
 
 class Channel:
@@ -88,7 +100,11 @@ class Channel:
         except TimeoutError as error:
             raise DeviceUnreachableError(f"{where}: no answer within {given.connect_timeout_s:g} s; is it on?") from error
         except (OSError, asyncssh.Error) as error:
-            raise DeviceUnreachableError(f"{where}: cannot be reached: {error}; check its name, port and network") from error
+            advice = "check its name, port and network"
+            if f"[Errno {errno.ECONNREFUSED}]" in str(error) and is_this_machine(where):
+                start = "sudo apt-get install openssh-server"
+                advice = f"that is this machine, and no SSH server listens here; start one (Debian: {start})"
+            raise DeviceUnreachableError(f"{where}: cannot be reached: {error}; {advice}") from error
 
     async def _keep_stderr(self) -> None:
         with suppress(asyncssh.Error, OSError):

@@ -7,7 +7,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hwnas.device.agent import facts
+
 INT8_DOT_FEATURES = ("avx512_vnni", "avx_vnni", "asimddp", "i8mm")
+# How people are told of each field.
+NAMES: Mapping[str, str] = {
+    "cpu": "CPU",
+    "architecture": "architecture",
+    "cores": "cores",
+    "memory_kb": "memory in kB",
+    "governor": "governor",
+    "system": "system",
+    "python": "Python",
+    "onnxruntime": "ONNX Runtime",
+    "providers": "execution providers",
+    "int8_dot": "int8 dot instructions",
+}
+
+
+def worded(fact: object) -> str:
+    """A field as text."""
+    if fact is None:
+        return "unknown"
+    if isinstance(fact, list | tuple):
+        return ", ".join(map(str, fact)) or "none"
+    return f"{fact:,}" if isinstance(fact, int) else str(fact)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +71,11 @@ class Fingerprint:
             int8_dot=tuple(feature for feature in INT8_DOT_FEATURES if feature in flags) if flags else None,
         )
 
+    @classmethod
+    def here(cls) -> "Fingerprint":
+        """This machine's own."""
+        return cls.from_facts(facts())
+
     def sha256(self) -> str:
         """Hash of what decides how fast and how exactly it computes: not the governor, kernel, Python or memory size."""
         identity = (self.cpu, self.architecture, self.cores, self.onnxruntime, self.providers, self.int8_dot)
@@ -56,6 +85,19 @@ class Fingerprint:
     def has_int8_dot(self) -> bool | None:
         """Whether int8 products are added up without saturation; x86 without it needs `reduce_range` when quantising."""
         return None if self.int8_dot is None else bool(self.int8_dot)
+
+    def beside(self, other: "Fingerprint") -> str:
+        """What it is, to be told from another: CPU, cores and ONNX Runtime, and what else differs of what decides its speed."""
+        said = [self.cpu, "1 core" if self.cores == 1 else f"{self.cores} cores", f"ONNX Runtime {self.onnxruntime}"]
+        for name in ("architecture", "system", "providers", "int8_dot"):
+            mine, others = getattr(self, name), getattr(other, name)
+            if mine != others:
+                said.append(f"{NAMES[name]} {worded(mine)}")
+        return ", ".join(said)
+
+    def in_words(self) -> dict[str, str]:
+        """What there is to say of it, by name, in words."""
+        return {NAMES[name]: worded(fact) for name, fact in self.to_json().items()}
 
     def to_json(self) -> dict[str, Any]:
         """The fields as a plain dict for JSON."""

@@ -4,7 +4,7 @@ import hashlib
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -147,7 +147,7 @@ def load_profile(name_or_path: str) -> HardwareProfile:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ProfileError(f"{path}: expected TOML: {error}") from error
     except ValidationError as error:
-        wrong = [dict(part) for part in error.errors()]
+        wrong: list[dict[str, Any]] = [dict(part) for part in error.errors()]
         inner = [part["loc"] for part in wrong if part["type"] != "too_short"]  # a list short of what is wrong in it is no news
         said = [p for p in wrong if p["type"] != "too_short" or not any(loc[: len(p["loc"])] == p["loc"] for loc in inner)]
         raise ProfileError(f"{path}: " + "; ".join(map(_complaint, said))) from error

@@ -12,7 +12,7 @@ from hwnas.config import settings_of
 from hwnas.data import DataSet, DataSettings, load
 from hwnas.device import Fingerprint, HardwareProfile, load_profile
 from hwnas.errors import DataError
-from hwnas.experiment.deployment import calibration_images, pixels
+from hwnas.experiment.deployment import calibration_images, pixels, reduces_range
 from hwnas.experiment.stored import data_settings, refuse_untrained, stored_data, trained_state
 from hwnas.export import (
     BundleEntry,
@@ -21,7 +21,6 @@ from hwnas.export import (
     Manifest,
     Precision,
     classification_error,
-    needs_reduced_range,
     read_manifest,
     runtime,
     write_bundle,
@@ -142,6 +141,6 @@ def _settings(
         ir_version=profile.ir_version,
         guard=guard,
         calibration=calibration,
-        reduce_range=fingerprint is not None and needs_reduced_range(Fingerprint.from_json(dict(fingerprint))),
+        reduce_range=reduces_range(profile, None if fingerprint is None else Fingerprint.from_json(dict(fingerprint))),
         evaluation=evaluation,
     )

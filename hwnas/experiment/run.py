@@ -9,10 +9,11 @@ import torch
 from hwnas import __version__
 from hwnas.config import RunConfig, settings_of
 from hwnas.data import DataSettings
-from hwnas.device import HardwareProfile
+from hwnas.device import Fingerprint, HardwareProfile
 from hwnas.errors import ConfigError, RequestError
 from hwnas.execution import Executor, LocalExecutor
 from hwnas.experiment.budget import Clock, default_images, images_in_time, time_limit_s
+from hwnas.experiment.deployment import errors_computed
 from hwnas.experiment.feasible import refuse_impossible
 from hwnas.experiment.finish import finish
 from hwnas.experiment.generational import search_in_generations
@@ -194,6 +195,7 @@ def _device_meta(parts: Parts) -> dict[str, object]:
     device = parts.device
     return {
         "profile": parts.profile.model_dump(mode="json"),
+        "errors_computed": errors_computed(parts),
         "device_fingerprint": None if device is None else device.fingerprint().to_json(),
         "device_fingerprint_sha256": parts.device_sha256,
         "reference_nominal_ms": None if device is None else device.reference_nominal_ms,
@@ -216,9 +218,19 @@ def _refuse_other(parts: Parts, store: RunStore, *, remeasure: bool) -> None:
         raise RequestError(f"this run's data had fingerprint {then}, now it is {data}; a run goes on with its own data")
     if remeasure and parts.device is None:
         raise RequestError("this run measures no latency, so there is nothing to measure anew; resume it without --remeasure")
-    device, then = parts.device_sha256, store.meta("device_fingerprint_sha256")
-    if device != then and not remeasure:
+    if parts.device_sha256 != store.meta("device_fingerprint_sha256") and not remeasure:
+        then, now = _both_devices(parts, store)
         raise RequestError(
-            f"this run's device had fingerprint {then}, now it is {device}; go on with the same device, or measure every network "
-            "anew on this one: --remeasure"
+            f"this run's device was {then}; now it is {now}; go on with the same device, or measure every network anew on this "
+            "one: --remeasure"
         )
+
+
+def _both_devices(parts: Parts, store: RunStore) -> tuple[str, str]:
+    """What the run's device was and is, in words where these tell them apart, else by hash."""
+    stored = store.meta("device_fingerprint")
+    if stored is not None and parts.device is not None:
+        then, now = Fingerprint.from_json(stored), parts.device.fingerprint()
+        if then.sha256() != now.sha256():
+            return then.beside(now), now.beside(then)
+    return f"fingerprint {store.meta('device_fingerprint_sha256')}", f"fingerprint {parts.device_sha256}"

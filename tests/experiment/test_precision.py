@@ -1,15 +1,18 @@
 """A search for an int8 device: latency and error are those of the int8 file."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from hwnas.config import make_config
 from hwnas.data import load
+from hwnas.device import Fingerprint, load_profile, session
 from hwnas.execution import unpack
 from hwnas.experiment import start
-from hwnas.experiment.deployment import Deployment, pixels
+from hwnas.experiment.deployment import UNOPTIMISED, Deployment, pixels, reduces_range
 from hwnas.experiment.parts import assemble
+from hwnas.export import needs_reduced_range
 from hwnas.network import Network
 from hwnas.store import RunStore
 from hwnas.training import evaluate
@@ -25,6 +28,7 @@ def test_an_int8_search_reports_the_errors_of_its_int8_files(tmp_path: Path) -> 
     with parts.device as device, RunStore.open(tmp_path / "run", write=False) as store:
         rows = [row for row in store.rows() if row.outcome is not None and row.outcome.status == "finished"]
         assert len(rows) == len(parts.initial)
+        assert store.meta("errors_computed").startswith(f"by the device itself, from the int8 files: {device.fingerprint().cpu}")
         for row in rows:
             assert row.outcome is not None
             assert row.outcome.weights is not None
@@ -36,3 +40,37 @@ def test_an_int8_search_reports_the_errors_of_its_int8_files(tmp_path: Path) -> 
             assert row.values["error"] == pytest.approx(error, abs=1e-9)
             differs |= evaluate(Network(graph, state), data, data.validation).error != error
     assert differs  # else nothing shows that it is not torch's float32 error
+
+
+def test_where_no_latency_is_measured_int8_errors_are_computed_here_without_saturation(tmp_path: Path) -> None:
+    config = make_config(
+        {
+            "device": "local-cpu-int8",
+            "objectives": ("error", "parameters"),
+            "budget": {"generations": 0, "images_per_child": 640, "max_evaluations": 2},
+        }
+    )
+    start(config, tmp_path / "run")
+    parts = assemble(config)
+    assert parts.device is None
+    deployment, validation = Deployment(parts), parts.data.validation
+    with RunStore.open(tmp_path / "run", write=False) as store:
+        assert store.meta("errors_computed") == "here by ONNX Runtime, from the int8 files, graph optimisations off"
+        rows = [row for row in store.rows() if row.outcome is not None and row.outcome.status == "finished"]
+        assert rows
+        for row in rows:
+            assert row.outcome is not None
+            assert row.outcome.weights is not None
+            model = deployment.model(row.candidate.graph, unpack(store.weights(row.outcome.weights)))
+            assert b"QuantizeLinear" in model
+            (logits,) = session(model, UNOPTIMISED).run(None, {"image": pixels(validation)})
+            error = float((logits.argmax(1) != validation.labels.numpy()).mean())
+            assert row.values["error"] == pytest.approx(error, abs=1e-9)
+
+
+def test_weights_have_seven_bits_exactly_where_the_cpu_lacks_int8_dot_instructions() -> None:
+    local, here = load_profile("local-cpu-int8"), Fingerprint.here()
+    assert reduces_range(local, None) == needs_reduced_range(here)
+    for dot in ((), ("avx512_vnni",)):
+        assert reduces_range(local, dataclasses.replace(here, architecture="x86_64", int8_dot=dot)) == (not dot)
+    assert not reduces_range(load_profile("raspberry-pi-5"), None)

@@ -66,7 +66,7 @@ def meta(folder, name):
 
 
 def test_another_device_is_refused_with_both_fingerprints_and_what_to_do(elsewhere):
-    with pytest.raises(RequestError, match=r"fingerprint another, now it is [0-9a-f]+; .* --remeasure"):
+    with pytest.raises(RequestError, match=r"fingerprint another; now it is fingerprint [0-9a-f]+; .* --remeasure"):
         resume(elsewhere, changes={"generations": 3})
     assert meta(elsewhere, "budget")["generations"] == 0
 

@@ -153,7 +153,7 @@ def test_other_data_are_refused_with_both_fingerprints(copied):
     with RunStore.open(copied, write=True) as store:
         now = store.meta("data_fingerprint")
         store.set_meta("data_fingerprint", "another")
-    with pytest.raises(RequestError, match=f"fingerprint another, now it is {now}"):
+    with pytest.raises(RequestError, match=f"fingerprint another; now it is fingerprint {now}"):
         resume(copied)
 
 
@@ -200,7 +200,7 @@ def test_a_resume_goes_on_with_the_profile_and_trainer_it_was_started_with(copie
 
 
 def test_an_ended_run_says_why_and_an_interrupted_one_says_nothing(copied):
-    assert open_run(copied).ended() == "1 generations are done"
+    assert open_run(copied).ended() == "1 generation is done"
     with RunStore.open(copied, write=True) as store:
         store.add_event("started", {})
     assert open_run(copied).ended() is None
