@@ -6,7 +6,7 @@ pay for.
 """
 
 from hwnas.api.fault_files import stage_listener, write_fault_plots, write_faults
-from hwnas.api.files import write_json
+from hwnas.api.files import refuse_unwritable, write_json
 from hwnas.api.measuring import DeviceCheck, devices, measure
 from hwnas.api.picking import Pick
 from hwnas.api.run import Run, is_run, open_run
@@ -26,6 +26,7 @@ __all__ = [
     "is_run",
     "measure",
     "open_run",
+    "refuse_unwritable",
     "stage_listener",
     "start",
     "verify",

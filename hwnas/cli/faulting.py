@@ -35,6 +35,8 @@ def faults(
         with ending_at_the_second():
             from hwnas import api
 
+            if json_file is not None:
+                api.refuse_unwritable(json_file)
             report = api.open_run(folder).faults(
                 models=chosen,
                 onnx=onnx or (),

@@ -18,10 +18,16 @@ def measure(
     shape: Annotated[list[str] | None, typer.Option(metavar="NAME=N", help="Size of a symbolic dimension.")] = None,
     verbose: Verbose = False,
 ) -> None:
-    """Measure the latency of an ONNX file on a device."""
+    """Measure the latency of an ONNX file on a device.
+
+    The interval is that of one session. Between sessions the reference model's own nominal latency, to which drift is
+    corrected, varies besides: by up to 4 % beside two busy processes. Within a search it is fixed.
+    """
     from hwnas import api
     from hwnas.api.measuring import measured_facts
 
+    if json_file is not None:
+        api.refuse_unwritable(json_file)
     latency, fingerprint = api.measure(model, device, shapes=numbers(shape or [], "--shape", int))
     console.show_facts(measured_facts(device, latency, fingerprint))
     if json_file is not None:
