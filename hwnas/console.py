@@ -16,6 +16,7 @@ from hwnas.run_log import Generations, clock, summary
 
 if TYPE_CHECKING:
     from hwnas.experiment import Progress as RunProgress
+    from hwnas.objective import Objective
     from hwnas.report import Entry, Format
 
 # Made at each use: tests and callers replace sys.stdout and sys.stderr.
@@ -100,12 +101,12 @@ def progress_shown(*, quiet: bool, verbose: bool) -> "Iterator[Callable[[RunProg
         yield Generations(lambda progress: note(summary(progress)))
 
 
-def show_entries(entries: "Sequence[Entry]", form: "Format") -> None:
-    """The front, or whatever entries, on stdout."""
+def show_entries(entries: "Sequence[Entry]", form: "Format", objectives: "Sequence[Objective]" = ()) -> None:
+    """The front, or whatever entries, on stdout; a table has a column of each of the run's ``objectives``."""
     from hwnas.report import as_csv, as_json, as_table
 
     if form == "table":
-        out().print(as_table(entries))
+        out().print(as_table(entries, objectives))
     else:
         emit(as_csv(entries).rstrip("\n") if form == "csv" else as_json(entries))
 

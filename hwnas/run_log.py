@@ -2,6 +2,7 @@
 
 import logging
 import logging.handlers
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,11 +14,14 @@ if TYPE_CHECKING:
     from hwnas.experiment import Listener, Progress
 
 LOG = "hwnas.log"
+FINISHING_EVERY_S = 10.0
 _log = logging.getLogger(__name__)
 
 
 def summary(progress: "Progress") -> str:
     """A run at one moment in one line."""
+    if progress.phase == "finishing":
+        return f"finishing the front: {progress.done} of {progress.total} measured finely and tested"
     parts = [f"generation {progress.generation}", f"{progress.trained} trained"]
     if progress.stopped:
         parts.append(f"{progress.stopped} stopped early")
@@ -52,19 +56,34 @@ def clock(seconds: float) -> str:
 
 
 class Generations:
-    """A listener that passes on only what a line is worth: the end of each generation, and of the run."""
+    """A listener that passes on only what a line is worth: the end of each generation, and of the run.
 
-    def __init__(self, write: Callable[["Progress"], None]) -> None:
+    While its front is finished, which may take long, a line every ten seconds; ``now`` gives seconds.
+    """
+
+    def __init__(self, write: Callable[["Progress"], None], now: Callable[[], float] = time.monotonic) -> None:
         self._write = write
+        self._now = now
         self._last: Progress | None = None
+        self._told_at = 0.0
 
     def __call__(self, progress: "Progress") -> None:
         """Take a run's progress in."""
         last, self._last = self._last, progress
+        if progress.phase == "finishing":
+            self._finish(progress, is_first=last is None or last.phase != "finishing")
         if last is None or last.phase not in ("measuring", "training"):
             return
         if progress.phase in ("finishing", "done") or last.generation != progress.generation:
             self._write(last)
+
+    def _finish(self, progress: "Progress", *, is_first: bool) -> None:
+        now = self._now()
+        if is_first:
+            self._told_at = now
+        elif now - self._told_at >= FINISHING_EVERY_S:
+            self._told_at = now
+            self._write(progress)
 
 
 class _LogFile(logging.FileHandler):

@@ -37,7 +37,7 @@ def test_the_built_in_data_set_has_one_name() -> None:
 def test_a_run_is_read_as_it_is_now(tiny_run: Made, tmp_path: Path) -> None:
     run = hwnas.open_run(tiny_run.folder)
     assert [objective.name for objective in run.objectives] == ["error", "parameters", "macs"]
-    assert run.ended() == "1 generations are done"
+    assert run.ended() == "1 generation is done"
     front = run.front()
     for entry in front:  # nobody on the front is dominated by anybody
         values = [entry.value(objective.name) or 0.0 for objective in run.objectives]
@@ -129,6 +129,7 @@ def test_devices_are_checked_and_an_unreachable_one_is_no_error(tmp_path: Path) 
     assert "reference model varies" in here.facts()["noise"]
     assert away.problem is not None
     assert away.facts()["problem"] == away.problem
+    assert "that is this machine, and no SSH server listens here" in away.problem
     assert away.reached == "SSH to 127.0.0.1"
 
 

@@ -16,8 +16,12 @@ from typer.testing import CliRunner, Result
 
 from hwnas import __version__
 from hwnas.api import open_run
+from hwnas.candidate import Outcome
 from hwnas.cli import app
+from hwnas.config import RunConfig
+from hwnas.store import RunStore
 from tests.conftest import TINY, Made, hwnas
+from tests.store.store_samples import initial
 
 FIELDS = {
     "id", "error", "parameters", "macs", "latency_ms", "latency_ci_ms", "sensitivity", "parent", "operator", "generation",
@@ -140,6 +144,19 @@ def test_front_in_every_format(tiny_run: Made) -> None:
     assert len(everything) == len(open_run(tiny_run.folder).rows()) > len(listed)
 
 
+def test_a_run_without_a_front_says_why(tmp_path: Path) -> None:
+    with RunStore.create(tmp_path / "run", config=RunConfig(limits={"memory_kb": 1}).model_dump_json(), meta={}) as store:
+        assert "nothing has finished yet" in invoke("front", tmp_path / "run").stderr
+        store.add_candidates([initial(0), initial(1, "residual")])
+        for slot in range(2):
+            store.add_outcome(Outcome(candidate_id=f"g0-{slot}", status="infeasible", values={"parameters": 9.0}), None)
+    result = invoke("front", tmp_path / "run")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "no network kept to the limits; 2 infeasible, see --all\n"
+    assert invoke("front", tmp_path / "run", "--format", "json").stdout == "[]\n"
+    assert invoke("front", tmp_path / "run", "--all").stdout.count("infeasible") == 2
+
+
 def test_pick_says_why(tiny_run: Made) -> None:
     front = open_run(tiny_run.folder).front()
     middle = sorted(entry.value("parameters") or 0 for entry in front)[len(front) // 2]
@@ -191,6 +208,7 @@ def test_commands_that_read_load_nothing_heavy(
     ("options", "words"),
     [
         (("--data", "nowhere"), ("nowhere", "parquet")),
+        (("--data", ""), ("data source is empty", "digits")),
         (("--time-budget", "-5m"), ("budget.time", "'-5m'", "30m")),
         (("--generations", "-1"), ("budget.generations", "-1")),
         (("--seed", "-1"), ("seed", "-1")),
@@ -215,17 +233,23 @@ def test_a_wrong_search_is_refused_before_anything_is_written(
 def test_wrong_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("run.toml").write_text('sed = 1\n[budget]\ntyme = "3m"\n')
-    refused(invoke("search", "--config", "run.toml", "--out", "run"), 2, "unknown key", "sed", "budget.tyme")
+    refused(invoke("search", "--config", "run.toml", "--out", "run"), 2, "error: run.toml: unknown key", "sed", "budget.tyme")
+    Path("run.toml").write_text("seed = 1\n")
+    refused(invoke("search", "--config", "run.toml", "--workers", 0, "--out", "run"), 2, "the configuration: workers")
     Path("run.toml").write_text("seed = \n")
     refused(invoke("search", "--config", "run.toml", "--out", "run"), 2, "run.toml is not TOML")
     Path("run.toml").write_text('budget = "3m"\n')
-    refused(invoke("search", "--config", "run.toml", "--generations", 1, "--out", "run"), 2, "budget must be a table")
+    refused(invoke("search", "--config", "run.toml", "--generations", 1, "--out", "run"), 2, "run.toml: budget", "'3m'")
     Path("profile.toml").write_text('name = "mine"\nkind = "onnxruntime"\n[runtime]\nthreads = 1\n')
     refused(invoke("search", "--device", "profile.toml", "--out", "run"), 2, "field description is missing", "runtime.providers")
     refused(invoke("measure", "model.onnx"), 2, "no model file", "model.onnx")
     Path("model.onnx").write_bytes(b"no model")
     refused(invoke("measure", "model.onnx"), 2, "model.onnx", "expected an ONNX model")
     refused(invoke("measure", "model.onnx", "--shape", "N=many"), 2, "--shape takes NAME=NUMBER", "'N=many'")
+    for command in (("measure", "model.onnx"), ("faults", "run")):  # before anything else is looked at
+        refused(invoke(*command, "--json", "nowhere/f.json"), 2, "nowhere/f.json", "no folder nowhere")
+        refused(invoke(*command, "--json", tmp_path), 2, f"cannot write {tmp_path}", "directory")
+        assert not Path("nowhere").exists()
     refused(invoke("verify", tmp_path), 2, "is not a bundle")
     assert not Path("run").exists()
 
@@ -287,7 +311,9 @@ def test_truncated_weights_stop_an_export(tiny_run: Made, tmp_path: Path) -> Non
     assert entry.row.outcome is not None
     weights = copy / "weights" / f"{entry.row.outcome.weights}.safetensors"
     weights.write_bytes(weights.read_bytes()[:-10])
-    refused(invoke("export", copy, "--out", tmp_path / "bundle"), 1, "is damaged", weights.name)
+    refused(invoke("export", copy, "--out", tmp_path / "bundle"), 1, "is damaged", weights.name, "--models")
+    other = open_run(copy).front()[1].id
+    assert invoke("export", copy, "--out", tmp_path / "others", "--models", other).exit_code == 0  # as the message says
     assert not (tmp_path / "bundle").exists()
 
 

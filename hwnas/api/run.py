@@ -1,6 +1,7 @@
 """A run on disk, and everything that can be asked of it."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,17 @@ class Run:
     def front(self) -> list[Entry]:
         """The Pareto front of all that finished so far, best error first."""
         return [entry for entry in self.rows() if entry.on_front]
+
+    def why_empty(self) -> str | None:
+        """Why there is no front; None where there is one."""
+        counts = Counter(entry.status for entry in self.rows())
+        if counts["finished"]:
+            return None
+        tried = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.most_common())
+        if not tried:
+            return "nothing has finished yet"
+        why = "no network kept to the limits" if counts["infeasible"] else "no network finished"
+        return f"{why}; {tried}, see --all"
 
     def ended(self) -> str | None:
         """Why the search ended; None where it was interrupted or is at work."""

@@ -28,7 +28,11 @@ def front(
     from hwnas import api
 
     run = api.open_run(folder)
-    console.show_entries(run.rows() if everything else run.front(), form.value)
+    found = run.rows() if everything else run.front()
+    if found or form is not Form.table:
+        console.show_entries(found, form.value, run.objectives)
+    else:
+        console.note(run.why_empty() or "")
 
 
 def pick(
@@ -45,8 +49,9 @@ def pick(
 
     limits = {"latency_ms": max_latency_ms, "parameters": max_parameters, "macs": max_macs, "memory_kb": max_memory_kb}
     weights = numbers(prefer.split(",") if prefer else [], "--prefer", float)
-    picked = api.open_run(folder).pick({name: value for name, value in limits.items() if value is not None}, weights)
-    console.show_entries([picked.entry], "table")
+    run = api.open_run(folder)
+    picked = run.pick({name: value for name, value in limits.items() if value is not None}, weights)
+    console.show_entries([picked.entry], "table", run.objectives)
     console.emit(picked.reason)
 
 

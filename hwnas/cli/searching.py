@@ -127,9 +127,12 @@ def _searching(folder: Path, quiet: bool, verbose: bool, work: Callable[[Any], A
 
 
 def _finale(run: Any, quiet: bool) -> None:
-    console.show_entries(run.front(), "table")
+    front, folder = run.front(), quoted(run.folder)
+    if not front:
+        console.note(f"{run.why_empty()}: hwnas front {folder} --all\nThe run lies in {folder} ({run.ended()}).")
+        return
+    console.show_entries(front, "table", run.objectives)
     if not quiet:
-        folder = quoted(run.folder)
         console.note(
             f"\nThe run lies in {folder} ({run.ended()}). Next:\n  hwnas pick {folder} --prefer error=2,parameters=1\n"
             f"  hwnas export {folder} --out bundle\n  hwnas report {folder}"

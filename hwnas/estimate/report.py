@@ -46,6 +46,12 @@ class PredictorReport:
         correlation = float(spearmanr(self.predicted_ms, self.measured_ms).statistic)
         return correlation if math.isfinite(correlation) else None
 
+    def as_text(self) -> str:
+        """Both figures in words, out of sample."""
+        median = "unknown" if self.median_error is None else f"{self.median_error:.1%}".replace("%", " %")
+        rank = "unknown" if self.spearman is None else f"{self.spearman:.2f}"
+        return f"median error {median}, Spearman {rank} ({len(self.measured_ms)} networks, out of sample)"
+
     def to_json(self) -> dict[str, Any]:
         """The fields and what follows from them, as a plain dict for JSON."""
         return {

@@ -1,5 +1,6 @@
 """The latencies of a run: measured on a device (and predicted from that), or computed from an accelerator's numbers."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Protocol
@@ -10,6 +11,8 @@ from hwnas.estimate import Accelerator, LatencyPredictor, PredictorReport, leave
 from hwnas.experiment.parts import Parts
 from hwnas.graph import Graph, architecture_id
 from hwnas.store import MeasurementKind, RunStore
+
+_log = logging.getLogger(__name__)
 
 UNKNOWN_MS = 1e-6  # predicted while nothing is measured: a latency that is not known breaks no limit
 FITTED = 2000  # the newest measurements, many for so few coefficients: a refit takes milliseconds however long the run
@@ -83,7 +86,13 @@ class LatencyBook:
         self._fingerprint = device.fingerprint().sha256()
         self._newest: dict[str, tuple[Graph, float]] = {}  # by architecture: what the predictor may know
         self._predictor = LatencyPredictor.fit([], [])
-        self._reported = {event.generation for event in store.events("predictor")}
+        told = list(store.events("predictor"))
+        self._reported = {event.generation for event in told}
+        self._reports = [  # of this device; what an older version kept does not say of which
+            PredictorReport.from_json(dict(event.payload))
+            for event in told
+            if event.payload.get("fingerprint_sha256", self._fingerprint) == self._fingerprint
+        ]
         self._stored = {
             # Of the run's own nominal already, but for those of an attempt to measure everything anew that was cut short.
             m.architecture_id: Latency.from_json(dict(m.latency)).at_nominal(device.reference_nominal_ms)
@@ -127,7 +136,7 @@ class LatencyBook:
         return _values(latency)
 
     def report(self, generation: int, candidates: Sequence[Candidate]) -> None:
-        """Keep, as an event ``predictor``, what was predicted at acceptance beside what was measured.
+        """Keep, as an event ``predictor``, what was predicted at acceptance beside what was measured; ``so_far`` pools the run.
 
         Networks that were accepted before anything was measured are predicted from one another.
         """
@@ -138,7 +147,13 @@ class LatencyBook:
         if UNKNOWN_MS in predicted:
             predicted, of = leave_one_out([candidate.graph for candidate in candidates], measured), "leave_one_out"
         report = PredictorReport(of=of, predicted_ms=tuple(predicted), measured_ms=tuple(measured))
-        self._store.add_event("predictor", report.to_json(), generation=generation)
+        self._reports.append(report)
+        self._reported.add(generation)
+        pooled = PredictorReport.pooled(self._reports)
+        so_far = {"networks": len(pooled.measured_ms), "median_error": pooled.median_error, "spearman": pooled.spearman}
+        payload = {**report.to_json(), "fingerprint_sha256": self._fingerprint, "so_far": so_far}
+        self._store.add_event("predictor", payload, generation=generation)
+        _log.info("latency predictor, generation %d: %s; so far: %s", generation, report.as_text(), pooled.as_text())
 
     def refit(self) -> None:
         """Fit the predictor to the newest measurements; what is predicted changes only here."""

@@ -29,6 +29,9 @@ tbody tr:hover { background: #f3f6f8; } pre { background: #f3f6f8; padding: .8re
 """
 
 
+_NAMES = {"memory_kb": "memory in kB", "int8_dot": "int8 dot instructions", "onnxruntime": "ONNX Runtime", "cpu": "CPU"}
+
+
 def page(store: RunStore, objectives: Sequence[Objective]) -> str:
     """The run as HTML; it may be at work still."""
     found = entries(store.rows(), objectives)
@@ -42,7 +45,7 @@ def page(store: RunStore, objectives: Sequence[Objective]) -> str:
                 "Each point is a trained model; point at one to see it.",
                 _figure("pairs", trade_offs(found, objectives)),
             ),
-            _section("The front", "Best validation error first.", _table(front)),
+            _section("The front", "Best validation error first.", _table(front, objectives)),
             _section(
                 "Progress",
                 "The hypervolume's box is laid around this run's initial networks: it compares generations, not runs.",
@@ -84,8 +87,8 @@ def _figure(identity: str, figure: Figure) -> str:
     return text
 
 
-def _table(front: Sequence[Entry]) -> str:
-    columns = columns_of(front)
+def _table(front: Sequence[Entry], objectives: Sequence[Objective]) -> str:
+    columns = columns_of(front, objectives)
     classes = ['class="number"' if column.number else "" for column in columns]
     heads = "".join(f"<th {kind}>{escape(column.title)}</th>" for column, kind in zip(columns, classes, strict=True))
     rows = ""
@@ -121,9 +124,23 @@ def _data(store: RunStore) -> dict[str, object]:
 def _device(store: RunStore) -> dict[str, object]:
     fingerprint, profile = _meta(store, "device_fingerprint"), _meta(store, "profile")
     described = {"profile": profile["description"]} if isinstance(profile, dict) else {}
+    errors = {"errors computed": _meta(store, "errors_computed")}
     if not isinstance(fingerprint, dict):
-        return {**described, "latency": "no objective and no limit of this run: nothing was measured"}
-    return {**described, **fingerprint, "fingerprint": _meta(store, "device_fingerprint_sha256")}
+        return {**described, "latency": "no objective and no limit of this run: nothing was measured", **errors}
+    named = {_NAMES.get(str(name), str(name)): fact for name, fact in fingerprint.items()}
+    return {**described, **named, "fingerprint": _meta(store, "device_fingerprint_sha256"), **_predictor(store), **errors}
+
+
+def _predictor(store: RunStore) -> dict[str, object]:
+    """How well latencies were predicted, out of sample; nothing where none were, or an older version did not pool them."""
+    event = store.last_event("predictor")
+    if event is None or "so_far" not in event.payload:
+        return {}
+    found: Any = event.payload["so_far"]
+    median = percent(found["median_error"]) or "unknown"
+    rank = "unknown" if found["spearman"] is None else f"{found['spearman']:.2f}"
+    said = f"median absolute error {median}, Spearman {rank}, out of sample, on {found['networks']} networks"
+    return {"latency predictor": said}
 
 
 def _meta(store: RunStore, name: str) -> Any:

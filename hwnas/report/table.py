@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 from rich.table import Table
 
+from hwnas.objective import Objective
 from hwnas.report.entry import Entry
 from hwnas.report.interval import PLUS_MINUS, aligned, with_interval
 
@@ -32,6 +33,11 @@ def percent(share: float | None) -> str:
 def size(value: float | None) -> str:
     """A count with its thousands apart, without unit."""
     return "" if value is None else f"{value:,.0f}"
+
+
+def tenths(value: float | None) -> str:
+    """A size with one decimal, its thousands apart."""
+    return "" if value is None else f"{value:,.1f}"
 
 
 def latency(entry: Entry) -> str:
@@ -62,21 +68,32 @@ COLUMNS = (
     Column(title="operator", text=lambda entry: entry.row.operator, number=False),
     Column(title="parent", text=lambda entry: entry.row.parent or "", number=False),
 )
+# Shown where they are objectives of the run.
+FURTHER: Mapping[str, Column] = {
+    "memory_kb": Column(title="memory kB", text=lambda entry: tenths(entry.value("memory_kb"))),
+    "sensitivity_mean": Column(title="sensitivity, mean", text=figures("sensitivity_mean")),
+    "sensitivity_max": Column(title="sensitivity, max", text=figures("sensitivity_max")),
+    "adcr": Column(title="ADCR", text=figures("adcr")),
+}
 IMAGES = Column(title="images", text=lambda entry: size(entry.value("images")))  # that the error was taken after
 STATUS = Column(title="status", text=lambda entry: "front" if entry.on_front else entry.status, number=False)
 
 
-def columns_of(entries: Sequence[Entry]) -> list[Column]:
-    """The columns that have anything in them; the status where not all are on the front, images where some were stopped early."""
-    columns = [*COLUMNS, *([] if all(entry.on_front for entry in entries) else [STATUS])]
+def columns_of(entries: Sequence[Entry], objectives: Sequence[Objective] = ()) -> list[Column]:
+    """The columns that have anything in them, the run's ``objectives`` among them.
+
+    The status where not all are on the front, images where some were stopped early.
+    """
+    own = [FURTHER[objective.name] for objective in objectives if objective.name in FURTHER]
+    columns = [*COLUMNS[:-2], *own, *COLUMNS[-2:], *([] if all(entry.on_front for entry in entries) else [STATUS])]
     columns += [IMAGES] if any(entry.status == "stopped_early" for entry in entries) else []
     return [column for column in columns if any(column.text(entry) for entry in entries)]
 
 
-def as_table(entries: Sequence[Entry]) -> Table:
-    """Entries as a table for a terminal."""
+def as_table(entries: Sequence[Entry], objectives: Sequence[Objective] = ()) -> Table:
+    """Entries as a table for a terminal, with a column of each of the run's ``objectives``."""
     table, texts = Table(box=None, pad_edge=False, header_style="bold"), []
-    for column in columns_of(entries):
+    for column in columns_of(entries, objectives):
         cells = [column.text(entry) for entry in entries]
         has_intervals = any(PLUS_MINUS in cell for cell in cells)
         texts.append(aligned(cells) if has_intervals else cells)  # which justifying to the right would strip again

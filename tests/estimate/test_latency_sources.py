@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from hwnas.api import open_run
 from hwnas.config import make_config
 from hwnas.device import load_profile
 from hwnas.errors import ConfigError, ProfileError
 from hwnas.estimate import Accelerator, PredictorReport
 from hwnas.experiment import resume, start
+from hwnas.report.table import percent
 from hwnas.store import RunStore
 
 torch.set_num_threads(1)
@@ -56,7 +58,8 @@ def test_a_limit_that_no_network_meets_is_known_before_the_search(tmp_path: Path
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_records_how_well_it_predicted(tmp_path: Path) -> None:
+def test_a_run_records_how_well_it_predicted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="hwnas")
     run, profile = tmp_path / "run", tmp_path / "brief.toml"
     stated = (PROFILES / "local-cpu.toml").read_text()
     profile.write_text(re.sub(r"time_limit_s = [\d.]+", "time_limit_s = 0.05", stated))
@@ -73,3 +76,9 @@ def test_a_run_records_how_well_it_predicted(tmp_path: Path) -> None:
     pooled = PredictorReport.pooled(reports)
     assert pooled.median_error is not None
     assert pooled.median_error < 0.5
+    told = [record.getMessage() for record in caplog.records if "latency predictor" in record.message]
+    assert [line.split(":")[0] for line in told] == [f"latency predictor, generation {number}" for number in range(3)]
+    assert told[2].endswith(f"so far: {pooled.as_text()}")  # an earlier sitting's generations among them
+    page = open_run(run).report().read_text(encoding="utf-8")
+    assert f"median absolute error {percent(pooled.median_error)}, Spearman" in page
+    assert f"out of sample, on {len(pooled.measured_ms)} networks" in page

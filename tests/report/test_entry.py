@@ -7,12 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwnas.candidate import Failure, Outcome, Status
+from hwnas.objective import OBJECTIVES as OBJECTIVES_KNOWN
 from hwnas.objective import objectives_named
 from hwnas.report import Entry, as_csv, as_json, as_table, entries
 from hwnas.report.table import latency
 from hwnas.store import Row
 
 OBJECTIVES = objectives_named(("error", "parameters"))
+STANDARD = ("error", "parameters", "latency_ms", "sensitivity", "expected_change", "macs")  # columns of every run
 
 
 def row(number: int, values: dict[str, float], *, status: Status = "finished", final: dict[str, float] | None = None) -> Row:
@@ -105,3 +107,20 @@ def test_texts_hold_the_same_values() -> None:
 def test_json_never_holds_nan() -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         as_json([Entry(row=row(0, {"error": 0.1, "parameters": 1.0}, final={"adcr": math.inf}), on_front=True)])
+
+
+def test_the_runs_own_objectives_are_columns() -> None:
+    objectives = objectives_named(("error", "memory_kb", "adcr", "sensitivity_mean"))
+    values = {"error": 0.1, "parameters": 7.0, "memory_kb": 1234.56, "adcr": 0.01234, "sensitivity_mean": 3.0}
+    found = entries([row(0, values)], objectives)
+    cells = {str(column.header): list(column.cells) for column in as_table(found, objectives).columns}
+    assert (cells["memory kB"], cells["ADCR"], cells["sensitivity, mean"]) == (["1,234.6"], ["0.0123"], ["3"])
+    assert not {"memory kB", "ADCR"} & {str(column.header) for column in as_table(found, OBJECTIVES).columns}
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES_KNOWN)
+def test_every_objective_there_is_has_a_column(objective: str) -> None:
+    names = tuple(dict.fromkeys(("error", objective, "parameters")))
+    found = entries([row(0, {**dict.fromkeys(OBJECTIVES_KNOWN, 0.5), "latency_ci_ms": 0.1})], objectives_named(names))
+    with_it, without = as_table(found, objectives_named(names)), as_table(found, objectives_named(("error", "parameters")))
+    assert objective in STANDARD or len(with_it.columns) == len(without.columns) + 1

@@ -53,7 +53,7 @@ def test_the_page_says_it_all_and_loads_nothing(tiny_run: Made, tmp_path: Path) 
     assert reader.loaded == []
     for entry in run.front():
         assert entry.id in reader.text
-    for words in ("digits", "Trade-offs", "Lineage", "images_per_child", "sha256 of the test split", "1 generations are done"):
+    for words in ("digits", "Trade-offs", "Lineage", "images_per_child", "sha256 of the test split", "1 generation is done"):
         assert words in reader.text
 
 
