@@ -33,7 +33,7 @@ def test_own_networks_are_trained_beside_the_spaces_and_stay_when_the_run_goes_o
 
 
 def test_a_network_for_other_data_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    other = Builder(1, 7, 7).head(10)
     with pytest.raises(ConfigError, match="initial network takes images of shape"):
-        b = Builder(1, 7, 7)
-        start(config(), tmp_path / "run", initial=[b.head(10)])
+        start(config(), tmp_path / "run", initial=[other])
     assert not (tmp_path / "run").exists()
