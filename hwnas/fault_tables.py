@@ -24,6 +24,12 @@ def remarks(report: "FaultReport", faults: Sequence[str]) -> list[str]:
     """What the tables leave open."""
     untaught = [network.model for network in report.networks if "ber" in faults and network.curve is None]
     left_out = [f"{model} is right no more often than by chance: it has no accuracy-BER curve." for model in untaught]
+    for network in report.networks:
+        if network.curve is not None and network.curve.limited:
+            left_out.append(
+                f"{network.model}: the area stopped at the limit of {network.curve.trials} trials, known to "
+                f"{100 * network.curve.summary.area.half_width:.2g} points only."
+            )
     if len(report.networks) > PAIRS and (report.by_drop or report.by_area):
         left_out.append("Every pair of networks, with its difference and its interval, is in the file of --json.")
     return left_out
@@ -48,7 +54,7 @@ def device_table(report: "FaultReport") -> Table:
         device = "" if single is None else _points(single.device_drop)
         area, half, trials = "", "", ""
         if curve is not None:
-            area, trials = _interval(curve.summary.area, "{:.3f}"), str(curve.trials)
+            area, trials = _interval(curve.summary.area, "{:.3f}"), f"{curve.trials}{' (limit)' if curve.limited else ''}"
             half_ber, largest = curve.summary.half_ber, max(curve.bers)
             half = f"above {largest:.0e}" if math.isinf(half_ber.value) else _interval(half_ber, "{:.1e}")
         rows.append([network.model, f"{network.clean_error:.2%}", device, area, half, trials])

@@ -40,6 +40,15 @@ def test_every_network_has_a_line_and_every_line_its_columns(found: FaultReport)
     assert [headings[-1] for headings, _ in tables(only)] == ["trials"]
 
 
+def test_figures_that_stopped_at_the_limit_of_trials_say_so(found: FaultReport) -> None:
+    (network,) = found.networks
+    limited = report([replace(network, curve=replace(network.curve, limited=True))])
+    assert tables(limited)[1][1][0][-1] == f"{network.curve.trials} (limit)"
+    (remark,) = remarks(limited, ["single", "ber"])
+    assert "a: the area stopped at the limit" in remark
+    assert not remarks(found, ["single", "ber"])
+
+
 def test_of_many_networks_the_standing_is_told(found: FaultReport) -> None:
     count = PAIRS + 1
     base = many(found, count)

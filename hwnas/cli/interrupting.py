@@ -11,7 +11,8 @@ from types import FrameType
 def ending_at_the_second() -> Iterator[None]:
     """While it is entered, a first Ctrl-C is a KeyboardInterrupt as ever, a second ends the process at once, threads and all.
 
-    An ignored Ctrl-C (a background job of a script) stays ignored. Signals reach the main thread alone: elsewhere this does nothing.
+    An ignored Ctrl-C (a background job of a script) stays ignored. Signals reach the main thread alone:
+    elsewhere this does nothing.
     """
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or before is signal.SIG_IGN:

@@ -19,6 +19,8 @@ from hwnas.injection.journal import Journal
 from hwnas.injection.settings import FaultSettings
 from hwnas.resilience import (
     Batch,
+    BitErrors,
+    Curve,
     Estimate,
     Fault,
     Outcomes,
@@ -26,18 +28,19 @@ from hwnas.resilience import (
     Sampler,
     SamplingPlan,
     Stratum,
-    draw_bit_errors,
-    normalised_area,
-    percentile_interval,
+    TrialKind,
+    TrialPlan,
+    area_weights,
+    next_trials,
+    plain_kinds,
     stratify,
+    trial_moments,
 )
-from hwnas.resilience.curve import resampled_curves
 
 CHUNKS = 16  # micro-batches that faults take turns on, so that no 25 images decide
 WEIGHT_BATCH, ACTIVATION_BATCH = 64, 512
-CURVE_IMAGES = 200  # of a trial at a bit error rate
-FIRST_TRIALS, MORE_TRIALS, MAX_TRIALS = 10, 10, 200
-_STREAM_BER, _STREAM_IMAGES, _STREAM_BOOTSTRAP = 1, 2, 3
+CURVE_IMAGES, TRIAL_IMAGES = 200, 50  # of a curve, and of a trial: its images agree, four times as many tell hardly more
+_STREAM_BER, _STREAM_IMAGES = 1, 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,12 +89,10 @@ class SingleCampaign:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurveCampaign:
-    """Trials at bit error rates: accuracies (k, t) in [0, 1] of t trials at each of k rates, and a row for each trial."""
+    """Trials at bit error rates, a row for each; ``limited``: their number reached its limit before the interval its width."""
 
-    bers: tuple[float, ...]
-    accuracies: NDArray[np.float64]
-    clean: float
-    chance: float
+    curve: Curve
+    limited: bool
     rows: list[dict[str, Any]] = field(repr=False)
 
 
@@ -111,11 +112,12 @@ class Campaign:
         self._images, self._labels = examples.images[order], examples.labels[order]
         self._data_sha256 = examples.sha256()
         self._engines: dict[int, Engine] = {}
+        self._parts: dict[int, Engine] = {}
 
     def header(self) -> dict[str, Any]:
         """What the campaign's file must say to be gone on with."""
         return {
-            "campaign": "hwnas faults 2",
+            "campaign": "hwnas faults 3",
             "model": self.name,
             "memory_sha256": self.bench.memory.sha256(),
             "images": len(self._labels),
@@ -151,42 +153,57 @@ class Campaign:
         return SingleCampaign(population=population, strata=strata, sampler=sampler, rows=journal.rows)
 
     def curve(self, path: Path | None, watch: Watch) -> CurveCampaign:
-        """Trials at every bit error rate, on the same images, until the area under the curve is known to the half-width."""
+        """Trials of every kind, until the area under the curve is known to the half-width or ``TrialPlan.limit`` were run.
+
+        The next trial follows from the seed and from what came of those before it. Raises StoreError where the file's rows are
+        not these trials.
+        """
         settings = self.settings
-        journal, labels = Journal(path, self.header()), self._labels[:CURVE_IMAGES]
-        engine = self.bench.engine(self._images[:CURVE_IMAGES])
-        clean, chance = float((engine.classes == labels).mean()), 1.0 / self.bench.classes
+        journal, chance = Journal(path, self.header()), 1.0 / self.bench.classes
+        clean = 1.0 - self._wrong(CURVE_IMAGES)
         if clean <= chance:
             raise DataError(f"{self.name} is right on {clean:.1%} of the images, no more than by chance: it has no curve")
-        rates, trials = len(settings.bers), FIRST_TRIALS
+        errors = BitErrors(self.bench.memory.population, settings.bers) if settings.target == "weights" else None
+        trials = _Trials(plain_kinds(len(settings.bers)) if errors is None else errors.kinds, settings.bers, clean, chance)
         while True:
-            for trial in range(len(journal.rows) // rates, trials):
-                first = len(journal.rows) % rates
-                for ber in settings.bers[first:]:
-                    journal.append([self._trial(engine, labels, ber, trial)])
-            accuracies = np.array([row["accuracy"] for row in journal.rows[: trials * rates]]).reshape(trials, rates).T
-            area = area_estimate(settings.bers, accuracies, clean, chance, settings.seed)
-            watch(Stage(model=self.name, what="ber", faults=trials * rates, estimate=area.scaled(100.0)))
-            if 100 * area.half_width <= settings.half_width or trials >= MAX_TRIALS:
+            for number, trial in trials.wanted():
+                if trials.told == len(journal.rows):
+                    self._check()
+                    journal.append([self._trial(errors, trials.kinds, number, trial, clean)])
+                trials.tell(number, trial, journal.rows[trials.told])
+            area = trials.curve().area().scaled(100.0)
+            watch(Stage(model=self.name, what="ber", faults=trials.told, estimate=area))
+            reached = area.half_width <= settings.half_width
+            if trials.told >= len(journal.rows) and (reached or not trials.wanted()):
                 break
-            trials += MORE_TRIALS
         self.bench.memory.check_unharmed()
-        return CurveCampaign(bers=settings.bers, accuracies=accuracies, clean=clean, chance=chance, rows=journal.rows)
+        return CurveCampaign(curve=trials.curve(), limited=not reached, rows=journal.rows)
 
     def clean_error(self) -> float:
         """Share of all images that the network gets wrong without a fault."""
-        wrong = 0
-        for start in range(0, len(self._labels), CURVE_IMAGES):
-            self._check()
-            part = slice(start, start + CURVE_IMAGES)
-            wrong += int((self.bench.engine(self._images[part]).classes != self._labels[part]).sum())
-        return wrong / len(self._labels)
+        return self._wrong(len(self._labels))
 
     def has_curve(self) -> bool:
         """Whether the network knows more than chance, on the images that curves are made of."""
-        labels = self._labels[:CURVE_IMAGES]
-        right = float((self.bench.engine(self._images[:CURVE_IMAGES]).classes == labels).mean())
-        return right > 1.0 / self.bench.classes
+        return 1.0 - self._wrong(CURVE_IMAGES) > 1.0 / self.bench.classes
+
+    def _wrong(self, images: int) -> float:
+        labels, wrong = self._labels[:images], 0
+        for start in range(0, len(labels), CURVE_IMAGES):
+            self._check()
+            part = slice(start, min(start + CURVE_IMAGES, images))
+            wrong += int((self.bench.engine(self._images[part]).classes != self._labels[part]).sum())
+        return wrong / len(labels)
+
+    def _part(self, trial: int) -> tuple[Engine, NDArray[np.int64]]:
+        """The engine and the labels of the images that a trial meets: trials take turns on parts of those of the curve."""
+        images = min(CURVE_IMAGES, len(self._labels))
+        ends = np.linspace(0, images, max(1, images // TRIAL_IMAGES) + 1).astype(int)
+        number = trial % (len(ends) - 1)
+        part = slice(int(ends[number]), int(ends[number + 1]))
+        if number not in self._parts:
+            self._parts[number] = self.bench.engine(self._images[part])
+        return self._parts[number], self._labels[part]
 
     def _chunk(self, batch: int) -> tuple[Engine, NDArray[np.int64]]:
         """The engine and the labels of the micro-batch that a batch of faults meets."""
@@ -246,33 +263,66 @@ class Campaign:
         rng = np.random.default_rng([self.settings.seed, bit])
         return models[int(rng.integers(len(models)))].at(population, bit, rng)
 
-    def _trial(self, engine: Engine, labels: NDArray[np.int64], ber: float, trial: int) -> dict[str, Any]:
-        memory = self.bench.memory
-        rng = np.random.default_rng([self.settings.seed, _STREAM_BER, trial, self.settings.bers.index(ber)])
-        if self.settings.target == "weights":
-            bits = draw_bit_errors(memory.population, ber, rng)
-            flips, answers = len(bits), engine.weights(memory.flipped(bits))
+    def _trial(
+        self, errors: BitErrors | None, kinds: Sequence[TrialKind], number: int, trial: int, clean: float
+    ) -> dict[str, Any]:
+        kind, (engine, labels) = kinds[number], self._part(trial)
+        ber, memory, cost = self.settings.bers[kind.rate], self.bench.memory, 1.0
+        rng = np.random.default_rng([self.settings.seed, _STREAM_BER, trial, number])
+        if errors is not None:
+            bits = errors.draw(kind, rng)
+            changes = memory.flipped(bits)
+            flips, answers = len(bits), engine.weights(changes)
+            cost = max(self.bench.costs[memory.layers[change.tensor]] for change in changes)
         else:
             masks, flips = activation_masks(self.bench.activations, len(labels), ber, rng)
             answers = engine.disturbed(masks)
         found = damage(answers, engine.classes, labels)
-        accuracy = float((engine.classes == labels).mean()) - found.drop / 100
         return {
             "ber": ber,
+            "kind": kind.name,
+            "share": kind.share,
             "trial": trial,
             "flips": flips,
-            "accuracy": min(1.0, max(0.0, accuracy)),
+            "accuracy": clean - found.drop / 100,
             "changed": found.changed,
             "unrecoverable": found.unrecoverable,
+            "cost": cost,
         }
 
 
-def area_estimate(bers: Sequence[float], accuracies: NDArray[np.float64], clean: float, chance: float, seed: int) -> Estimate:
-    """The normalised area under a curve of accuracies (k, t), bootstrapped over trials."""
-    rng = np.random.default_rng([seed, _STREAM_BOOTSTRAP])
-    resampled = resampled_curves(list(accuracies), rng, 500)
-    value = float(normalised_area(bers, accuracies.mean(1), clean=clean, chance=chance))
-    return percentile_interval(value, normalised_area(bers, resampled, clean=clean, chance=chance), accuracies.size)
+class _Trials:
+    """The trials of a curve so far, and those to run next."""
+
+    def __init__(self, kinds: tuple[TrialKind, ...], bers: tuple[float, ...], clean: float, chance: float) -> None:
+        self.kinds, self.told = kinds, 0
+        self._bers, self._clean, self._chance = bers, clean, chance
+        self._accuracies: list[list[float]] = [[] for _ in kinds]
+        self._costs: list[float] = [0.0] * len(kinds)
+
+    def wanted(self) -> list[tuple[int, int]]:
+        """Kind and number of each trial of the next batch; none once the limit is reached."""
+        moments = trial_moments(self.kinds, area_weights(self._bers), self._accuracies, self._clean)
+        costs = np.array([total / len(done) if done else 1.0 for total, done in zip(self._costs, self._accuracies, strict=True)])
+        counts = next_trials(self.kinds, moments, costs, TrialPlan())
+        return [
+            (number, len(self._accuracies[number]) + place) for number in range(len(counts)) for place in range(counts[number])
+        ]
+
+    def tell(self, number: int, trial: int, row: Mapping[str, Any]) -> None:
+        """What came of a trial. Raises StoreError where the row is another's."""
+        kind = self.kinds[number]
+        expected = {"ber": self._bers[kind.rate], "kind": kind.name, "trial": trial}
+        if any(row.get(name) != value for name, value in expected.items()) or not {"accuracy", "cost"} <= row.keys():
+            raise StoreError(f"the campaign file has a row {row} where {expected} was drawn; move the file away to start anew")
+        self._accuracies[number].append(row["accuracy"])
+        self._costs[number] += row["cost"]
+        self.told += 1
+
+    def curve(self) -> Curve:
+        """What is known so far."""
+        trials = tuple(np.array(each) for each in self._accuracies)
+        return Curve(bers=self._bers, kinds=self.kinds, trials=trials, clean=self._clean, chance=self._chance)
 
 
 def _check_data(bench: Bench, examples: Examples) -> None:

@@ -9,14 +9,11 @@ import numpy as np
 from hwnas.injection.campaign import CurveCampaign, SingleCampaign
 from hwnas.injection.settings import FaultSettings
 from hwnas.resilience import (
-    Curve,
     CurveSummary,
     Difference,
     Estimate,
     FaultSample,
     independent_differences,
-    normalised_area,
-    paired_differences,
     summarise,
 )
 
@@ -55,14 +52,14 @@ class SingleResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurveResult:
-    """Accuracy against bit error rate; ``areas`` are those of the single trials."""
+    """Accuracy against bit error rate; ``limited``: the number of trials reached its limit before the interval its half-width."""
 
     bers: tuple[float, ...]
     clean: float
     chance: float
     trials: int
+    limited: bool
     summary: CurveSummary
-    areas: tuple[float, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,20 +136,19 @@ def _parts(campaign: SingleCampaign, sample: FaultSample, lowest: float, highest
 
 def curve_result(campaign: CurveCampaign, settings: FaultSettings) -> CurveResult:
     """The figures of a campaign of bit error rates."""
-    curve = Curve(bers=campaign.bers, trials=tuple(campaign.accuracies), clean=campaign.clean, chance=campaign.chance)
-    areas = normalised_area(campaign.bers, campaign.accuracies.T, clean=campaign.clean, chance=campaign.chance)
+    curve = campaign.curve
     return CurveResult(
-        bers=campaign.bers,
-        clean=campaign.clean,
-        chance=campaign.chance,
-        trials=campaign.accuracies.shape[1],
+        bers=curve.bers,
+        clean=curve.clean,
+        chance=curve.chance,
+        trials=sum(len(trials) for trials in curve.trials),
+        limited=campaign.limited,
         summary=summarise(curve, np.random.default_rng([settings.seed, 4])),
-        areas=tuple(areas.tolist()),
     )
 
 
 def report(networks: Sequence[NetworkResult]) -> FaultReport:
-    """Networks side by side. Faults of different networks are not the same bits; trials of a curve share seed and images."""
+    """Networks side by side. Faults and trials of different networks are not the same bits: drawn apart, on the same images."""
     singles = [network.single for network in networks]
     curves = [network.curve for network in networks]
     by_drop: tuple[Difference, ...] = ()
@@ -161,8 +157,7 @@ def report(networks: Sequence[NetworkResult]) -> FaultReport:
         if all(single is not None for single in singles):
             by_drop = independent_differences([single.drop for single in singles if single is not None])
         if all(curve is not None for curve in curves):
-            shared = min(len(curve.areas) for curve in curves if curve is not None)
-            by_area = paired_differences([curve.areas[:shared] for curve in curves if curve is not None])
+            by_area = independent_differences([curve.summary.area for curve in curves if curve is not None])
     return FaultReport(networks=tuple(networks), by_drop=by_drop, by_area=by_area)
 
 

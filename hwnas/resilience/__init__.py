@@ -38,6 +38,16 @@ from hwnas.resilience.population import Places, Population, Role, TensorBits, Wo
 from hwnas.resilience.sampling import Batch, Outcomes, Sampler, SamplingPlan
 from hwnas.resilience.strata import Stratum, stratify, unstratified
 from hwnas.resilience.topology import adcr, relevance_shares, sensitivity, sensitivity_max, sensitivity_mean
+from hwnas.resilience.trials import (
+    BitErrors,
+    TrialKind,
+    TrialPlan,
+    area_weights,
+    next_trials,
+    pilot_left,
+    plain_kinds,
+    trial_moments,
+)
 
 __all__ = [
     "BFLOAT16",
@@ -48,6 +58,7 @@ __all__ = [
     "INT32",
     "LOG8",
     "Batch",
+    "BitErrors",
     "BitFaultModel",
     "BitGroup",
     "Burst",
@@ -72,8 +83,11 @@ __all__ = [
     "Stratum",
     "StratumMoments",
     "TensorBits",
+    "TrialKind",
+    "TrialPlan",
     "WordMasks",
     "adcr",
+    "area_weights",
     "changed_bits",
     "cluster_bootstrap",
     "correlate",
@@ -87,10 +101,13 @@ __all__ = [
     "kendall",
     "leveugle_sample_size",
     "mean",
+    "next_trials",
     "normalised_area",
     "paired_differences",
     "partial_spearman",
     "percentile_interval",
+    "pilot_left",
+    "plain_kinds",
     "rank_intervals",
     "relevance_shares",
     "resampled_weights",
@@ -104,6 +121,7 @@ __all__ = [
     "stratify",
     "stratum_moments",
     "summarise",
+    "trial_moments",
     "unstratified",
     "wilson",
 ]

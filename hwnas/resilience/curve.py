@@ -7,7 +7,7 @@ errors do not help, where the sample says so it is noise.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,14 +15,20 @@ from scipy import integrate, optimize
 
 from hwnas.errors import ConfigError
 from hwnas.resilience.bootstrap import DEFAULT_RESAMPLES, percentile_interval, resampled_weights
-from hwnas.resilience.intervals import DEFAULT_CONFIDENCE, Estimate, Floats, mean
+from hwnas.resilience.intervals import DEFAULT_CONFIDENCE, Estimate, Floats, stratified_mean
+from hwnas.resilience.trials import NO_LIMIT, TrialKind, area_weights, trial_moments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """Trials of one network: accuracy in [0, 1] of each trial (t_k,) at each of k >= 2 bit error rates, ascending and above 0."""
+    """Trials of one network: the accuracy of each trial (t_h,) of each kind, at k >= 2 bit error rates, ascending and above 0.
+
+    Trials of no kind hit nothing: their accuracy is ``clean``. A trial's accuracy is ``clean`` less what its images lost, so that
+    on few images it may lie a little outside [0, 1].
+    """
 
     bers: tuple[float, ...]
+    kinds: tuple[TrialKind, ...]
     trials: tuple[NDArray[np.float64], ...]
     clean: float
     chance: float
@@ -31,18 +37,49 @@ class Curve:
         ascending = all(a < b for a, b in zip((0.0, *self.bers), (*self.bers, 1.0 + 1e-12), strict=True))
         if len(self.bers) < 2 or not ascending:
             raise ConfigError(f"expected two or more ascending bit error rates in (0, 1], got {self.bers}; sort and correct them")
-        if len(self.trials) != len(self.bers) or any(np.ndim(t) != 1 or len(t) < 2 for t in self.trials):
-            raise ConfigError("expected the accuracies of two or more trials for every bit error rate; run more trials")
-        inside = all(np.isfinite(t).all() and t.min() >= 0 and t.max() <= 1 for t in self.trials)
+        if len(self.trials) != len(self.kinds) or any(np.ndim(t) != 1 or len(t) < 2 for t in self.trials):
+            raise ConfigError("expected the accuracies of two or more trials of every kind; run more trials")
+        if any(kind.rate >= len(self.bers) for kind in self.kinds):
+            raise ConfigError(f"expected kinds of trials at rates number 0 to {len(self.bers) - 1}; correct the kinds")
+        inside = all(np.isfinite(t).all() and t.min() >= -1 and t.max() <= 2 for t in self.trials)
         if not (inside and 0 <= self.chance < self.clean <= 1):
             raise ConfigError(
-                f"expected accuracies in [0, 1] and a clean accuracy above chance, got "
+                f"expected accuracies of trials and a clean accuracy above chance, got "
                 f"{self.clean} and {self.chance}; a network at chance has no curve"
             )
 
     def accuracies(self) -> NDArray[np.float64]:
         """Mean accuracy at each rate, (k,)."""
-        return np.array([trial.mean() for trial in self.trials])
+        return np.asarray(self._means(np.array([[trial.mean() for trial in self.trials]]))[0])
+
+    def resampled(self, rng: np.random.Generator, resamples: int) -> Floats:
+        """Mean accuracies (r, k) of curves whose trials are resampled in every kind on its own."""
+        return self._means(resampled_curves(self.trials, rng, resamples))
+
+    def mean(self, weights: ArrayLike, confidence: float = DEFAULT_CONFIDENCE) -> Estimate:
+        """The mean of the accuracies at the rates with weights (k,) that add up to 1, with its t interval for skewed trials."""
+        weights = np.asarray(weights, float)
+        chosen = [number for number, kind in enumerate(self.kinds) if weights[kind.rate] > 0]
+        if not chosen:  # no trial at this rate hits anything
+            return replace(_NOTHING, value=self.clean, low=self.clean, high=self.clean, confidence=confidence)
+        kinds, trials = [self.kinds[number] for number in chosen], [self.trials[number] for number in chosen]
+        moments = trial_moments(kinds, weights, trials, self.clean)
+        hit = float(moments.sizes.sum() / NO_LIMIT)
+        return stratified_mean(moments, confidence).scaled(hit).shifted((1 - hit) * self.clean)
+
+    def area(self, confidence: float = DEFAULT_CONFIDENCE) -> Estimate:
+        """The normalised area. Its bootstrap covers less than it claims while trials are few and some do all the damage."""
+        accuracy = self.mean(area_weights(self.bers), confidence)
+        return accuracy.shifted(-self.chance).scaled(1 / (self.clean - self.chance))
+
+    def _means(self, means: Floats) -> Floats:
+        found = np.full((len(means), len(self.bers)), self.clean)
+        for number, kind in enumerate(self.kinds):
+            found[:, kind.rate] += kind.share * (means[:, number] - self.clean)
+        return found
+
+
+_NOTHING = Estimate(value=0.0, low=0.0, high=0.0, confidence=DEFAULT_CONFIDENCE, standard_error=0.0, dof=math.inf, n=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,13 +131,12 @@ def summarise(
     resamples: int = DEFAULT_RESAMPLES,
     confidence: float = DEFAULT_CONFIDENCE,
 ) -> CurveSummary:
-    """The summary of a curve with intervals: t at each rate, percentile bootstrap over trials for the rest.
+    """The summary of a curve with intervals: t at each rate and for the area, percentile bootstrap over trials for crossings.
 
     `loss` is the tolerated loss of accuracy against the clean run, as a fraction.
     """
-    resampled = resampled_curves(curve.trials, rng, resamples)
+    resampled = curve.resampled(rng, resamples)
     measured, n = curve.accuracies(), sum(len(trial) for trial in curve.trials)
-    area = normalised_area(curve.bers, resampled, clean=curve.clean, chance=curve.chance)
     levels = half_level(clean=curve.clean, chance=curve.chance), curve.clean - loss
     half, tolerated = (
         percentile_interval(
@@ -111,10 +147,9 @@ def summarise(
         )
         for level in levels
     )
-    value = float(normalised_area(curve.bers, measured, clean=curve.clean, chance=curve.chance))
     return CurveSummary(
-        accuracies=tuple(mean(trial, confidence) for trial in curve.trials),
-        area=percentile_interval(value, area, n, confidence),
+        accuracies=tuple(curve.mean(rate, confidence) for rate in np.eye(len(curve.bers))),
+        area=curve.area(confidence),
         half_ber=half,
         tolerated_ber=tolerated,
     )

@@ -42,6 +42,10 @@ class Estimate:
             standard_error=self.standard_error * factor,
         )
 
+    def shifted(self, by: float) -> "Estimate":
+        """The estimate plus a known number."""
+        return replace(self, value=self.value + by, low=self.low + by, high=self.high + by)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StratumMoments:

@@ -34,14 +34,15 @@ class SamplingPlan:
 
     A heavy pilot of 20 covers 75 to 96 % where the damage of a stratum is all or nothing, of 40 90 to 98 %.
     `unseen` is the largest share of the population whose effect the pilot may miss altogether (`intervals.unseen_share`):
-    0.02 takes about 150 faults, most of them in the large calm strata of late layers, which are cheap. `largest_value` is
-    the largest outcome possible (100 points of accuracy); it bounds the mean while all outcomes are equal.
+    0.008 takes about 375 faults, most of them in the large calm strata of late layers, which are cheap; with 0.02 the mean's
+    interval covers 85 to 90 % where damage is sparse, with 0.008 about 96 %. `largest_value` is the largest outcome possible
+    (100 points of accuracy); it bounds the mean while all outcomes are equal.
     """
 
     seed: int
     pilot: int = 5
     heavy_pilot: int = 40
-    unseen: float = 0.02
+    unseen: float = 0.008
     batch: int = 64
     max_faults: int | None = None
     confidence: float = DEFAULT_CONFIDENCE
@@ -165,7 +166,12 @@ class Sampler:
         moments = self.sample().moments()
         missing = np.maximum(self._pilot(moments) - moments.counts, 0)
         left = self._left()
-        if missing.any() or left == 0:
+        if missing.any():  # in batches, too: a campaign shows each batch other images
+            exact = missing * min(1.0, self.plan.batch / missing.sum())
+            counts = np.floor(exact).astype(np.int64)
+            counts[np.argsort(counts - exact, kind="stable")[: round(exact.sum()) - counts.sum()]] += 1
+            return np.asarray(counts)
+        if left == 0:
             return np.asarray(missing)
         costs = np.bincount(self._strata, self._costs) / moments.counts
         spread = moments.weights * np.sqrt(self._variances(moments))

@@ -68,6 +68,48 @@ def test_a_stopped_campaign_goes_on_as_if_it_had_not_been(tmp_path: Path, target
     assert path.read_text() == (tmp_path / "whole.jsonl").read_text()
 
 
+@pytest.mark.parametrize("target", ["weights", "activations"])
+def test_a_stopped_curve_goes_on_as_if_it_had_not_been(tmp_path: Path, target: str) -> None:
+    made = program(SAMPLES["flat"]())
+    asked = {"target": target, "fault": "ber", "bers": (1e-5, 1e-3, 1e-1), "half_width": 4.0}
+    whole = campaign(made, **asked).curve(tmp_path / "whole.jsonl", silent)
+    path, calls = tmp_path / "part.jsonl", iter(range(20))
+
+    def check() -> None:
+        if next(calls, None) is None:
+            raise Enough
+
+    with pytest.raises(Enough):
+        Campaign("m", TorchBench(made), examples(made), FaultSettings(images=6, **asked), check).curve(path, silent)
+    assert 10 < len(path.read_text().splitlines()) < len(whole.rows)
+    after = campaign(made, **asked).curve(path, silent)
+    assert path.read_text() == (tmp_path / "whole.jsonl").read_text()
+    assert after.curve.area() == whole.curve.area()
+    wider = campaign(made, **asked | {"half_width": 30.0}).curve(path, silent)
+    assert wider.curve.area() == whole.curve.area()  # what was tried counts
+    assert not wider.limited
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([lines[0], lines[2], lines[1], *lines[3:]]))
+    with pytest.raises(StoreError, match="was drawn"):
+        campaign(made, **asked).curve(path, silent)
+
+
+def test_every_fault_before_a_stop_is_kept(tmp_path: Path) -> None:
+    made, path, calls = program(SAMPLES["flat"]()), tmp_path / "c.jsonl", iter(range(40))
+
+    def check() -> None:
+        if next(calls, None) is None:
+            raise Enough
+
+    settings = FaultSettings(images=6, half_width=3.0)
+    with pytest.raises(Enough):
+        Campaign("m", TorchBench(made), examples(made), settings, check).single(path, silent)
+    assert len(path.read_text().splitlines()) == 1 + 40
+    campaign(made, half_width=3.0).single(path, silent)
+    campaign(made, half_width=3.0).single(tmp_path / "whole.jsonl", silent)
+    assert path.read_text() == (tmp_path / "whole.jsonl").read_text()
+
+
 def test_a_campaign_that_lost_part_of_a_batch_tries_the_rest(tmp_path: Path) -> None:
     made, path = program(SAMPLES["flat"]()), tmp_path / "c.jsonl"
     campaign(made, half_width=3.0).single(path, silent)
@@ -173,7 +215,7 @@ def test_networks_at_a_time_change_no_figure(tmp_path: Path) -> None:
 
 def test_what_stops_one_network_stops_all_and_the_same_call_goes_on(tmp_path: Path) -> None:
     subjects, data = subjects_named("a", "b", "c"), examples(program(SAMPLES["flat"]()))
-    settings = FaultSettings(images=6, half_width=2.0)
+    settings = FaultSettings(images=6, half_width=1.0)
 
     def stopping(stage: Stage) -> None:
         if stage.model == "b":

@@ -86,7 +86,7 @@ def test_a_population_drawn_in_full_gives_the_exact_truth(cut: object) -> None:
 def test_no_stop_before_the_pilots_and_the_heavy_stratum_gets_its_larger_one() -> None:
     population = network([50, 2000])
     strata, drops = stratify(population), top_heavy(population, np.random.default_rng(0))
-    sampler = Sampler(strata, SamplingPlan(seed=0, pilot=5, heavy_pilot=20, unseen=0.1))
+    sampler = Sampler(strata, SamplingPlan(seed=0, pilot=5, heavy_pilot=20, unseen=0.1, batch=200))
     first = sampler.ask()
     weights = np.array([stratum.size for stratum in strata]) / population.size
     # three faults each 10 % of the population: what is nowhere seen is no more than that
@@ -148,7 +148,7 @@ def test_equal_outcomes_have_an_interval_of_what_stayed_unseen() -> None:
 def test_the_largest_number_of_faults_is_kept_after_the_pilot() -> None:
     population = network([500, 500])
     drops = top_heavy(population, np.random.default_rng(0))
-    sampler = run(stratify(population), SamplingPlan(seed=0, max_faults=300), drops, 0.0)
+    sampler = run(stratify(population), SamplingPlan(seed=0, unseen=0.02, max_faults=300), drops, 0.0)
     assert sampler.estimate().n == 300
     assert run(stratify(population), SamplingPlan(seed=0, max_faults=1), drops, 0.0).estimate().n >= 50
 
