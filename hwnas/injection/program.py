@@ -239,9 +239,18 @@ def _linear(step: Step, x: Sequence[Tensor], weights: Weights) -> Tensor:
 
 def _pool(step: Step, x: Sequence[Tensor], weights: Weights) -> Tensor:
     assert isinstance(step.op, MaxPool | AvgPool)
+    if isinstance(step.op, MaxPool) and (step.op.kernel, step.op.stride, step.op.padding) == (2, 2, 0):
+        return _halved(x[0])
     pool = torch.max_pool2d if isinstance(step.op, MaxPool) else F.avg_pool2d
     pooled: Tensor = pool(x[0], step.op.kernel, step.op.stride, step.op.padding)
     return pooled
+
+
+def _halved(x: Tensor) -> Tensor:
+    """Maxima of 2 x 2 pixels, NaN included: the same as max_pool2d, which is 20 times slower on a CPU."""
+    height, width = x.shape[-2] // 2 * 2, x.shape[-1] // 2 * 2
+    rows = torch.maximum(x[..., 0:height:2, :width], x[..., 1:height:2, :width])
+    return torch.maximum(rows[..., ::2], rows[..., 1::2])
 
 
 def _add(step: Step, x: Sequence[Tensor], weights: Weights) -> Tensor:

@@ -107,8 +107,8 @@ def trial_moments(kinds: Sequence[TrialKind], weights: ArrayLike, trials: Sequen
 def next_trials(kinds: Sequence[TrialKind], moments: StratumMoments, costs: Floats, plan: TrialPlan) -> Indices:
     """How many trials of each kind (h,) to run next; ``costs`` (h,) of one. Nothing where the limit is reached.
 
-    Batches grow with what was tried. The variance is the mean of a kind's own and that of its name at all rates: by its own
-    alone, one that looked calm by luck would be left alone, the area biased and its interval too short (simulated).
+    Batches grow with what was tried. A kind's variance is its own and, as if from another pilot, that of its name at all rates:
+    by its own alone, one that looked calm by luck would be left alone, the area biased and its interval too short (simulated).
     """
     tried = int(moments.counts.sum())
     missing = pilot_left(moments, plan)
@@ -117,7 +117,8 @@ def next_trials(kinds: Sequence[TrialKind], moments: StratumMoments, costs: Floa
         return missing
     names = _names(kinds)
     common = np.bincount(names, moments.weights * moments.variances) / np.bincount(names, moments.weights)
-    appeal = moments.weights * np.sqrt((moments.variances + common[names]) / 2 / costs)
+    variances = (moments.counts * moments.variances + plan.pilot * common[names]) / (moments.counts + plan.pilot)
+    appeal = moments.weights * np.sqrt(variances / costs)
     if not appeal.any():
         appeal = moments.weights
     return neyman_counts(moments, appeal, min(max(plan.batch, tried // 10), left))
