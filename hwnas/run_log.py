@@ -4,7 +4,7 @@ import logging
 import logging.handlers
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,6 +91,11 @@ class _LogFile(logging.FileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Drop the line."""
+
+    def close(self) -> None:
+        """Close the file, and with it lose what found no room."""
+        with suppress(OSError):
+            super().close()
 
 
 @contextmanager
