@@ -5,7 +5,8 @@
 - experiment is a folder; it may import training (it chooses trainer settings and evaluates the front) and resilience (the
   sensitivity indices). ``fault_study`` is its counterpart for fault campaigns.
 - options, run_log and console are the parts of api and cli that are neither what a run does nor a command: what options mean, the
-  log file, what a terminal shows. console and run_log know experiment's Progress as a type only.
+  log file, what a terminal shows. console and run_log know experiment's Progress as a type only, console an Objective too: a
+  table has the run's own as columns.
 - fault_tables is console's part for campaigns.
 - injection may import graph: it walks networks. training may import graph: calibration follows its nodes.
 """
@@ -24,7 +25,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 MAY_IMPORT: Mapping[str, str] = {
     "cli": "api console fault_tables",
-    "console": "experiment report run_log",
+    "console": "experiment objective report run_log",
     "fault_tables": "injection resilience",
     "api": "config device experiment export fault_study injection objective options pareto report run_log store",
     "fault_study": "device experiment export injection store",

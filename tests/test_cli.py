@@ -58,6 +58,7 @@ def test_a_search_prints_its_front_and_what_to_do_next(tiny_run: Made) -> None:
     lines = tiny_run.stderr.splitlines()
     assert [line.split(",")[0] for line in lines if line.startswith("generation")] == ["generation 0", "generation 1"]
     assert "hwnas export run --out bundle" in tiny_run.stderr
+    assert "predicted" not in tiny_run.stderr  # this run measures no latency
     assert "\x1b" not in tiny_run.stdout + tiny_run.stderr
     log = (tiny_run.folder / "hwnas.log").read_text()
     assert log.count("INFO generation") == 2

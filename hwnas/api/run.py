@@ -12,7 +12,7 @@ from hwnas.config import Budget, RunConfig, settings_of
 from hwnas.errors import ConfigError, RequestError, WorkError
 from hwnas.objective import Objective, objectives_named
 from hwnas.options import expected_config, physical_cores
-from hwnas.report import Entry, entries
+from hwnas.report import Entry, entries, predictor_error
 from hwnas.run_log import both, run_log
 from hwnas.store import RunStore
 from hwnas.store.database import DATABASE
@@ -44,6 +44,11 @@ class Run:
     def front(self) -> list[Entry]:
         """The Pareto front of all that finished so far, best error first."""
         return [entry for entry in self.rows() if entry.on_front]
+
+    def predictor_error(self) -> str | None:
+        """How well its latencies were predicted before they were measured, in words; None where nothing was predicted."""
+        with self._store() as store:
+            return predictor_error(store)
 
     def why_empty(self) -> str | None:
         """Why there is no front; None where there is one."""

@@ -133,6 +133,9 @@ def _finale(run: Any, quiet: bool) -> None:
         return
     console.show_entries(front, "table", run.objectives)
     if not quiet:
+        predicted = run.predictor_error()
+        if predicted is not None:
+            console.note(f"\nLatencies predicted before they were measured: {predicted}.")
         console.note(
             f"\nThe run lies in {folder} ({run.ended()}). Next:\n  hwnas pick {folder} --prefer error=2,parameters=1\n"
             f"  hwnas export {folder} --out bundle\n  hwnas report {folder}"

@@ -5,6 +5,7 @@
 
 from hwnas.report.entry import Entry, entries
 from hwnas.report.interval import with_interval
+from hwnas.report.predictor import predictor_error
 from hwnas.report.table import Format, as_csv, as_json, as_table
 
-__all__ = ["Entry", "Format", "as_csv", "as_json", "as_table", "entries", "with_interval"]
+__all__ = ["Entry", "Format", "as_csv", "as_json", "as_table", "entries", "predictor_error", "with_interval"]

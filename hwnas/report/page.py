@@ -14,6 +14,7 @@ from hwnas.errors import StoreError
 from hwnas.objective import Objective
 from hwnas.report.entry import Entry, entries
 from hwnas.report.figures import lineage, progress, trade_offs
+from hwnas.report.predictor import predictor_error
 from hwnas.report.table import columns_of, percent
 from hwnas.store import RunStore
 
@@ -128,19 +129,9 @@ def _device(store: RunStore) -> dict[str, object]:
     if not isinstance(fingerprint, dict):
         return {**described, "latency": "no objective and no limit of this run: nothing was measured", **errors}
     named = {_NAMES.get(str(name), str(name)): fact for name, fact in fingerprint.items()}
-    return {**described, **named, "fingerprint": _meta(store, "device_fingerprint_sha256"), **_predictor(store), **errors}
-
-
-def _predictor(store: RunStore) -> dict[str, object]:
-    """How well latencies were predicted, out of sample; nothing where none were, or an older version did not pool them."""
-    event = store.last_event("predictor")
-    if event is None or "so_far" not in event.payload:
-        return {}
-    found: Any = event.payload["so_far"]
-    median = percent(found["median_error"]) or "unknown"
-    rank = "unknown" if found["spearman"] is None else f"{found['spearman']:.2f}"
-    said = f"median absolute error {median}, Spearman {rank}, out of sample, on {found['networks']} networks"
-    return {"latency predictor": said}
+    predicted = predictor_error(store)
+    known = {"fingerprint": _meta(store, "device_fingerprint_sha256")} | ({"latency predictor": predicted} if predicted else {})
+    return {**described, **named, **known, **errors}
 
 
 def _meta(store: RunStore, name: str) -> Any:

@@ -153,7 +153,7 @@ def test_other_data_are_refused_with_both_fingerprints(copied):
     with RunStore.open(copied, write=True) as store:
         now = store.meta("data_fingerprint")
         store.set_meta("data_fingerprint", "another")
-    with pytest.raises(RequestError, match=f"fingerprint another; now it is fingerprint {now}"):
+    with pytest.raises(RequestError, match=f"fingerprint another, now it is {now}"):
         resume(copied)
 
 
