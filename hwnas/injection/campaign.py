@@ -14,6 +14,7 @@ from hwnas.errors import DataError, StoreError
 from hwnas.injection.answers import Damage, damage
 from hwnas.injection.bench import Bench, Engine, Images
 from hwnas.injection.bit_errors import activation_masks
+from hwnas.injection.curve_trials import CurveTrials
 from hwnas.injection.engine import Upset
 from hwnas.injection.journal import Journal
 from hwnas.injection.settings import FaultSettings
@@ -29,12 +30,8 @@ from hwnas.resilience import (
     SamplingPlan,
     Stratum,
     TrialKind,
-    TrialPlan,
-    area_weights,
-    next_trials,
     plain_kinds,
     stratify,
-    trial_moments,
 )
 
 CHUNKS = 16  # micro-batches that faults take turns on, so that no 25 images decide
@@ -164,7 +161,7 @@ class Campaign:
         if clean <= chance:
             raise DataError(f"{self.name} is right on {clean:.1%} of the images, no more than by chance: it has no curve")
         errors = BitErrors(self.bench.memory.population, settings.bers) if settings.target == "weights" else None
-        trials = _Trials(plain_kinds(len(settings.bers)) if errors is None else errors.kinds, settings.bers, clean, chance)
+        trials = CurveTrials(plain_kinds(len(settings.bers)) if errors is None else errors.kinds, settings.bers, clean, chance)
         while True:
             for number, trial in trials.wanted():
                 if trials.told == len(journal.rows):
@@ -289,40 +286,6 @@ class Campaign:
             "unrecoverable": found.unrecoverable,
             "cost": cost,
         }
-
-
-class _Trials:
-    """The trials of a curve so far, and those to run next."""
-
-    def __init__(self, kinds: tuple[TrialKind, ...], bers: tuple[float, ...], clean: float, chance: float) -> None:
-        self.kinds, self.told = kinds, 0
-        self._bers, self._clean, self._chance = bers, clean, chance
-        self._accuracies: list[list[float]] = [[] for _ in kinds]
-        self._costs: list[float] = [0.0] * len(kinds)
-
-    def wanted(self) -> list[tuple[int, int]]:
-        """Kind and number of each trial of the next batch; none once the limit is reached."""
-        moments = trial_moments(self.kinds, area_weights(self._bers), self._accuracies, self._clean)
-        costs = np.array([total / len(done) if done else 1.0 for total, done in zip(self._costs, self._accuracies, strict=True)])
-        counts = next_trials(self.kinds, moments, costs, TrialPlan())
-        return [
-            (number, len(self._accuracies[number]) + place) for number in range(len(counts)) for place in range(counts[number])
-        ]
-
-    def tell(self, number: int, trial: int, row: Mapping[str, Any]) -> None:
-        """What came of a trial. Raises StoreError where the row is another's."""
-        kind = self.kinds[number]
-        expected = {"ber": self._bers[kind.rate], "kind": kind.name, "trial": trial}
-        if any(row.get(name) != value for name, value in expected.items()) or not {"accuracy", "cost"} <= row.keys():
-            raise StoreError(f"the campaign file has a row {row} where {expected} was drawn; move the file away to start anew")
-        self._accuracies[number].append(row["accuracy"])
-        self._costs[number] += row["cost"]
-        self.told += 1
-
-    def curve(self) -> Curve:
-        """What is known so far."""
-        trials = tuple(np.array(each) for each in self._accuracies)
-        return Curve(bers=self._bers, kinds=self.kinds, trials=trials, clean=self._clean, chance=self._chance)
 
 
 def _check_data(bench: Bench, examples: Examples) -> None:
