@@ -17,13 +17,15 @@ without injection, the expected change under independent flips in that format an
 can be hit, depth, clean error. Correlations: Spearman and Kendall, and Spearman given parameters, MACs and clean error, with
 percentile intervals over networks and fault noise; the target's split-half reliability beside them.
 
-Declared before a network of ``digits`` or ``cifar10`` was trained: the proxy is the expected change (DEFAULT), the scenario
+Declared before a network of ``digits`` or ``cifar10`` was trained: the proxy is the expected change (PROXY), the scenario
 PRIMARY is CCR of int8 activations, as it was for ASI, and the goals are computed on ``digits``. ``beats_parameters_and_macs`` is
 1 only where the 95 % intervals of both differences of |rho| (same resamples) lie above 0. It becomes the default objective of a
 search if all three goals are met and, on ``cifar10``, its rho in that scenario is above that of ASI with an interval above 0.
 
 That was kept to but for one thing: a first run of ``cifar10`` (float32 as well) ended in an error of a table before any figure
-of it was kept or looked at; the set was run again, the same networks and trainings, as int8 alone.
+of it was kept or looked at; the set was run again, the same networks and trainings, as int8 alone. The goals are met on
+``digits``; on ``cifar10`` rho is 0.42 [-0.03, 0.76] (ASI: -0.28 [-0.71, 0.24]), an interval that is not above 0: the default
+stays ASI until a larger set says more.
 
     python benchmarks/resilience_proxy.py [--quick] [--sets digits,cifar10] [--processes 2]
 
@@ -52,7 +54,7 @@ from hwnas.resilience.curve import resampled_curves
 
 QUESTION = "How well do cheap proxies rank networks by what bit flips do to them?"
 MEASURES = ("ccr", "loss", "flip")
-DEFAULT, CONFIRMED_ON, PRIMARY = "expected_change", "digits", ("int8", "activations", "ccr")
+PROXY, CONFIRMED_ON, PRIMARY = "expected_change", "digits", ("int8", "activations", "ccr")
 TOPOLOGY = ("sensitivity", "sensitivity_mean", "sensitivity_max", "adcr")
 BASELINES = ("parameters", "macs", "bits", "depth", "clean_error")
 CONTROLS = ("parameters", "macs", "clean_error")
@@ -113,8 +115,8 @@ def line(row: Mapping[str, Any]) -> str:
 def answers(rows: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], list[record.Goal]]:
     """Every figure and the goals, from the rows alone."""
     sets = {name: of_set([row for row in rows if row["set"] == name]) for name in dict.fromkeys(row["set"] for row in rows)}
-    results = {"default": DEFAULT, "confirmed_on": CONFIRMED_ON, "primary": " ".join(PRIMARY), "sets": sets}
-    primary = sets[CONFIRMED_ON]["tables"][" ".join(PRIMARY)]["proxies"][DEFAULT]
+    results = {"proxy": PROXY, "confirmed_on": CONFIRMED_ON, "primary": " ".join(PRIMARY), "sets": sets}
+    primary = sets[CONFIRMED_ON]["tables"][" ".join(PRIMARY)]["proxies"][PROXY]
     beaten = all(primary[f"ahead_of_{name}"]["low"] > 0 for name in ("parameters", "macs"))
     return results, [
         record.at_least("proxy_spearman", primary["spearman"]["value"], 0.8, "Spearman's rho"),
