@@ -50,7 +50,7 @@ def deployed(graph: Graph, state: State, dtype: str, data: DataSet) -> Bench:
     calibration = calibration_images(data)
     if dtype == "log8":
         return TorchBench(Program.of(graph, state, LOG8, mean=data.mean, std=data.std, calibration=calibration))
-    return QdqBench(convert(emit(graph, state, mean=data.mean, std=data.std), dtype, calibration=calibration))
+    return QdqBench(convert(emit(graph, state, mean=data.mean, std=data.std), "int8", calibration=calibration))
 
 
 def tolerance(bench: Bench, data: DataSet, memory: str, *, seed: int, trials: int) -> dict[str, Any]:

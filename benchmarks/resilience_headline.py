@@ -109,7 +109,7 @@ def everything(work: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         jobs = [
             pool.submit(trained_row, work, name, to_json(graph), seed, images)
             for seed in TRAINING_SEEDS
-            for name, graph in reversed(REFERENCES.items())
+            for name, graph in reversed(list(REFERENCES.items()))
         ]
         rows = [job.result() for job in jobs]
         limit = WITHIN + min(np.mean([row["validation_error"] for row in rows if row["network"] == name]) for name in REFERENCES)

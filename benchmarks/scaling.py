@@ -93,7 +93,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         return statistics.median(rate(found[upper], per) / rate(found[lower], per) for found in used)
 
     def median(setup: str, name: str) -> float:
-        return statistics.median(found[setup][name] for found in used)
+        return float(statistics.median(found[setup][name] for found in used))
 
     return {
         "quiet": used is quiet,

@@ -165,8 +165,8 @@ def large_children(images: int, copies: int, scratch: Path) -> list[EvaluationTa
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(folder / f"{number}.png")
     capabilities = torch.cpu.get_capabilities()
-    precision = "bfloat16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "float32"
-    trainer = TrainerSettings(batch_size=32, precision=precision)  # the defaults for images of this size
+    fast = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
+    trainer = TrainerSettings(batch_size=32, precision="bfloat16" if fast else "float32")  # the defaults for images of this size
     return _children(DataSettings(source=str(scratch / "images"), cache_folder=scratch / "cache"), trainer, images, copies)
 
 

@@ -24,7 +24,7 @@ POOLS = 5  # a pool that breaks is made anew, but not for ever: workers that can
 
 
 class LocalExecutor:
-    """``workers`` processes with one torch thread each; two of them train about twice as much as one with two threads."""
+    """``workers`` processes; two with one torch thread each train about twice as much as one with two threads."""
 
     def __init__(
         self,
@@ -142,8 +142,9 @@ def _preload() -> None:
     library = os.environ.get(PRELOAD)
     if library and "/" in library and not Path(library).exists():
         raise ConfigError(f"{PRELOAD} names a library that does not exist: {library}; give its path, or unset the variable")
-    if library:
-        os.environ["LD_PRELOAD"] = library
+    before = os.environ.get("LD_PRELOAD", "")
+    if library and library not in before.split(":"):
+        os.environ["LD_PRELOAD"] = f"{library}:{before}".rstrip(":")
 
 
 def _begin(data: DataSettings, keep_freed_memory: bool) -> None:

@@ -23,6 +23,7 @@ from hwnas.execution.worker import time_limit
 FETCH_LIMIT_S = 60.0  # for a result that is ready, from its node
 HEAD_LIMIT_S = 5.0  # for the head to answer
 LOOK_S = 5.0  # how often to look whether the head is there while nothing comes
+_CLUSTER: Any = ray  # some of its functions have no types
 
 
 class RayExecutor:
@@ -50,12 +51,13 @@ class RayExecutor:
         self._evaluate: Any = None
         self._gpus = 0
         self._head = ("", 0)
+        self._looked = time.monotonic()
 
     @property
     def workers(self) -> int:
         """How many tasks can run at once on what the cluster has now."""
         self.warm_up()
-        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        resources: dict[str, float] = _CLUSTER.cluster_resources()
         slots = int(resources.get("CPU", 1)) // self._threads
         return max(1, min(slots, int(resources.get("GPU", 0))) if self._gpus else slots)
 
@@ -74,7 +76,7 @@ class RayExecutor:
         head = client if client != self._address else ray.get_runtime_context().gcs_address
         host, _, port = head.rpartition(":")
         self._head = (host, int(port))
-        self._gpus = 1 if ray.cluster_resources().get("GPU", 0) >= 1 else 0  # type: ignore[no-untyped-call]
+        self._gpus = 1 if _CLUSTER.cluster_resources().get("GPU", 0) >= 1 else 0
         self._evaluate = ray.remote(num_cpus=self._threads, num_gpus=self._gpus, max_retries=0)(_evaluate_limited)
 
     def submit(self, task: EvaluationTask) -> None:
@@ -99,7 +101,7 @@ class RayExecutor:
                 for future in done:
                     del self._pending[future]
                 return results
-            if left > 0:
+            if time.monotonic() - self._looked >= LOOK_S:
                 self._look_at_head()
             if left <= LOOK_S:
                 break
@@ -139,6 +141,7 @@ class RayExecutor:
 
     def _look_at_head(self) -> None:
         """Raise WorkError where the head does not answer."""
+        self._looked = time.monotonic()
         try:
             socket.create_connection(self._head, HEAD_LIMIT_S).close()
         except OSError as error:

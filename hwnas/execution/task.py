@@ -29,8 +29,8 @@ from hwnas.training import (
 
 ExpectedChange: TypeAlias = Callable[..., float]
 
-# How torch says so: its own allocator, and C++'s.
-_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "bad_alloc", "bad allocation")
+# How torch says so: its own allocators, and C++'s.
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc", "bad allocation")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -99,8 +99,8 @@ class SteadyState:
 
     def _prepare(self) -> bool:
         """Measure the next candidate and hand over what need not wait for others; False where it must wait, or there is none."""
-        here, training, room = self._evaluator.measures_here, self._evaluator.training, self._sitting.room
-        if not self._asked or training >= (1 if here else self._capacity) or room == len(self._measured):
+        here, training = self._evaluator.measures_here, self._evaluator.training
+        if not self._asked or training >= (1 if here else self._capacity) or self._sitting.room == len(self._measured):
             return False
         self._evaluator.warm_up()
         found = self._measure(self._asked.popleft())
@@ -112,7 +112,7 @@ class SteadyState:
             generation, _, _ = self._place(self._told + 1)
             done = len(self._last) - len(self._asked)
             self._sitting.report("measuring", generation=generation, done=done, total=len(self._last))
-        if not (here and self._asked) or room == len(self._measured):
+        if not (here and self._asked) or self._sitting.room == len(self._measured):  # a failed measurement took room
             self._evaluator.submit(self._measured)
             self._measured.clear()
         return True

@@ -133,6 +133,8 @@ def _conv(
     names = [*x.input[1:], *w.input, *y.input[1:], *(() if b is None else b.input)]
     if y.op_type != "QuantizeLinear" or not plain or any(name not in constants for name in names):
         return None
+    if any(len(readers[each.output[0]]) > 1 for each in (w, b) if each is not None):  # tied: a fault hits other nodes too
+        return None
     zeros = [constants[each.input[2]] if len(each.input) > 2 else np.zeros((), np.uint8) for each in (x, w, y)]
     scales = [constants[each.input[1]] for each in (x, w, y)]
     weight = constants[w.input[0]]

@@ -65,7 +65,7 @@ def train(
     batches = training_batches(
         data, images=images, batch_size=settings.batch_size, augmentation=augmentation, generator=generator
     )
-    autocast = settings.precision == "bfloat16" or device.type == "cuda"
+    autocast = settings.precision == "bfloat16" or (settings.precision == "auto" and device.type == "cuda")
     for step, (pixels, labels) in enumerate(islice(batches, begin, end), begin + 1):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(settings, step - 1, steps)

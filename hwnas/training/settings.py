@@ -9,7 +9,8 @@ class TrainerSettings(BaseModel):
     """The training of one candidate, whatever the network.
 
     The defaults are what worked best on digits among those tried in benchmarks/search_quality.py: the optimiser and the number of
-    steps decide more than the search method does (METHODS.md, section 6).
+    steps decide more than the search method does (METHODS.md, section 6). ``precision`` auto is bfloat16 autocast on CUDA, else
+    float32.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -24,4 +25,4 @@ class TrainerSettings(BaseModel):
     class_weighted: bool = False
     distil_share: float = Field(default=0.25, ge=0, le=1)
     distil_temperature: float = Field(default=2.0, gt=0, le=100)
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"

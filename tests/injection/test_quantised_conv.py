@@ -1,5 +1,7 @@
 """One filter computed anew is, bit by bit, what ONNX Runtime computes of the whole file with other weights."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
@@ -62,6 +64,32 @@ def test_words_of_one_filter_are_taken_together_and_words_of_two_are_not_taken()
     assert sums.faulty(apart) is None
     engine = QdqEngine(bench, pictures)
     np.testing.assert_array_equal(engine.weights((apart,)).classes, engine.naive((apart,)).classes)
+
+
+@pytest.mark.parametrize("place", [1, 2])
+def test_words_that_two_convolutions_share_are_hit_in_both(place: int) -> None:
+    separate, pictures = int8("residual")
+    proto, convs = separate._proto, [node for node in separate._proto.graph.node if node.op_type == "Conv"]
+    made = {output: node.input[0] for node in proto.graph.node for output in node.output}
+    first, second = next(
+        pair
+        for pair in combinations(convs, 2)
+        if len({separate.memory.arrays[made[node.input[place]]].shape for node in pair}) == 1
+    )
+    tensor = made[first.input[place]]
+    second.input[place] = first.input[place]
+    bench = QdqBench(proto.SerializeToString())
+    engine, logits = QdqEngine(bench, pictures), bench.clean(pictures)[0]
+    moved = 0
+    for element in range(0, bench.memory.arrays[tensor].size, 3):
+        bit = bench.memory.formats[tensor].bits - 2
+        (change,) = bench.memory.flipped(np.array([bench.memory.population.index(tensor=tensor, element=element, bit=bit)]))
+        found, expected = engine.weights((change,)), engine.naive((change,))
+        np.testing.assert_array_equal(found.classes, expected.classes)
+        np.testing.assert_array_equal(found.masked, expected.masked)
+        moved += not expected.masked.all()
+    assert moved
+    assert logits.shape[0] == len(pictures)
 
 
 def test_clean_values_that_do_not_come_out_are_not_relied_on(monkeypatch: pytest.MonkeyPatch) -> None:
