@@ -10,7 +10,7 @@ from hwnas import __version__
 from hwnas.config import RunConfig, settings_of
 from hwnas.data import DataSettings
 from hwnas.device import Fingerprint, HardwareProfile
-from hwnas.errors import ConfigError, RequestError
+from hwnas.errors import ConfigError, RequestError, StoreError
 from hwnas.execution import Executor, LocalExecutor
 from hwnas.experiment.budget import Clock, default_images, images_in_time, time_limit_s
 from hwnas.experiment.deployment import errors_computed
@@ -24,7 +24,7 @@ from hwnas.experiment.remeasure import remeasure as measure_anew
 from hwnas.experiment.sitting import Ended, Sitting
 from hwnas.experiment.steady_state import search_steadily
 from hwnas.experiment.tasks import images_per_second
-from hwnas.graph import Graph
+from hwnas.graph import Graph, from_json, to_json
 from hwnas.store import RunStore, refuse_used
 from hwnas.training import TrainerSettings
 
@@ -42,7 +42,7 @@ def start(config: RunConfig, folder: Path, *, initial: Sequence[Graph] = (), lis
         with _executor(parts) as executor:
             executor.warm_up()
             images = _images_per_child(parts, executor)
-            with RunStore.create(folder, config=config.model_dump_json(), meta=_meta(parts, images)) as store:
+            with RunStore.create(folder, config=config.model_dump_json(), meta=_meta(parts, images, initial)) as store:
                 return _search(parts, store, executor, clock, images, listener)
 
 
@@ -88,10 +88,21 @@ def stored_config(store: RunStore) -> RunConfig:
 def _kept(store: RunStore, *, remeasure: bool) -> Kept:
     """What the run was started with; another device brings its own profile."""
     trainer = TrainerSettings.model_validate(store.meta("trainer"))
+    initial = _own_initial(store)
     if remeasure:
-        return Kept(trainer=trainer)
+        return Kept(trainer=trainer, initial=initial)
     profile = HardwareProfile.model_validate(store.meta("profile"))
-    return Kept(profile=profile, trainer=trainer, reference_nominal_ms=store.meta("reference_nominal_ms"))
+    nominal_ms = store.meta("reference_nominal_ms")
+    return Kept(profile=profile, trainer=trainer, reference_nominal_ms=nominal_ms, initial=initial)
+
+
+def _own_initial(store: RunStore) -> tuple[Graph, ...]:
+    """The networks that the run was started with besides the space's: they are asked for until there is a front."""
+    try:
+        texts = store.meta("initial")
+    except StoreError:  # an older version did not keep them
+        return ()
+    return tuple(from_json(text) for text in texts)
 
 
 def _images_per_child(parts: Parts, executor: Executor) -> int:
@@ -173,7 +184,7 @@ def _search(
     return ended
 
 
-def _meta(parts: Parts, images: int) -> dict[str, object]:
+def _meta(parts: Parts, images: int, initial: Sequence[Graph]) -> dict[str, object]:
     return {
         "hwnas_version": __version__,
         "budget": parts.config.budget.model_dump(),
@@ -187,6 +198,7 @@ def _meta(parts: Parts, images: int) -> dict[str, object]:
         "std": list(parts.data.std),
         "shape": list(parts.data.shape),
         "trainer": parts.trainer.model_dump(),
+        "initial": [to_json(graph) for graph in initial],
         **_device_meta(parts),
     }
 

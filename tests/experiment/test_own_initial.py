@@ -1,5 +1,7 @@
 """A search may begin with networks of the user's own."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,25 @@ def test_own_networks_are_trained_beside_the_spaces_and_stay_when_the_run_goes_o
     first = [row.architecture_id for row in rows if row.generation == 0]
     assert sorted(first) == sorted(map(architecture_id, [*known, own]))
     assert {row.generation for row in rows} == {0, 1, 2}
+
+
+def test_a_run_that_was_cut_short_before_its_first_networks_begins_with_its_own_when_it_goes_on(tmp_path: Path) -> None:
+    own = Builder(1, 8, 8).head(10)
+    start(config(budget={"generations": 0, "images_per_child": 64}), tmp_path / "run", initial=[own])
+    with closing(sqlite3.connect(tmp_path / "run" / "run.sqlite")) as connection, connection:
+        for table in ("final_values", "outcomes", "candidates", "events"):
+            connection.execute(f"DELETE FROM {table}")
+    resume(tmp_path / "run")
+    with RunStore.open(tmp_path / "run", write=False) as store:
+        known = [graph for _, graph in initial_graphs((1, 8, 8), 10)]
+        assert {row.architecture_id for row in store.rows()} == set(map(architecture_id, [*known, own]))
+
+
+def test_a_run_of_a_version_that_did_not_keep_its_own_networks_goes_on(tmp_path: Path) -> None:
+    start(config(), tmp_path / "run", initial=[Builder(1, 8, 8).head(10)])
+    with closing(sqlite3.connect(tmp_path / "run" / "run.sqlite")) as connection, connection:
+        connection.execute("DELETE FROM meta WHERE name = 'initial'")
+    assert resume(tmp_path / "run", changes={"generations": 2}).trained > 0
 
 
 def test_a_network_for_other_data_is_refused_before_anything_is_written(tmp_path: Path) -> None:
