@@ -170,9 +170,14 @@ class Campaign:
                 trials.tell(number, trial, journal.rows[trials.told])
             area = trials.curve().area().scaled(100.0)
             watch(Stage(model=self.name, what="ber", faults=trials.told, estimate=area))
-            reached = area.half_width <= settings.half_width
-            if trials.told >= len(journal.rows) and (reached or not trials.wanted()):
+            reached, more = area.half_width <= settings.half_width, bool(trials.wanted())
+            if trials.told >= len(journal.rows) and (reached or not more):
                 break
+            if not more:
+                raise StoreError(
+                    f"the campaign file has {len(journal.rows)} rows where no more than {trials.told} are drawn; "
+                    "move the file away to start anew"
+                )
         self.bench.memory.check_unharmed()
         return CurveCampaign(curve=trials.curve(), limited=not reached, rows=journal.rows)
 

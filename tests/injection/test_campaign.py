@@ -24,7 +24,7 @@ from hwnas.injection import (
     trained,
 )
 from hwnas.injection.settings import fault_settings
-from hwnas.resilience import FLOAT32
+from hwnas.resilience import FLOAT32, TrialPlan
 from tests.export.samples import random_state, statistics
 from tests.injection.injection_samples import SAMPLES, batch, labels_of, program, tiny, tiny_program
 
@@ -91,6 +91,17 @@ def test_a_stopped_curve_goes_on_as_if_it_had_not_been(tmp_path: Path, target: s
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join([lines[0], lines[2], lines[1], *lines[3:]]))
     with pytest.raises(StoreError, match="was drawn"):
+        campaign(made, **asked).curve(path, silent)
+
+
+def test_a_curve_with_more_trials_than_are_drawn_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, path, plan = program(SAMPLES["flat"]()), tmp_path / "c.jsonl", TrialPlan(limit=100)
+    asked = {"fault": "ber", "bers": (1e-5, 1e-3, 1e-1), "half_width": 0.1}
+    monkeypatch.setattr("hwnas.injection.curve_trials.TrialPlan", lambda: plan)
+    assert campaign(made, **asked).curve(path, silent).limited
+    before = path.read_text()
+    path.write_text(before + before.splitlines(keepends=True)[-1])
+    with pytest.raises(StoreError, match="101 rows where no more than 100"):
         campaign(made, **asked).curve(path, silent)
 
 
