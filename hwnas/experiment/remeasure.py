@@ -27,25 +27,33 @@ def remeasure(parts: Parts, store: RunStore, *, meta: Mapping[str, object], chec
 
     Who breaks a limit there is infeasible from now on, and who broke it on the other device may be finished again; one whose
     file this device cannot run has failed. Final latencies are forgotten: the end of the search measures its front anew, and,
-    where the device computes the errors itself, tests it anew. ``check`` may raise between two networks.
-
-    Raises RequestError where weights were collected, so that there is nothing to measure.
+    where the device computes the errors itself, tests it anew. ``check`` may raise between two networks. Weights that were
+    collected are refused before: `refuse_collected`.
     """
     latencies = latency_source(parts, store)
     assert latencies is not None
     deployment = Deployment(parts)
-    stored = [row for row in store.rows() if row.outcome is not None and row.outcome.status != "unfinished"]
-    gone = [row.id for row in stored if row.outcome and row.outcome.weights and not store.has_weights(row.outcome.weights)]
+    revised = []
+    for row in _ended(store):
+        revised.append(_anew(row, parts, store, latencies, deployment))
+        check()
+    store.revise(revised, forget=LATENCY if deployment.is_exact else LATENCY + TEST, meta=meta)
+
+
+def refuse_collected(store: RunStore) -> None:
+    """Raise RequestError where weights were collected, so that there is nothing to measure anew."""
+    named = [(row.id, row.outcome.weights) for row in _ended(store) if row.outcome is not None]
+    gone = [candidate_id for candidate_id, weights in named if weights is not None and not store.has_weights(weights)]
     if gone:
         raise RequestError(
             f"the weights of {len(gone)} networks ({', '.join(gone[:3])}, ..) were collected, so they cannot be measured anew; "
             "go on with the device that the run has, or start a new run"
         )
-    revised = []
-    for row in stored:
-        revised.append(_anew(row, parts, store, latencies, deployment))
-        check()
-    store.revise(revised, forget=LATENCY if deployment.is_exact else LATENCY + TEST, meta=meta)
+
+
+def _ended(store: RunStore) -> list[Row]:
+    """What has an outcome."""
+    return [row for row in store.rows() if row.outcome is not None and row.outcome.status != "unfinished"]
 
 
 def _anew(row: Row, parts: Parts, store: RunStore, latencies: LatencySource, deployment: Deployment) -> Outcome:

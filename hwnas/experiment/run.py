@@ -20,6 +20,7 @@ from hwnas.experiment.generational import search_in_generations
 from hwnas.experiment.interrupt import Interrupt
 from hwnas.experiment.parts import Kept, Parts, assemble
 from hwnas.experiment.progress import Listener, silent
+from hwnas.experiment.remeasure import refuse_collected
 from hwnas.experiment.remeasure import remeasure as measure_anew
 from hwnas.experiment.sitting import Ended, Sitting
 from hwnas.experiment.steady_state import search_steadily
@@ -224,12 +225,14 @@ def _refuse_unexpected(config: RunConfig, expected: Mapping[str, object]) -> Non
 
 
 def _refuse_other(parts: Parts, store: RunStore, *, remeasure: bool) -> None:
-    """Raise RequestError where the run was started on other data or another device."""
+    """Raise RequestError where the run was started on other data or another device, or cannot be measured anew as asked."""
     data, then = parts.data.fingerprint, store.meta("data_fingerprint")
     if data != then:
         raise RequestError(f"this run's data had fingerprint {then}, now it is {data}; a run goes on with its own data")
     if remeasure and parts.device is None:
         raise RequestError("this run measures no latency, so there is nothing to measure anew; resume it without --remeasure")
+    if remeasure:
+        refuse_collected(store)
     if parts.device_sha256 != store.meta("device_fingerprint_sha256") and not remeasure:
         then, now = _both_devices(parts, store)
         raise RequestError(

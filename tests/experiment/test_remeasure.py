@@ -12,6 +12,7 @@ from contextlib import closing
 
 import pytest
 
+from hwnas.api import Run
 from hwnas.errors import RequestError
 from hwnas.experiment import resume, start
 from hwnas.store import RunStore
@@ -127,6 +128,7 @@ def test_collected_weights_cannot_be_measured_and_nothing_changes(elsewhere):
         resume(elsewhere, remeasure=True)
     assert rows(elsewhere) == before
     assert not measured_here(elsewhere)
+    assert Run(elsewhere).ended() == "0 generations are done"  # a refusal starts nothing
 
 
 def test_a_run_without_latencies_has_nothing_to_remeasure(first_run):
