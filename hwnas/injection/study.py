@@ -1,4 +1,4 @@
-"""Campaigns on several networks, one after the other, each with its file."""
+"""Campaigns on several networks, side by side, each with its file."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, CancelledError, ThreadPoolExecutor, wait
@@ -110,10 +110,9 @@ def study(
             done = wait(waiting, return_when=FIRST_EXCEPTION).done
             for future in done:
                 future.result()  # raises what stopped it
-        except BaseException:
+        finally:  # Ctrl-C too stops the campaigns that still run
             stop.set()
             pool.shutdown(cancel_futures=True)
-            raise
     return report([future.result() for future in waiting])
 
 
