@@ -247,9 +247,10 @@ def test_wrong_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     Path("model.onnx").write_bytes(b"no model")
     refused(invoke("measure", "model.onnx"), 2, "model.onnx", "expected an ONNX model")
     refused(invoke("measure", "model.onnx", "--shape", "N=many"), 2, "--shape takes NAME=NUMBER", "'N=many'")
-    for command in (("measure", "model.onnx"), ("faults", "run")):  # before anything else is looked at
-        refused(invoke(*command, "--json", "nowhere/f.json"), 2, "nowhere/f.json", "no folder nowhere")
-        refused(invoke(*command, "--json", tmp_path), 2, f"cannot write {tmp_path}", "directory")
+    writing = (("measure", "model.onnx", "--json"), ("faults", "run", "--json"), ("faults", "run", "--plot"))
+    for command in writing:  # before anything else is looked at
+        refused(invoke(*command, "nowhere/file"), 2, "nowhere/file", "no folder nowhere")
+        refused(invoke(*command, tmp_path), 2, f"cannot write {tmp_path}", "directory")
         assert not Path("nowhere").exists()
     refused(invoke("verify", tmp_path), 2, "is not a bundle")
     assert not Path("run").exists()

@@ -35,8 +35,9 @@ def faults(
         with ending_at_the_second():
             from hwnas import api
 
-            if json_file is not None:
-                api.refuse_unwritable(json_file)
+            for file in (json_file, plot):  # the plots' default lies in the run, where campaigns are written first
+                if file is not None:
+                    api.refuse_unwritable(file)
             report = api.open_run(folder).faults(
                 models=chosen,
                 onnx=onnx or (),
