@@ -117,7 +117,7 @@ class Evaluator:
         try:
             values = self._values(candidate)
         except UNUSABLE as error:
-            return self._keep(_unusable(candidate.id, error))
+            return self._keep(_failed(candidate.id, unusable(error)))
         except DeviceError:  # it was waited for, and children went on training meanwhile
             if self._deployment.is_exact:  # other errors are computed by the device, which is lost
                 self.collect(0.0)
@@ -250,14 +250,14 @@ class Evaluator:
     def _outcome(self, result: EvaluationResult, training: InTraining) -> Outcome:
         if result.evaluation is None or result.weights is None:
             failure = result.failure or Failure(kind="work_failed", message="the worker gave no result")
-            return Outcome(candidate_id=result.candidate_id, status="failed", failure=failure)
+            return _failed(result.candidate_id, failure)
         found = result.evaluation
         if not self._deployment.is_exact:
             graph, validation = training.measured.candidate.graph, self._parts.data.validation
             try:
                 found = self._deployment.evaluate(graph, unpack(result.weights), validation)
             except UNUSABLE as reason:
-                return _unusable(result.candidate_id, reason)
+                return _failed(result.candidate_id, unusable(reason))
         values = error_values(found, self._parts.config.metric) | {"images": float(result.images)}
         if result.expected_change is not None:
             values["expected_change"] = result.expected_change
@@ -270,7 +270,10 @@ class Evaluator:
         )
 
 
-def _unusable(candidate_id: str, error: HwnasError) -> Outcome:
-    """A network whose file the device cannot run, or that gives no answers there."""
-    failure = Failure(kind="diverged" if isinstance(error, DivergedError) else "export_failed", message=str(error))
+def unusable(error: HwnasError) -> Failure:
+    """Why a network is of no use on the device, one of UNUSABLE: it cannot run its file, or that gives no answers there."""
+    return Failure(kind="diverged" if isinstance(error, DivergedError) else "export_failed", message=str(error))
+
+
+def _failed(candidate_id: str, failure: Failure) -> Outcome:
     return Outcome(candidate_id=candidate_id, status="failed", failure=failure)

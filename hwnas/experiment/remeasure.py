@@ -9,10 +9,11 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 
-from hwnas.candidate import Failure, Outcome
-from hwnas.errors import DivergedError, ExportError, ModelError, RequestError
+from hwnas.candidate import Outcome
+from hwnas.errors import RequestError
 from hwnas.execution import unpack
 from hwnas.experiment.deployment import Deployment, error_values
+from hwnas.experiment.evaluator import UNUSABLE, unusable
 from hwnas.experiment.latency import LatencySource, latency_source
 from hwnas.experiment.parts import Parts
 from hwnas.network import State
@@ -65,9 +66,8 @@ def _anew(row: Row, parts: Parts, store: RunStore, latencies: LatencySource, dep
         return dataclasses.replace(outcome, values=values)
     try:
         values |= _measured(row, unpack(store.weights(outcome.weights)), parts, latencies, deployment)
-    except (DivergedError, ExportError, ModelError) as error:
-        failure = Failure(kind="export_failed", message=str(error))
-        return dataclasses.replace(outcome, status="failed", values=values, failure=failure)
+    except UNUSABLE as error:
+        return dataclasses.replace(outcome, status="failed", values=values, failure=unusable(error))
     feasible = all(limit.allows(values[limit.objective]) for limit in parts.limits)
     return dataclasses.replace(outcome, status="finished" if feasible else "infeasible", values=values, failure=None)
 

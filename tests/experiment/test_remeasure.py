@@ -13,8 +13,8 @@ from contextlib import closing
 import pytest
 
 from hwnas.api import Run
-from hwnas.errors import RequestError
-from hwnas.experiment import resume, start
+from hwnas.errors import DivergedError, ExportError, RequestError
+from hwnas.experiment import remeasure, resume, start
 from hwnas.store import RunStore
 from tests.experiment.conftest import TINY, front, rows, tiny
 
@@ -118,6 +118,22 @@ def test_who_breaks_a_limit_on_the_new_device_leaves_the_front_and_may_come_back
         assert over == {id for id, row in found.items() if row.outcome.status == "infeasible"}
         assert bool(over) == (limit == middle)
         assert not over & set(front(elsewhere))
+
+
+@pytest.mark.parametrize(("error", "kind"), [(DivergedError, "diverged"), (ExportError, "export_failed")])
+def test_who_is_of_no_use_on_the_new_device_has_failed_for_the_reason_that_a_search_gives(elsewhere, monkeypatch, error, kind):
+    broken, measured = front(elsewhere)[0], remeasure._measured
+
+    def measure(row, *rest):
+        if row.id == broken:
+            raise error("no answers here")
+        return measured(row, *rest)
+
+    monkeypatch.setattr(remeasure, "_measured", measure)
+    resume(elsewhere, remeasure=True)
+    outcome = next(row.outcome for row in rows(elsewhere) if row.id == broken)
+    assert (outcome.status, outcome.failure.kind) == ("failed", kind)
+    assert broken not in front(elsewhere)
 
 
 def test_collected_weights_cannot_be_measured_and_nothing_changes(elsewhere):
