@@ -12,7 +12,7 @@ from hwnas.config import Budget, RunConfig, settings_of
 from hwnas.errors import ConfigError, RequestError, WorkError
 from hwnas.objective import Objective, objectives_named
 from hwnas.options import expected_config, physical_cores
-from hwnas.report import Entry, entries, predictor_error
+from hwnas.report import Entry, entries, predictor_error, why_ended
 from hwnas.run_log import both, run_log
 from hwnas.store import RunStore
 from hwnas.store.database import DATABASE
@@ -64,9 +64,7 @@ class Run:
     def ended(self) -> str | None:
         """Why the search ended; None where it was interrupted or is at work."""
         with self._store() as store:
-            started, ended = store.last_event("started"), store.last_event("ended")
-        is_over = ended is not None and (started is None or ended.sequence > started.sequence)
-        return str(ended.payload["reason"]) if ended is not None and is_over else None
+            return why_ended(store)
 
     def resume(
         self,

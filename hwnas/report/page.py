@@ -12,6 +12,7 @@ from plotly.offline import get_plotlyjs
 
 from hwnas.errors import StoreError
 from hwnas.objective import Objective
+from hwnas.report.ending import why_ended
 from hwnas.report.entry import Entry, entries
 from hwnas.report.figures import lineage, progress, trade_offs
 from hwnas.report.predictor import predictor_error
@@ -66,8 +67,7 @@ def page(store: RunStore, objectives: Sequence[Objective]) -> str:
 
 
 def _header(store: RunStore, name: str, found: Sequence[Entry]) -> str:
-    ended = store.last_event("ended")
-    state = "not ended: at work, or interrupted" if ended is None else str(ended.payload["reason"])
+    state = why_ended(store) or "not ended: at work, or interrupted"
     counts = Counter(entry.status for entry in found)
     trained = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.most_common()) or "nothing finished yet"
     front = [entry for entry in found if entry.on_front]

@@ -90,6 +90,14 @@ def test_a_run_at_work_has_a_page_and_names_are_escaped(tmp_path: Path) -> None:
         assert "g0-0" in read(page(store, OBJECTIVES)).text
 
 
+def test_a_finished_run_that_goes_on_has_not_ended(tmp_path: Path) -> None:
+    with RunStore.create(tmp_path / "run", config="{}", meta={}) as store:
+        for kind, has_ended in (("started", False), ("ended", True), ("started", False), ("ended", True)):
+            store.add_event(kind, {"reason": "all is done"})
+            assert ("all is done" in read(page(store, OBJECTIVES)).text) == has_ended
+            assert ("not ended" in read(page(store, OBJECTIVES)).text) != has_ended
+
+
 @pytest.mark.parametrize(("errors", "kind"), [((0.1, 0.2), "log"), ((0.0, 0.2), None)])
 def test_an_error_of_zero_does_not_fall_off_the_axis(errors: tuple[float, ...], kind: str | None, tmp_path: Path) -> None:
     with RunStore.create(tmp_path / "run", config="{}", meta={}) as store:
