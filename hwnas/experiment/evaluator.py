@@ -83,7 +83,10 @@ class Evaluator:
 
     @property
     def evaluations(self) -> int:
-        """How many trainings came to an end, in all sittings."""
+        """How many candidates finished, were stopped early or failed, in all sittings; it is what ``max_evaluations`` bounds.
+
+        A failure counts even where it came before the training; who is over a limit does not count.
+        """
         return self.counts["finished"] + self.counts["stopped_early"] + self.counts["failed"]
 
     @property
