@@ -8,7 +8,8 @@
   log file, what a terminal shows. console and run_log know experiment's Progress as a type only, console an Objective too: a
   table has the run's own as columns.
 - fault_tables is console's part for campaigns.
-- injection may import graph: it walks networks. training may import graph: calibration follows its nodes.
+- injection may import graph: it walks networks. api may: a search may begin with given graphs.
+  training may import graph: calibration follows its nodes.
 """
 
 import ast
@@ -27,7 +28,7 @@ MAY_IMPORT: Mapping[str, str] = {
     "cli": "api console fault_tables",
     "console": "experiment objective report run_log",
     "fault_tables": "injection resilience",
-    "api": "config device experiment export fault_study injection objective options pareto report run_log store",
+    "api": "config device experiment export fault_study graph injection objective options pareto report run_log store",
     "fault_study": "device experiment export injection store",
     "options": "config",
     "run_log": "experiment",

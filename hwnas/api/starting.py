@@ -1,12 +1,13 @@
 """From a configuration to a finished run."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwnas.api.run import Run
 from hwnas.config import RunConfig, make_config, read_config
+from hwnas.graph import Graph
 from hwnas.options import default_folder, merged_config
 from hwnas.run_log import both, run_log
 
@@ -32,12 +33,14 @@ def start(
     out: str | os.PathLike[str] | None = None,
     *,
     config: str | os.PathLike[str] | Mapping[str, Any] | RunConfig | None = None,
+    initial: Sequence[Graph] = (),
     listener: "Listener | None" = None,
     **options: Any,
 ) -> Run:
     """Search into a new folder and give the finished run; ``config`` and ``options`` as for ``configured``.
 
-    Without anything: digits, this CPU, three minutes. Raises RequestError before anything is written where the request is wrong.
+    ``initial``: networks for the same images and classes that it begins with, besides the search space's own. Without anything:
+    digits, this CPU, three minutes. Raises RequestError before anything is written where the request is wrong.
     """
     settings = configured(config, **options)
     from hwnas.experiment import silent
@@ -45,5 +48,5 @@ def start(
 
     folder = default_folder(settings) if out is None else Path(out)
     with run_log(folder) as log:
-        run_search(settings, folder, listener=both(log, listener or silent))
+        run_search(settings, folder, initial=initial, listener=both(log, listener or silent))
     return Run(folder)

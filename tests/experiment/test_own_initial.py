@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import hwnas
 from hwnas.config import RunConfig, make_config
 from hwnas.errors import ConfigError
 from hwnas.experiment import resume, start
@@ -25,7 +26,7 @@ def test_own_networks_are_trained_beside_the_spaces_and_stay_when_the_run_goes_o
     b.conv(5, kernel=3)
     own = b.head(10)
     known = [graph for _, graph in initial_graphs((1, 8, 8), 10)]
-    start(config(), tmp_path / "run", initial=[own, known[0]])
+    hwnas.start(tmp_path / "run", config=config(), initial=[own, known[0]])
     resume(tmp_path / "run", changes={"generations": 2})
     with RunStore.open(tmp_path / "run", write=False) as store:
         rows = list(store.rows())
@@ -56,5 +57,5 @@ def test_a_run_of_a_version_that_did_not_keep_its_own_networks_goes_on(tmp_path:
 def test_a_network_for_other_data_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     other = Builder(1, 7, 7).head(10)
     with pytest.raises(ConfigError, match="initial network takes images of shape"):
-        start(config(), tmp_path / "run", initial=[other])
+        hwnas.start(tmp_path / "run", config=config(), initial=[other])
     assert not (tmp_path / "run").exists()
