@@ -18,7 +18,7 @@ from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 from hwnas.candidate import Failure
 from hwnas.errors import ConfigError, WorkError
 from hwnas.execution.task import EvaluationResult, EvaluationTask, evaluate_task, prepare
-from hwnas.execution.worker import time_limit
+from hwnas.execution.worker import TimeUp, time_limit
 
 FETCH_LIMIT_S = 60.0  # for a result that is ready, from its node
 HEAD_LIMIT_S = 5.0  # for the head to answer
@@ -160,7 +160,7 @@ def _evaluate_limited(task: EvaluationTask, task_limit_s: float | None, memory_l
     try:
         with time_limit(task_limit_s):
             return evaluate_task(task, memory_limit_mb)
-    except TimeoutError:
+    except TimeUp:
         failure = Failure(kind="time_limit", message=f"took longer than the limit of {task_limit_s} s for one child")
         return EvaluationResult(candidate_id=task.candidate_id, failure=failure)
 

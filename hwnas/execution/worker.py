@@ -62,9 +62,13 @@ def waited_s() -> float:
         return 0.0
 
 
+class TimeUp(BaseException):
+    """Raised by ``time_limit``'s alarm wherever the work is: no Exception, so that nothing in the work takes it for its own."""
+
+
 @contextmanager
 def time_limit(limit_s: float | None) -> Iterator[None]:
-    """Raise TimeoutError in this, the main thread, when the time is up; where it hangs outside Python, end the process.
+    """Raise TimeUp in this, the main thread, when the time is up; where it hangs outside Python, end the process.
 
     For workers whose pool has no such limit itself. Windows has no alarms: there the process ends.
     """
@@ -73,7 +77,7 @@ def time_limit(limit_s: float | None) -> Iterator[None]:
         return
 
     def stop(number: int, frame: object) -> None:
-        raise TimeoutError
+        raise TimeUp
 
     watch = threading.Timer(limit_s + GRACE_S, os._exit, [1])
     watch.daemon = True
