@@ -105,8 +105,8 @@ def study(
         return _network(subject.name, bench, examples, settings, faults, folder, watch, check)
 
     with ThreadPoolExecutor(threads) as pool:
-        waiting = [pool.submit(network, subject) for subject in subjects]
         try:
+            waiting = [pool.submit(network, subject) for subject in subjects]
             done = wait(waiting, return_when=FIRST_EXCEPTION).done
             for future in done:
                 future.result()  # raises what stopped it
