@@ -33,7 +33,7 @@ def test_every_network_is_stored_with_its_lineage_values_and_weights(first_run):
     folder, ended = first_run
     found = rows(folder)
     assert ended.trained == len(found) == INITIAL + 2
-    assert "1 generations" in ended.reason
+    assert "1 generation is done" in ended.reason
     with RunStore.open(folder, write=False) as store:
         for row in found:
             assert row.outcome.status == "finished"

@@ -100,7 +100,7 @@ def kills(folder):
     return [events[1], ends[0], events[4], ends[2]]
 
 
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("number", [0, pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_run_killed_within_a_generation_goes_on_to_the_same_end(run, tmp_path, number):
     folder, _ = run
     copy = truncated(folder, tmp_path / "copy", kills(folder)[number])
@@ -119,6 +119,7 @@ def test_stopped_children_count_as_evaluations_and_go_on_with_a_larger_budget(ru
     assert resume(tmp_path / "run").trained == 0
 
 
+@pytest.mark.slow
 def test_without_waiting_children_are_stopped_too_and_a_killed_run_goes_on(run, tmp_path):
     folder = tmp_path / "run"
     start(tiny(rungs=RUNGS, asynchronous=True, workers=2, **SETTINGS), folder)
@@ -133,6 +134,7 @@ def test_without_waiting_children_are_stopped_too_and_a_killed_run_goes_on(run, 
     assert len(rows(copy)) == len(rows(folder))
 
 
+@pytest.mark.slow
 def test_tiny_budgets_have_fewer_rungs_and_none_where_a_step_is_all(tmp_path):
     start(tiny(rungs=RUNGS, lemonade=SETTINGS["lemonade"], budget={"generations": 1, "images_per_child": 16}), tmp_path / "run")
     assert {row.outcome.status for row in rows(tmp_path / "run")} == {"finished"}

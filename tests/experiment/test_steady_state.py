@@ -161,6 +161,7 @@ def ended_in(folder: Path) -> int:
     return sum(row.outcome is not None for row in rows(folder)) if (folder / "run.sqlite").exists() else 0
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_was_and_what_was_in_training_is_trained_again(killed: Path) -> None:
     assert all(row.outcome and row.outcome.status == "finished" for row in rows(killed))
     assert refuse_another_replay(killed) == front(killed)
@@ -169,11 +170,13 @@ def test_a_killed_run_goes_on_where_it_was_and_what_was_in_training_is_trained_a
     assert generations == list(range(LONGER + 1))
 
 
+@pytest.mark.slow
 def test_what_was_in_training_at_a_kill_becomes_what_it_would_have_been(killed: Path, first_run: tuple[Path, Ended]) -> None:
     """Initial networks depend on the seed alone: killed or not, steady state or not, they are the same to the bit."""
     assert told(killed)[:INITIAL] == told(first_run[0])[:INITIAL]
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_trained(tmp_path: Path) -> None:
     def interrupt(progress: Progress) -> None:
         if progress.trained == 3:
@@ -189,6 +192,7 @@ def test_ctrl_c_keeps_what_is_trained(tmp_path: Path) -> None:
     assert refuse_another_replay(tmp_path / "run") == front(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_when_the_time_is_over_children_in_training_stay_unfinished_until_there_is_more(tmp_path: Path) -> None:
     folder = tmp_path / "run"
 
@@ -221,6 +225,7 @@ def test_what_cannot_be_trained_or_kept_within_limits_ends_the_run_clearly(tmp_p
     assert {row.outcome.status for row in rows(tmp_path / "slow") if row.outcome} == {"infeasible"}
 
 
+@pytest.mark.slow
 def test_a_space_without_anything_new_ends_the_run_and_so_it_does_when_resumed(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     ended = start(steady(limits={"parameters": 30.0}, budget={"generations": 40, "images_per_child": 32}), folder)

@@ -18,6 +18,7 @@ def test_a_killed_run_resumed_equals_the_uninterrupted_one(whole, tmp_path, grou
     assert interrupted(tmp_path / "run", after_s, group=group) == whole, f"killed after {after_s:.3f} s"
 
 
+@pytest.mark.slow
 def test_a_killed_run_that_stops_children_early_decides_as_the_uninterrupted_one(tmp_path):
     whole, after_s = finished(tmp_path / "whole", rungs=True), random.Random().uniform(4, 12)
     assert interrupted(tmp_path / "run", after_s, group=True, rungs=True) == whole, f"killed after {after_s:.3f} s"
