@@ -85,6 +85,7 @@ def test_a_child_that_finishes_is_the_one_trained_without_rungs(run, tmp_path):
         assert (row.outcome.weights, row.values) == (whole[row.id].outcome.weights, whole[row.id].values)
 
 
+@pytest.mark.slow
 def test_two_workers_stop_whom_one_stops(run, tmp_path):
     start(tiny(rungs=RUNGS, workers=2, **SETTINGS), tmp_path / "run")
     assert told(tmp_path / "run") == told(run[0])
@@ -110,6 +111,7 @@ def test_a_run_killed_within_a_generation_goes_on_to_the_same_end(run, tmp_path,
     assert front(copy) == front(folder)
 
 
+@pytest.mark.slow
 def test_stopped_children_count_as_evaluations_and_go_on_with_a_larger_budget(run, tmp_path):
     initial = sum(row.generation == 0 for row in rows(run[0]))
     budget = {"images_per_child": 320, "max_evaluations": initial + 4}

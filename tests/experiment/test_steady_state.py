@@ -216,6 +216,7 @@ def test_when_the_time_is_over_children_in_training_stay_unfinished_until_there_
     assert refuse_another_replay(folder) == front(folder)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_trained_or_kept_within_limits_ends_the_run_clearly(tmp_path: Path) -> None:
     with pytest.raises(WorkError, match=r"no initial network could be trained: "):
         start(steady(budget={**BUDGET, "child_memory_mb": 0.5}), tmp_path / "starved")
