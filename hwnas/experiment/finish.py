@@ -4,9 +4,9 @@ import functools
 import logging
 from collections.abc import Callable, Sequence
 
-from hwnas.errors import DivergedError, ExportError, ModelError
 from hwnas.execution import unpack
 from hwnas.experiment.deployment import Deployment
+from hwnas.experiment.evaluator import UNUSABLE
 from hwnas.experiment.latency import LatencySource
 from hwnas.experiment.parts import Parts
 from hwnas.graph import Graph
@@ -39,7 +39,7 @@ def finish(
             if tests:
                 values = {**values, **_test_values(parts, deployment, graph, state)}
             store.set_values(candidate_id, values)
-        except (DivergedError, ExportError, ModelError) as error:  # one model's trouble is not the run's
+        except UNUSABLE as error:  # one model's trouble is not the run's
             store.add_event("unusable", {"candidate": candidate_id, "reason": str(error)})
             _log.warning("%s has no final values: %s", candidate_id, error)
         report(done)

@@ -46,14 +46,14 @@ def images_per_second(parts: Parts, executor: Executor) -> float:
     """
     graph = parts.initial[len(parts.initial) // 2]
     steps = (Step(operator="initial", graph=graph, inheritance=from_scratch(graph)),)
-    best = 0.0
+    best, workers = 0.0, executor.workers  # asked for once: a cluster may grow meanwhile
     for count in PROBE_STEPS:
-        for worker in range(executor.workers):
+        for worker in range(workers):
             candidate = Candidate(generation=0, slot=worker, parent=None, steps=steps)
             images = count * parts.trainer.batch_size
             executor.submit(task_for(candidate, inherit(candidate, {}, parts.config.seed), None, parts, images))
         results: list[EvaluationResult] = []
-        while len(results) < executor.workers:
+        while len(results) < workers:
             results += executor.wait()
         for result in results:
             if result.failure is not None:
