@@ -4,6 +4,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,7 @@ class Campaign:
         """
         settings = self.settings
         journal, chance = Journal(path, self.header()), 1.0 / self.bench.classes
-        clean = 1.0 - self._wrong(CURVE_IMAGES)
+        clean = self._curve_clean
         if clean <= chance:
             raise DataError(f"{self.name} is right on {clean:.1%} of the images, no more than by chance: it has no curve")
         errors = BitErrors(self.bench.memory.population, settings.bers) if settings.target == "weights" else None
@@ -187,7 +188,11 @@ class Campaign:
 
     def has_curve(self) -> bool:
         """Whether the network knows more than chance, on the images that curves are made of."""
-        return 1.0 - self._wrong(CURVE_IMAGES) > 1.0 / self.bench.classes
+        return self._curve_clean > 1.0 / self.bench.classes
+
+    @cached_property
+    def _curve_clean(self) -> float:
+        return 1.0 - self._wrong(CURVE_IMAGES)
 
     def _wrong(self, images: int) -> float:
         labels, wrong = self._labels[:images], 0

@@ -168,9 +168,7 @@ class Sampler:
         left = self._left()
         if missing.any():  # in batches, too: a campaign shows each batch other images
             exact = missing * min(1.0, self.plan.batch / missing.sum())
-            counts = np.floor(exact).astype(np.int64)
-            counts[np.argsort(counts - exact, kind="stable")[: round(exact.sum()) - counts.sum()]] += 1
-            return np.asarray(counts)
+            return _whole(exact, round(exact.sum()))
         if left == 0:
             return np.asarray(missing)
         costs = np.bincount(self._strata, self._costs) / moments.counts
@@ -212,10 +210,14 @@ def neyman_counts(moments: StratumMoments, appeal: Floats, count: int) -> Indice
     if not gap.any():
         gap = room
     exact = np.minimum(count * gap / gap.sum(), room)
+    return np.asarray(np.minimum(_whole(exact, count), room.astype(np.int64)))
+
+
+def _whole(exact: Floats, total: int) -> Indices:
+    """Whole numbers that add up to ``total``, by largest remainder."""
     counts = np.floor(exact).astype(np.int64)
-    largest = np.argsort(counts - exact, kind="stable")[: count - counts.sum()]
-    counts[largest] += 1
-    return np.asarray(np.minimum(counts, room.astype(np.int64)))
+    counts[np.argsort(counts - exact, kind="stable")[: total - counts.sum()]] += 1
+    return np.asarray(counts)
 
 
 class _Deck:
