@@ -2,10 +2,11 @@
 
 Method:
 
-1. The digits start networks are trained by an executor of one worker, one of two, and others of two whose malloc is another
-   (glibc's as it comes; jemalloc and tcmalloc where the machine has them), in turn, several rounds; a full run does the same on
-   the start networks for 32 x 32 images. ``two_workers`` is the median ratio of images per second, ``training_share`` the time
-   in the training loop over workers x time: evaluation, and the way to and from a worker, count as not training.
+1. The digits start networks are trained by an executor of one worker, one of two (both with the malloc that the product takes:
+   tcmalloc where it is installed), and others of two whose malloc is another (glibc's with the thresholds and as it comes;
+   jemalloc where it is installed), in turn, several rounds; a full run does the same on the start networks for 32 x 32 images.
+   ``two_workers`` is the median ratio of images per second, ``training_share`` the time in the training loop over workers x
+   time: evaluation, and the way to and from a worker, count as not training.
 2. A machine that is not quiet shows in these. A round counts as quiet where in both phases other processes and the hypervisor
    took at most 4 % of the machine; where three rounds are, the figures are over these alone, and ``quiet`` is true.
    ``lost_to_contention`` is how much more CPU time the same children took beside a second worker, ``ceiling`` what two processes
@@ -73,7 +74,7 @@ def main() -> None:
 
 def all_rounds(*, quick: bool) -> Iterator[dict[str, Any]]:
     """The rows of 1."""
-    images, rounds = (4000, 4) if quick else (8000, 8)
+    images, rounds = (4000, 4) if quick else (8000, 16)
     yield from training_rounds("digits", digits_children(images, copies=2), setups(), rounds)
     if not quick:
         with tempfile.TemporaryDirectory() as scratch:

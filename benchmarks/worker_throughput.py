@@ -6,6 +6,7 @@ that rotates. Beside each phase stands what disturbed it: how long its workers w
 """
 
 import contextlib
+import ctypes.util
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ from PIL import Image
 from hwnas.candidate import stream_seed
 from hwnas.data import Augmentation, DataSettings, load
 from hwnas.execution import EvaluationResult, EvaluationTask, Executor, LocalExecutor, pack
+from hwnas.execution.preload import VARIABLE, library
 from hwnas.experiment.cheap import topology_values
 from hwnas.graph import to_json
 from hwnas.morphism.fresh import from_scratch
@@ -30,26 +32,26 @@ from hwnas.network import transfer
 from hwnas.spaces import initial_graphs
 from hwnas.training import TrainerSettings
 
-LIBRARIES = {"jemalloc": "libjemalloc.so.2", "tcmalloc": "libtcmalloc_minimal.so.4"}
-LIBRARY_FOLDERS = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """``kept``: malloc keeps freed memory (both thresholds at 1 GiB), as the product's workers do; ``preload``: another one."""
+    """``kept``: glibc's malloc keeps freed memory (both thresholds at 1 GiB); ``malloc``: HWNAS_WORKER_PRELOAD, None: not set."""
 
     workers: int
     kept: bool = True
-    preload: Path | None = None
+    malloc: str | None = None
 
 
 def setups() -> dict[str, Setup]:
-    """One worker and two as they are, two with glibc's malloc as it comes, and with the allocators found on this machine."""
-    found = {"one": Setup(workers=1), "two": Setup(workers=2), "two_plain_malloc": Setup(workers=2, kept=False)}
-    for name, library in LIBRARIES.items():
-        paths = [Path(folder) / library for folder in LIBRARY_FOLDERS if (Path(folder) / library).exists()]
-        if paths:
-            found[f"two_{name}"] = Setup(workers=2, kept=False, preload=paths[0])
+    """One worker and two as the product has them; two with glibc's malloc, tuned and as it comes, and with jemalloc."""
+    found = {
+        "one": Setup(workers=1),
+        "two": Setup(workers=2),
+        "two_thresholds": Setup(workers=2, malloc=""),
+        "two_plain_malloc": Setup(workers=2, kept=False, malloc=""),
+    }
+    if jemalloc := ctypes.util.find_library("jemalloc"):
+        found["two_jemalloc"] = Setup(workers=2, malloc=jemalloc)
     return found
 
 
@@ -72,31 +74,33 @@ def _started(setup: Setup, children: Sequence[EvaluationTask]) -> Iterator[tuple
     """An executor whose workers are there, and warm; and their process ids."""
     others, first = _spawned(), children[: 4 * setup.workers]
     with LocalExecutor(setup.workers, first[0].data, keep_freed_memory=setup.kept) as executor:
-        with _preloaded(setup.preload):
+        with _named(setup.malloc):
             for child in first:
                 executor.submit(child)
             _collect(executor, len(first))
+            malloc = library()
         pids = _spawned() - others
-        if len(pids) != setup.workers or not all(_has_loaded(pid, setup.preload) for pid in pids):
-            raise SystemExit(f"expected {setup.workers} workers with {setup.preload} loaded, found processes {sorted(pids)}")
+        if len(pids) != setup.workers or not all(_has_loaded(pid, malloc) for pid in pids):
+            raise SystemExit(f"expected {setup.workers} workers with {malloc or 'plain malloc'}, found processes {sorted(pids)}")
         yield executor, pids
 
 
 @contextlib.contextmanager
-def _preloaded(library: Path | None) -> Iterator[None]:
-    """What is started meanwhile loads ``library`` first."""
-    if library is None:
+def _named(malloc: str | None) -> Iterator[None]:
+    """Executors that start meanwhile are told so."""
+    if malloc is None:
         yield
         return
-    os.environ["LD_PRELOAD"] = str(library)
+    os.environ[VARIABLE] = malloc
     try:
         yield
     finally:
-        del os.environ["LD_PRELOAD"]
+        del os.environ[VARIABLE]
 
 
-def _has_loaded(pid: int, library: Path | None) -> bool:
-    return library is None or library.resolve().name in Path(f"/proc/{pid}/maps").read_text()
+def _has_loaded(pid: int, malloc: str | None) -> bool:
+    maps = Path(f"/proc/{pid}/maps").read_text()
+    return Path(malloc).name in maps if malloc else "malloc" not in maps
 
 
 def _spawned() -> set[int]:

@@ -2,10 +2,7 @@
 
 import concurrent.futures
 import contextlib
-import multiprocessing
-import os
 from concurrent.futures.process import BrokenProcessPool
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -14,11 +11,11 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 from hwnas.candidate import Failure
 from hwnas.data import DataSettings
 from hwnas.errors import ConfigError, HwnasError, WorkError
+from hwnas.execution.preload import WorkerContext
 from hwnas.execution.signals import interrupts_blocked
 from hwnas.execution.task import EvaluationResult, EvaluationTask, evaluate_task, prepare
 from hwnas.execution.worker import start_worker
 
-PRELOAD = "HWNAS_WORKER_PRELOAD"  # a library that workers load first: tcmalloc trains small networks 1.2 times as fast, or more
 STOP_TIMEOUT_S = 10.0
 POOLS = 5  # a pool that breaks is made anew, but not for ever: workers that cannot even start would be replaced endlessly
 
@@ -56,14 +53,11 @@ class LocalExecutor:
         """Start the workers; they import and load the data while the caller goes on."""
         if self._pool is not None:
             return
-        _preload()
-        # Spawned, not forked: torch's threads and ONNX Runtime's do not survive a fork.
-        context = multiprocessing.get_context("spawn")
         self._pool = ProcessPool(
             max_workers=self._workers,
             initializer=_begin,
             initargs=[self._data, self._keep_freed_memory],
-            context=context,
+            context=WorkerContext(),
         )
         with interrupts_blocked():
             started = self._pool.active  # asking starts it
@@ -135,16 +129,6 @@ class LocalExecutor:
         else:
             failure = Failure(kind="work_failed", message=f"{type(error).__name__}: {error}")
         return EvaluationResult(candidate_id=task.candidate_id, failure=failure)
-
-
-def _preload() -> None:
-    """Let processes that start from now on load the library of HWNAS_WORKER_PRELOAD; this one, which measures, stays as it is."""
-    library = os.environ.get(PRELOAD)
-    if library and "/" in library and not Path(library).exists():
-        raise ConfigError(f"{PRELOAD} names a library that does not exist: {library}; give its path, or unset the variable")
-    before = os.environ.get("LD_PRELOAD", "")
-    if library and library not in before.split(":"):
-        os.environ["LD_PRELOAD"] = f"{library}:{before}".rstrip(":")
 
 
 def _begin(data: DataSettings, keep_freed_memory: bool) -> None:

@@ -120,22 +120,6 @@ def test_nothing_is_started_before_it_is_needed():
         assert len(local_workers()) == before
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="LD_PRELOAD is Linux's")
-def test_workers_load_another_malloc_first_where_the_user_says_so(monkeypatch):
-    library = next(line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "/libm" in line)
-    monkeypatch.setenv("LD_PRELOAD", "")
-    monkeypatch.setenv("HWNAS_WORKER_PRELOAD", library)
-    with LocalExecutor(1, DATA) as executor:
-        before = local_workers()
-        executor.submit(tiny_task(0))
-        assert executor.wait(60)[0].failure is None
-        (worker,) = set(local_workers()) - set(before)
-        assert worker.environ()["LD_PRELOAD"] == library
-    monkeypatch.setenv("HWNAS_WORKER_PRELOAD", "/nowhere/libmalloc.so")
-    with LocalExecutor(1, DATA) as executor, pytest.raises(ConfigError, match=r"does not exist: /nowhere/libmalloc\.so"):
-        executor.warm_up()
-
-
 def test_no_workers_is_a_wrong_request():
     with pytest.raises(ConfigError, match="at least 1, got 0"):
         LocalExecutor(0, DATA)
