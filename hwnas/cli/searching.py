@@ -1,6 +1,7 @@
 """``hwnas search`` and ``hwnas resume``."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -112,18 +113,18 @@ def _searching(folder: Path, quiet: bool, verbose: bool, work: Callable[[Any], A
     from hwnas import api
 
     going_on = f"Every network that was trained is kept. Go on with: hwnas resume {quoted(folder)}"
+
+    def advise(kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Exception) and not isinstance(error, RequestError) and api.is_run(folder):
+            error.add_note(going_on)  # of a wrong request nothing was begun
+
     try:
-        with console.progress_shown(quiet=quiet, verbose=verbose) as listener:
-            return work(listener)
+        with ExitStack() as stack:
+            stack.push(advise)
+            return work(stack.enter_context(console.progress_shown(quiet=quiet, verbose=verbose)))
     except KeyboardInterrupt:
         console.note(f"Stopped. {going_on}" if api.is_run(folder) else "Stopped before the search began; nothing was written.")
         raise typer.Exit(INTERRUPTED) from None
-    except RequestError:
-        raise  # nothing was begun
-    except Exception as error:
-        if api.is_run(folder):
-            error.add_note(going_on)
-        raise
 
 
 def _finale(run: Any, quiet: bool) -> None:
