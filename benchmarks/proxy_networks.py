@@ -66,6 +66,17 @@ SETS = {
         worst_error=0.75,
         formats=("int8",),
     ),
+    "cifar10_more": NetworkSet(
+        data=DataSettings(source=str(CIFAR10)),
+        seed=3,
+        count=64,
+        smallest=1000,
+        largest=60_000,
+        images=24_000,
+        batch_size=32,
+        worst_error=0.75,
+        formats=("int8",),
+    ),
 }
 
 

@@ -38,7 +38,7 @@ TARGETS = ("activations", "weights")
 FLIP_FORMATS, FLIP_POINTS, MOST_FLIPS, AREA_POINTS = ("int8", "float32"), 1.0, 2500, 4.0
 FLOAT_BERS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 BERS = {"int8": (1e-5, 1e-4, 1e-3, 1e-2, 1e-1), "float32": FLOAT_BERS, "bfloat16": FLOAT_BERS}
-PROXY_IMAGES = 24
+PROXY_DRAWS = (24, 128)  # two separate draws of so many images tell how well the proxy agrees with itself
 TRIAL_IMAGES, MORE_TRIALS, MOST_TRIALS = 200, 10, 200  # of a plain curve
 
 
@@ -76,17 +76,30 @@ def scenarios(
     """Every format and target: what is measured, and what is expected from the weights."""
     found: dict[str, Any] = {}
     float32, calibration = Program.of(graph, state, mean=data.mean, std=data.std), calibration_images(data)
-    pictures = torch.from_numpy(calibration[:: len(calibration) // PROXY_IMAGES][:PROXY_IMAGES])
     for dtype in formats:
         bench = deployed(graph, state, dtype, data, calibration)
         for target in TARGETS:
-            expected = expected_weight_change if target == "weights" else expected_activation_change
             population = bench.memory.population if target == "weights" else bench.activations
-            found[f"{dtype} {target}"] = scenario(bench, examples, dtype, target, seed) | {
-                "expected_change": expected(float32, pictures, format_named(dtype)),
+            found[f"{dtype} {target}"] = {
+                **scenario(bench, examples, dtype, target, seed),
+                **proxy(float32, calibration, dtype, target),
                 "bits": population.size,
             }
     return found
+
+
+def proxy(float32: Program, calibration: np.ndarray, dtype: str, target: str) -> dict[str, Any]:
+    """What is expected from the weights; of activations also by draws of fewer images."""
+    pictures, layout = torch.from_numpy(calibration), format_named(dtype)
+    if target == "weights":
+        return {"expected_change": expected_weight_change(float32, pictures, layout)}
+    drawn = {
+        count: [
+            expected_activation_change(float32, pictures[first :: len(pictures) // count][:count], layout) for first in (0, 1)
+        ]
+        for count in PROXY_DRAWS
+    }
+    return {"expected_change": expected_activation_change(float32, pictures, layout), "expected_change_draws": drawn}
 
 
 def deployed(graph: Graph, state: State, dtype: str, data: DataSet, calibration: np.ndarray) -> Bench:

@@ -7,7 +7,8 @@ import torch
 from hwnas.graph import Graph
 from hwnas.injection import Program
 from hwnas.injection.engine import Upset, upset
-from hwnas.injection.expected_change import expected_activation_change, expected_change, expected_weight_change
+from hwnas.injection.expected_change import IMAGES, expected_activation_change, expected_change, expected_weight_change
+from hwnas.objective import OBJECTIVES
 from hwnas.resilience import BFLOAT16, FLOAT32, INT8, Format
 from tests.export.samples import images, random_state
 from tests.graphs import Builder
@@ -85,6 +86,25 @@ def test_a_network_whose_answers_are_not_finite_is_the_worst_not_nan() -> None:
     bits = 8 * Program.of(graph, state).activations.size / 32
     assert expected_change(graph, state, pixels, mean=(0.5,), std=(0.25,)) < bits
     assert expected_change(graph, vast, pixels, mean=(0.5,), std=(0.25,)) == bits
+
+
+@pytest.mark.parametrize("layout", [FLOAT32, INT8])
+def test_images_are_held_a_batch_at_a_time_without_a_change(layout: Format) -> None:
+    made, pictures = program(tiny()), images(tiny(), 20)
+    for expected in (expected_weight_change, expected_activation_change):
+        twice = expected(made, torch.cat([pictures, pictures]), layout)
+        assert twice == pytest.approx(expected(made, pictures, layout), rel=1e-4)
+
+
+def test_another_draw_of_images_says_the_same_within_the_resolution() -> None:
+    """A few images next to no margin make most of the mean, so that it takes many."""
+    graph = tiny()
+    pixels = (images(graph, 8 * IMAGES) * 255).byte()
+    resolution = OBJECTIVES["expected_change"].resolution
+    for seed in range(3, 8):
+        state = random_state(graph, seed)
+        drawn = [expected_change(graph, state, some, mean=(0.5,), std=(0.25,)) for some in pixels.chunk(8)]
+        assert np.std(np.log(drawn)) < np.log1p(resolution), seed
 
 
 def test_a_larger_margin_is_safer_and_int8_bits_do_less_than_floats() -> None:
