@@ -94,7 +94,7 @@ def proxy(float32: Program, calibration: np.ndarray, dtype: str, target: str) ->
     if target == "weights":
         return {"expected_change": expected_weight_change(float32, pictures, layout)}
     drawn = {
-        count: [
+        str(count): [
             expected_activation_change(float32, pictures[first :: len(pictures) // count][:count], layout) for first in (0, 1)
         ]
         for count in PROXY_DRAWS
