@@ -1,7 +1,18 @@
 """How one network becomes another: operators that return a child graph and an inheritance plan."""
 
-from hwnas.morphism.catalogue import OPERATORS, morph
+from hwnas.morphism.catalogue import AGAINST_FLIPS, OPERATORS, morph
 from hwnas.morphism.inheritance import Inheritance, Morphed, check_plan, from_json, to_json
 from hwnas.morphism.operator import Operator, Site
 
-__all__ = ["OPERATORS", "Inheritance", "Morphed", "Operator", "Site", "check_plan", "from_json", "morph", "to_json"]
+__all__ = [
+    "AGAINST_FLIPS",
+    "OPERATORS",
+    "Inheritance",
+    "Morphed",
+    "Operator",
+    "Site",
+    "check_plan",
+    "from_json",
+    "morph",
+    "to_json",
+]

@@ -1,4 +1,7 @@
-"""Every operator there is, and one random step with them."""
+"""Every operator there is, and one random step with them.
+
+``OPERATORS`` are those of every search, ``AGAINST_FLIPS`` those of one whose objectives see what a bounded activation is worth.
+"""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -6,6 +9,7 @@ from types import MappingProxyType
 from numpy.random import Generator
 
 from hwnas.graph import Graph
+from hwnas.morphism.bound import BoundActivations
 from hwnas.morphism.enlarge_kernel import EnlargeKernel
 from hwnas.morphism.inheritance import Morphed
 from hwnas.morphism.insert import InsertConvolution
@@ -30,6 +34,7 @@ _ALL: tuple[Operator, ...] = (
     Separable(),
 )
 OPERATORS: Mapping[str, Operator] = MappingProxyType({operator.name: operator for operator in _ALL})
+AGAINST_FLIPS: Mapping[str, Operator] = MappingProxyType({**OPERATORS, BoundActivations().name: BoundActivations()})
 
 
 def morph(graph: Graph, rng: Generator, operators: Sequence[Operator] = tuple(OPERATORS.values())) -> tuple[str, Morphed] | None:

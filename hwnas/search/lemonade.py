@@ -11,7 +11,8 @@
 Our additions: children whose architecture is known, or whose cheap values break a limit, are dropped before step 5; parents are
 drawn again where every child is known; densities of parents and children look at predicted latency alike; where nothing
 proposed keeps within the limits, the networks nearest to them are shrunk (see `shrink`). The number of operators is uniform in
-one to three, and an operator without a site is drawn again (our choices).
+one to three, and an operator without a site is drawn again (our choices). Activations may be bounded where the expected change
+is an objective: no other one would see what that is worth.
 """
 
 import dataclasses
@@ -26,7 +27,7 @@ import numpy as np
 from hwnas.candidate import Candidate, Outcome, Step, stream_seed
 from hwnas.errors import ConfigError
 from hwnas.graph import Graph, architecture_id
-from hwnas.morphism.catalogue import OPERATORS, morph
+from hwnas.morphism.catalogue import AGAINST_FLIPS, OPERATORS, morph
 from hwnas.morphism.fresh import from_scratch
 from hwnas.objective import Limit, Objective
 from hwnas.pareto import AddReport, Density, inverse_density_probabilities, sample
@@ -81,6 +82,9 @@ class Lemonade:
         self._initial = tuple(initial)
         self._cheap = cheap
         self._cheap_objectives = [objective for objective in objectives if objective.cheap]
+        self._logarithmic = [objective.size_like for objective in self._cheap_objectives] or [False]
+        sees_flips = any(objective.name == "expected_change" for objective in objectives)
+        self._operators = tuple((AGAINST_FLIPS if sees_flips else OPERATORS).values())
         self._seed = seed
         self._history = History(objectives)
 
@@ -130,7 +134,7 @@ class Lemonade:
         rng = np.random.default_rng(stream_seed(self._seed, "ask", self._history.generation))
         members = self._history.members()
         cheap = self._cheap([member.graph for member in members])
-        density = Density.fit(self._rows(cheap), log=[objective.size_like for objective in self._cheap_objectives])  # 2.
+        density = Density.fit(self._rows(cheap), log=self._logarithmic)  # 2.
         proposed = duplicates = 0
         for _ in range(DRAWS):
             parents = sample(self._probabilities(density.fitted), asked, replace=True, rng=rng)  # 3.
@@ -204,7 +208,7 @@ class Lemonade:
     def _morph(self, graph: Graph, rng: np.random.Generator) -> tuple[Step, ...]:
         steps: list[Step] = []
         for _ in range(int(rng.integers(1, self._settings.max_operators + 1))):
-            step = morph(graph, rng, tuple(OPERATORS.values()))
+            step = morph(graph, rng, self._operators)
             if step is None:
                 break
             operator, morphed = step
@@ -218,7 +222,8 @@ class Lemonade:
         return tuple(dataclasses.replace(step, inheritance=from_scratch(step.graph)) for step in steps)
 
     def _rows(self, cheap: Sequence[Mapping[str, float]]) -> list[list[float]]:
-        return [[values[objective.name] for objective in self._cheap_objectives] for values in cheap]
+        """(n, m) values; one that does not vary where no objective is cheap: then all are drawn alike."""
+        return [[values[objective.name] for objective in self._cheap_objectives] or [0.0] for values in cheap]
 
     def _probabilities(self, densities: np.ndarray) -> np.ndarray:
         if self._settings.density == "uniform":
