@@ -13,6 +13,7 @@ from hwnas.injection.engine import FastEngine, Upset
 from hwnas.injection.memory import Change, Memory
 from hwnas.injection.program import Program
 from hwnas.resilience import Population
+from hwnas.resilience.formats import Values
 
 Images = NDArray[np.float32]
 
@@ -27,6 +28,10 @@ class Engine(Protocol):
 
     def weights(self, changes: Sequence[Change]) -> Answers:
         """The answers with these words in memory."""
+        ...
+
+    def stored(self, step: int) -> Values:
+        """The words of a stored tensor in the clean pass, (n, elements)."""
         ...
 
     def activations(self, step: int, upsets: Sequence[Upset]) -> Answers:

@@ -23,7 +23,7 @@ from hwnas.injection.bit_errors import Masks
 from hwnas.injection.dirty import Dirty, disturbed_channels, joined, propagate
 from hwnas.injection.memory import Change
 from hwnas.injection.program import Program, Weights
-from hwnas.resilience.formats import Words
+from hwnas.resilience.formats import Values, Words
 
 MARGINS = {"float32": 3e-5, "float16": 4e-3}  # of the largest logit; measured differences are 30 times smaller
 FEW_WORDS = 8
@@ -100,6 +100,11 @@ class FastEngine:
             self.exact += 1
             hit = {self._program.owner[change.tensor] for change in changes}
             return _answers(self._suffix({}, hit, self._program.with_changes(changes)), self.clean)
+
+    def stored(self, step: int) -> Values:
+        """The words of a stored tensor in the clean pass, (n, elements)."""
+        value = self.clean.values[step].flatten(1)
+        return self._program.encoded(self._program.steps[step].name, value.numpy())
 
     def activations(self, step: int, upsets: Sequence[Upset]) -> Answers:
         """The answers with these bits of one stored tensor flipped: the steps behind it anew."""

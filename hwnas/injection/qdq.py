@@ -41,7 +41,7 @@ class QdqBench:
         graph = self._proto.graph
         self._initialisers = {tensor.name: tensor for tensor in graph.initializer}
         self._producer = {output: node for node in graph.node for output in node.output}
-        self.image, self.shape = _image(graph, self._initialisers)
+        self.image, self.shape = image_of(graph, self._initialisers)
         self.logits = graph.output[0].name
         self.memory = self._memory()
         self.quantised = [
@@ -54,6 +54,11 @@ class QdqBench:
         self.classes = int(probe[0].shape[1])
         self._shapes = {name: value.shape[1:] for name, value in zip(self.quantised, probe[1:], strict=True)}
         self._types = {name: value.dtype for name, value in zip(self.quantised, probe[1:], strict=True)}
+        wide = [name for name, kind in self._types.items() if kind not in (np.uint8, np.int8)]
+        if wide:
+            raise ModelError(
+                f"expected 8-bit activations, {', '.join(wide)} have {self._types[wide[0]]}; quantise with activation_type QUInt8"
+            )
         self.is_unsigned = all(kind == np.uint8 for kind in self._types.values())
         self.activations = Population(
             tensors=tuple(
@@ -167,17 +172,25 @@ class QdqBench:
         readers = {name: node for node in self._proto.graph.node for name in node.input}
         for node in self._proto.graph.node:
             constant = self._initialisers.get(node.input[0]) if node.op_type == "DequantizeLinear" else None
-            if constant is None or constant.data_type not in _STORED or constant.name in arrays:
+            if constant is None or constant.name in arrays:
                 continue
+            reader = readers.get(node.output[0])
+            if constant.data_type not in _STORED:
+                if reader is None or reader.op_type not in HEAVY:
+                    continue  # a constant operand, of the activations' type
+                kind = TensorProto.DataType.Name(constant.data_type).lower()
+                raise ModelError(f"expected int8 weights, {constant.name!r} are {kind}; quantise with weight_type QInt8")
             layout = _STORED[constant.data_type]
             arrays[constant.name] = numpy_helper.to_array(constant)
-            reader = readers.get(node.output[0])
             layer = constant.name if reader is None else _layer(reader)
             role = Role.WEIGHT if layout is INT8 else Role.BIAS
             size = int(arrays[constant.name].size)
             tensors.append(TensorBits(name=constant.name, layer=layer, role=role, size=size, format=layout))
         if not tensors:
-            raise ModelError("expected an int8 (QDQ) model, got one without quantised weights; use --dtype float32")
+            raise ModelError(
+                "expected an int8 (QDQ) model, got one without quantised weights; use --dtype float32, and QDQ instead of the "
+                "QOperator form"
+            )
         return Memory(tensors, arrays)
 
     def _costs(self) -> dict[str, float]:
@@ -215,6 +228,11 @@ class QdqEngine:
         """The same by a full pass of a file with other weights."""
         logits = self._bench.full(changes=changes).run([self._bench.logits], {self._bench.image: self._images})[0]
         return self._answers(logits)
+
+    def stored(self, step: int) -> NDArray[np.int8]:
+        """The words of a stored tensor in the clean pass, (n, elements), unsigned ones read as int8."""
+        clean = self._values[self._bench.activations.tensors[step].name]
+        return np.ascontiguousarray(clean).reshape(len(clean), -1).view(np.int8)
 
     def activations(self, step: int, upsets: Sequence[Upset]) -> Answers:
         """The answers with these bits of one stored tensor flipped."""
@@ -278,7 +296,8 @@ def _layer(node: NodeProto) -> str:
     return name.removesuffix("_QuantizeLinear_Input").removesuffix("_raw")
 
 
-def _image(graph: onnx.GraphProto, initialisers: Mapping[str, TensorProto]) -> tuple[str, tuple[int, ...]]:
+def image_of(graph: onnx.GraphProto, initialisers: Mapping[str, TensorProto]) -> tuple[str, tuple[int, ...]]:
+    """Name and shape (C, H, W) of a model's one input. Raises ModelError for any other model."""
     inputs = [put for put in graph.input if put.name not in initialisers]
     dims = [dim.dim_value for dim in inputs[0].type.tensor_type.shape.dim] if len(inputs) == 1 else []
     if len(dims) != 4 or min(dims[1:]) < 1:

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from hwnas.device import read_model
 from hwnas.device.model import parse
-from hwnas.errors import ConfigError
+from hwnas.errors import ConfigError, ModelError
 from hwnas.export import deploy
 from hwnas.graph import Graph
 from hwnas.injection.bench import Bench, TorchBench
 from hwnas.injection.campaign import Campaign, Examples, Watch
 from hwnas.injection.from_onnx import from_onnx
+from hwnas.injection.onnx_bench import OnnxBench
 from hwnas.injection.program import Program
 from hwnas.injection.qdq import QdqBench
 from hwnas.injection.results import FaultReport, NetworkResult, curve_result, report, single_result
@@ -66,9 +67,22 @@ def onnx_subject(path: Path, dtype: str, *, calibration: NDArray[np.float32] | N
     if is_int8:
         bench: Bench = QdqBench(content)
     else:
-        graph, deployed = from_onnx(content)
-        bench = TorchBench(Program(graph, deployed, format_named(dtype), calibration=calibration))
+        bench = _float_bench(content, dtype, calibration)
     return Subject(name=path.name, bench=lambda: bench)
+
+
+def _float_bench(content: bytes, dtype: str, calibration: NDArray[np.float32] | None) -> Bench:
+    """The fast engine where the file can be translated, ONNX Runtime itself where not, which keeps float32 alone."""
+    try:
+        graph, deployed = from_onnx(content)
+    except ModelError as refused:
+        if dtype != "float32":
+            raise ModelError(f"{refused}; so does --dtype float32 where ONNX Runtime has them") from refused
+        try:
+            return OnnxBench(content)
+        except ModelError as error:
+            raise refused from error
+    return TorchBench(Program(graph, deployed, format_named(dtype), calibration=calibration))
 
 
 def study(

@@ -94,6 +94,8 @@ def test_bits_of_every_activation(name: str, layout: Format) -> None:
     naive, fast = NaiveEngine(made, pictures), FastEngine(made, pictures)
     lost = 0
     for number, step in enumerate(made.steps):
+        shown = made.decoded(step.name, fast.stored(number)).reshape(tuple(fast.clean.values[number].shape))
+        np.testing.assert_array_equal(shown, fast.clean.values[number].numpy())
         for bit in (0, layout.bits - 2, layout.bits - 1):
             elements = rng.integers(step.tensor.elements, size=len(pictures))
             upsets = [Upset(image=image, element=int(element), mask=1 << bit) for image, element in enumerate(elements)]

@@ -111,6 +111,16 @@ def test_unknown_operators_are_named_with_what_could_be_faulted() -> None:
         from_onnx(model_of(nodes, {"w": weights(4, 2, 3, 3), "l": weights(64, 3)}))
 
 
+def test_a_file_that_takes_and_computes_float16() -> None:
+    nodes = [helper.make_node("Flatten", ["x"], ["f"]), helper.make_node("Gemm", ["f", "l"], ["y"])]
+    proto = onnx.load_model_from_string(model_of(nodes, {"l": weights(72, 3).astype(np.float16)}))
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.type.tensor_type.elem_type = TensorProto.FLOAT16
+    graph, deployed = from_onnx(proto.SerializeToString())
+    assert graph.classes == 3
+    np.testing.assert_array_equal(deployed.weights["3.weight"].T, weights(72, 3).astype(np.float16).astype(np.float32))
+
+
 @pytest.mark.parametrize(
     "node",
     [

@@ -82,6 +82,33 @@ def test_a_users_own_quantisation_answers_as_whole_files_do(tmp_path, activation
     assert changed > 0
 
 
+@pytest.mark.filterwarnings("ignore")  # the quantiser's own
+@pytest.mark.parametrize(
+    ("kinds", "message"),
+    [
+        ({"weight_type": QuantType.QUInt8, "activation_type": QuantType.QUInt8}, "uint8; quantise with weight_type QInt8"),
+        ({"weight_type": QuantType.QInt8, "activation_type": QuantType.QUInt16}, "uint16; quantise with activation_type QUInt8"),
+        ({"weight_type": QuantType.QInt8, "quant_format": QuantFormat.QOperator}, "instead of the QOperator form"),
+    ],
+)
+def test_a_quantisation_whose_weights_would_be_left_out_is_refused(tmp_path, kinds: dict, message: str) -> None:
+    graph = SAMPLES["plain"]()
+    proto, path = onnx.load_model_from_string(emit(graph, random_state(graph))), tmp_path / "own.onnx"
+    quantize_static(proto, path, _Pictures(proto.graph.input[0].name, images(graph, 8).numpy()), **kinds)
+    with pytest.raises(ModelError, match=message):
+        QdqBench(path.read_bytes())
+
+
+def test_stored_words_are_those_that_an_upset_flips() -> None:
+    bench, pictures = int8("residual")
+    engine = QdqEngine(bench, pictures)
+    for step, tensor in enumerate(bench.activations.tensors):
+        words = engine.stored(step)
+        assert words.shape == (len(pictures), tensor.size)
+        flat = engine._values[tensor.name].reshape(len(pictures), -1)
+        np.testing.assert_array_equal(words.view(flat.dtype), flat)
+
+
 def test_memory_is_that_of_the_file() -> None:
     bench, _ = int8("plain")
     graph = SAMPLES["plain"]()

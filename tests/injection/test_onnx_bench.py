@@ -1,0 +1,176 @@
+"""Faults in ONNX files that cannot be translated: the steps answer as whole files with other weights do."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from hwnas.errors import ModelError
+from hwnas.export import emit
+from hwnas.injection import Campaign, Examples, FastEngine, FaultSettings, Program, Upset, from_onnx, onnx_subject
+from hwnas.injection.onnx_bench import OnnxBench
+from hwnas.resilience import FLOAT32
+from tests.export.samples import images, random_state, statistics
+from tests.injection.injection_samples import SAMPLES
+
+N = helper.make_node
+HEAD = [N("GlobalAveragePool", ["h"], ["p"]), N("Flatten", ["p"], ["f"]), N("Gemm", ["f", "l", "o"], ["y"])]
+STEM = N("Conv", ["x", "w"], ["c"], kernel_shape=[3, 3], pads=[0, 0, 1, 1], strides=[1, 2])
+NETS = {
+    "uneven pads, gates": [STEM, N("Sigmoid", ["c"], ["s"]), N("Mul", ["c", "s"], ["h"]), *HEAD],
+    "resized": [STEM, N("LeakyRelu", ["c"], ["r"]), N("Resize", ["r", "", "sizes"], ["h"], mode="nearest"), *HEAD],
+    "dilated, split": [
+        N("Conv", ["x", "w"], ["c"], kernel_shape=[3, 3], pads=[2] * 4, dilations=[2, 2]),
+        N("Split", ["c"], ["s", "t"], axis=1), N("Tanh", ["t"], ["u"]), N("Concat", ["u", "s"], ["h"], axis=1), *HEAD,
+    ],
+    "recurrent": [
+        N("Reshape", ["x", "rows"], ["q"]), N("Transpose", ["q"], ["t"], perm=[1, 0, 2]),
+        N("LSTM", ["t", "kernel", "recurrence"], ["", "last"], hidden_size=4), N("Squeeze", ["last", "first"], ["v"]),
+        N("Gemm", ["v", "l", "o"], ["z"]), N("LogSoftmax", ["z"], ["y"], axis=1),
+    ],
+}  # fmt: skip
+
+
+def constants() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    shapes = {"w": (4, 2, 3, 3), "l": (4, 3), "o": (3,), "kernel": (1, 16, 12), "recurrence": (1, 16, 4)}
+    return {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()} | {
+        "sizes": np.array([1, 1, 2, 2], np.float32), "rows": np.array([-1, 6, 12]), "first": np.array([0])
+    }  # fmt: skip
+
+
+def model(nodes: list, opset: int = 17, batch: object = "n", others: dict[str, np.ndarray] | None = None) -> bytes:
+    used = {name for node in nodes for name in node.input}
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, 2, 6, 6])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [batch, 3])],
+        [numpy_helper.from_array(value, name) for name, value in (constants() | (others or {})).items() if name in used],
+    )
+    opsets = [helper.make_opsetid(domain, 1 if domain else opset) for domain in {"", *(node.domain for node in nodes)}]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+
+
+def whole(content: bytes, pictures: np.ndarray) -> np.ndarray:
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"]).run(["y"], {"x": pictures})[0]
+
+
+def pictures(count: int = 6) -> np.ndarray:
+    return np.random.default_rng(1).random((count, 2, 6, 6), dtype=np.float32)
+
+
+def classes(logits: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(logits).all(1), logits.argmax(1), -1)
+
+
+@pytest.mark.parametrize("opset", [13, 18, 21])
+@pytest.mark.parametrize("name", NETS)
+def test_weight_faults_answer_as_a_whole_file_with_these_weights(name: str, opset: int) -> None:
+    content = model(NETS[name] if opset < 18 else _split(name), opset)
+    with pytest.raises(ModelError):
+        from_onnx(content)
+    bench, changed = OnnxBench(content), 0
+    engine, rng = bench.engine(pictures()), np.random.default_rng(0)
+    np.testing.assert_array_equal(engine.classes, classes(whole(content, pictures())))
+    for tensor in bench.memory.population.tensors:
+        for bit in (31, 30, 29, 23):
+            element = int(rng.integers(tensor.size))
+            change = bench.memory.flipped(
+                np.array([bench.memory.population.index(tensor=tensor.name, element=element, bit=bit)])
+            )
+            proto = onnx.load_model_from_string(content)
+            (stored,) = (each for each in proto.graph.initializer if each.name == tensor.name)
+            stored.CopyFrom(numpy_helper.from_array(bench.memory.changed(change[0]), tensor.name))
+            found = engine.weights(change).classes
+            np.testing.assert_array_equal(found, classes(whole(proto.SerializeToString(), pictures())))
+            changed += int((found != engine.classes).sum())
+    assert changed > 0
+    assert engine.weights(()).masked.all()
+    bench.memory.check_unharmed()
+
+
+def _split(name: str) -> list:
+    """The nodes as opset 18 wants them: a split says into how many parts."""
+    return [N("Split", ["c"], ["s", "t"], axis=1, num_outputs=2) if n.op_type == "Split" else n for n in NETS[name]]
+
+
+def test_what_a_device_stores_once_is_one_tensor() -> None:
+    assert OnnxBench(model(NETS["resized"])).names == ("x", "r", "h", "p", "y")
+    assert OnnxBench(model(NETS["dilated, split"])).names == ("x", "c", "s", "u", "h", "p", "y")
+    assert OnnxBench(model(NETS["recurrent"])).names == ("x", "z")
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_activation_faults_hit_the_stored_tensor_alone_and_undo_themselves(name: str) -> None:
+    bench = OnnxBench(model(NETS[name]))
+    engine, hurt = bench.engine(pictures()), 0
+    for step, tensor in enumerate(bench.activations.tensors):
+        upsets = [Upset(image=image, element=image % tensor.size, mask=1 << 30) for image in range(6)]
+        assert engine.activations(step, [*upsets, *upsets]).masked.all()
+        masks = np.zeros((6, tensor.size), np.uint32)
+        for upset in upsets:
+            masks[upset.image, upset.element] = upset.mask
+        found = engine.activations(step, upsets)
+        np.testing.assert_array_equal(found.classes, engine.disturbed({step: masks}).classes)
+        hurt += int((~found.masked).sum())
+        assert engine.stored(step).shape == masks.shape
+    assert hurt > 6
+    assert engine.disturbed({}).masked.all()
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_it_says_of_our_own_files_what_the_fast_engine_says(name: str) -> None:
+    graph = SAMPLES[name]()
+    mean, std = statistics(graph)
+    content, shown = emit(graph, random_state(graph), mean=mean, std=std), images(graph)
+    program, bench = Program(*from_onnx(content)), OnnxBench(content)
+    fast, engine = FastEngine(program, shown), bench.engine(shown.numpy())
+    np.testing.assert_array_equal(engine.classes, fast.classes)
+    for tensor in program.memory.population.tensors:
+        same = [n for n, array in bench.memory.arrays.items() if np.array_equal(array, program.memory.arrays[tensor.name])]
+        if not same:  # a linear layer's matrix is transposed
+            continue
+        for bit in (31, 30, 27):
+            answers = [
+                made.weights(memory.flipped(np.array([memory.population.index(tensor=name, element=0, bit=bit)]))).classes
+                for made, memory, name in ((fast, program.memory, tensor.name), (engine, bench.memory, same[0]))
+            ]
+            np.testing.assert_array_equal(*answers)
+    assert all(0 < cost <= 1.05 for cost in bench.costs.values())
+
+
+@pytest.mark.parametrize("target", ["weights", "activations"])
+def test_a_campaign_on_a_file_of_any_operators(tmp_path, target: str) -> None:
+    path = tmp_path / "own.onnx"
+    path.write_bytes(model(NETS["uneven pads, gates"], batch=1))
+    bench = onnx_subject(path, "float32").bench()
+    labels = bench.engine(pictures(50)).classes.astype(np.int64)
+    settings = FaultSettings(target=target, half_width=8.0)
+    campaign = Campaign("own", bench, Examples(images=pictures(50), labels=labels), settings)
+    assert max(row["changed"] for row in campaign.single(None, lambda stage: None).rows) > 0
+    assert {tensor.format for tensor in bench.memory.population.tensors} == {FLOAT32}
+    with pytest.raises(ModelError, match=r"operators Sigmoid are not supported.*so does --dtype float32"):
+        onnx_subject(path, "float16")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "message"),
+    [
+        ([N("Mystery", ["x"], ["m"], domain="mine"), N("Flatten", ["m"], ["f"]), N("Gemm", ["f", "l"], ["y"])], "Mystery"),
+        ([N("Tanh", ["x"], ["h"]), N("GlobalAveragePool", ["h"], ["p"]), N("Flatten", ["p"], ["y"])], "Tanh"),
+        ([STEM, N("Tanh", ["c"], ["h"]), N("Reshape", ["h", "fixed"], ["r"]), N("Gemm", ["r", "big"], ["y"])], "Tanh"),
+    ],
+    ids=["an operator that nobody has", "no weights", "a batch of one alone"],
+)
+def test_what_cannot_be_run_in_parts_is_refused_by_its_operators(tmp_path, nodes: list, message: str) -> None:
+    path = tmp_path / "own.onnx"
+    more = {"fixed": np.array([1, 60]), "big": np.ones((60, 3), np.float32)}
+    path.write_bytes(model(nodes, others=more))
+    with pytest.raises(ModelError, match=f"operators {message} are not supported"):
+        onnx_subject(path, "float32")
+    with pytest.raises(ModelError):
+        OnnxBench(path.read_bytes())
