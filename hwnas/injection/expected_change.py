@@ -28,7 +28,7 @@ Exact = NDArray[np.float64]
 Floats = NDArray[np.floating]
 LEAST_MARGIN = 1e-6
 IMAGES = 256
-BATCH = 16  # images whose stored tensors are held at a time
+HELD = 2**22  # values of stored tensors held at a time
 LEAST = 1e-6  # a network without gradients: the objective is compared by its logarithm
 
 
@@ -65,7 +65,7 @@ def expected_activation_change(program: Program, images: Tensor, layout: Format)
     """The sum over the bits of all stored tensors of an image, the image itself included, stored in ``layout``."""
     steps = _steps(program, images) if layout is INT8 else []
     total = 0.0
-    for batch in torch.split(images, BATCH):
+    for batch in _batches(program, images):
         values: list[Tensor] = []
 
         def kept(number: int, value: Tensor, values: list[Tensor] = values) -> Tensor:
@@ -79,6 +79,10 @@ def expected_activation_change(program: Program, images: Tensor, layout: Format)
             moves = _powers(steps[number]) if layout is INT8 else _moves(value.detach().flatten(1).numpy(), layout)
             total += _expected(_ratio(gradient.flatten(1), margins), moves)
     return total / len(images)
+
+
+def _batches(program: Program, images: Tensor) -> Sequence[Tensor]:
+    return torch.split(images, max(1, HELD // sum(step.tensor.elements for step in program.steps)))
 
 
 def _margins(logits: Tensor) -> Tensor:
@@ -150,6 +154,6 @@ def _steps(program: Program, images: Tensor) -> list[float]:
         return value
 
     with torch.inference_mode():
-        for batch in torch.split(images, BATCH):
+        for batch in _batches(program, images):
             program.run(batch, disturb=seen)
     return [float(step) for step in np.maximum(highs - lows, 1e-12) / 255]
