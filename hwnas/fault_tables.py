@@ -36,14 +36,14 @@ def remarks(report: "FaultReport", faults: Sequence[str]) -> list[str]:
 
 
 def summary_table(report: "FaultReport") -> Table:
-    """What one fault does, a line a network; intervals are 95 %, points are of accuracy."""
+    """What one fault does, a line a network; intervals are 95 %, points are of accuracy: 1 is one image in a hundred."""
     rows = []
     for network in report.networks:
         cells, single = [network.model, f"{network.clean_error:.2%}"], network.single
         if single is not None:
             shares = [_share(share) for share in (single.changed, single.critical, single.unrecoverable)]
             rows.append([*cells, _points(single.drop), *shares, str(single.faults)])
-    return ["model", "clean error", "drop of one flip", "changed (CCR) %", "critical %", "DUE %", "faults"], rows
+    return ["model", "clean error", "drop of one fault, points", "changed (CCR) %", "critical %", "DUE %", "faults"], rows
 
 
 def device_table(report: "FaultReport") -> Table:
@@ -58,7 +58,7 @@ def device_table(report: "FaultReport") -> Table:
             half_ber, largest = curve.summary.half_ber, max(curve.bers)
             half = f"above {largest:.0e}" if math.isinf(half_ber.value) else _interval(half_ber, "{:.1e}")
         rows.append([network.model, f"{network.clean_error:.2%}", device, area, half, trials])
-    return ["model", "clean error", "device at 1e-6", "area", "half at BER", "trials"], rows
+    return ["model", "clean error", "device at 1e-6, points", "area", "half at BER", "trials"], rows
 
 
 def group_table(report: "FaultReport") -> Table:
@@ -84,7 +84,7 @@ def comparison_table(report: "FaultReport") -> Table:
     """Every pair of networks and whether they differ after Holm's correction."""
     names = [network.model for network in report.networks]
     rows = []
-    for what, factor, differences in (("drop of one flip", 1.0, report.by_drop), ("area", 100.0, report.by_area)):
+    for what, factor, differences in (("drop of one fault", 1.0, report.by_drop), ("area", 100.0, report.by_area)):
         rows += [_pair(what, names, difference, factor) for difference in differences]
     return ["networks", "by", "difference in points", "p after Holm", "real"], rows
 

@@ -59,6 +59,20 @@ def test_a_campaign_is_gone_on_with_to_a_narrower_interval(run: Run) -> None:
     assert narrow.single.drop.half_width <= 0.25
 
 
+def test_other_bit_error_rates_in_any_order_leave_the_single_faults_as_they_are(run: Run) -> None:
+    model = best(run)
+    one = run.faults(models=model, bers="1e-3,1e-1", half_width=9.0)
+    other = run.faults(models=[model, model], bers="1e-2,1e-5", faults=["single"], half_width=9.0)
+    assert other.networks[0].single == one.networks[0].single
+    with pytest.raises(ConfigError, match="another campaign [(]bers differ"):
+        run.faults(models=model, bers="1e-2,1e-5", half_width=9.0)
+    (curve,) = (run.folder / "faults").glob("*-ber-*")
+    curve.rename(run.folder / "faults" / "before")
+    found = run.faults(models=model, bers="1e-2,1e-5", half_width=9.0).networks[0].curve
+    assert found is not None
+    assert found.bers == (1e-5, 1e-2)
+
+
 def test_the_command_prints_tables_writes_every_fault_and_plots(run: Run, tmp_path: Path) -> None:
     two = run.front()[:2]
     written = tmp_path / "faults.json"
@@ -89,6 +103,8 @@ def test_the_command_prints_tables_writes_every_fault_and_plots(run: Run, tmp_pa
         (("--half-width", "0"), ("half-width",)),
         (("--models", "g9-9"), ("no model g9-9",)),
         (("--models", "none", "--onnx", "absent.onnx"), ("absent.onnx",)),
+        (("--models", "none"), ("--onnx", "front")),
+        (("--fault", "single,ber,stuck-at"), ("single and stuck-at", "one of them at a time")),
     ],
 )
 def test_wrong_campaigns_are_refused_and_nothing_is_written(

@@ -146,6 +146,8 @@ class Run:
         from hwnas.injection.settings import fault_settings
 
         wanted, names = fault_settings(settings, faults)
+        if not models and not onnx:
+            raise RequestError("nothing to fault: name models of the run or files of your own; see: --models front, --onnx FILE")
         rows = [entry.row for entry in self._chosen(models)] if models else []
         with self._store() as store:
             files, told = [Path(file) for file in onnx], watch or (lambda stage: None)
@@ -167,7 +169,7 @@ class Run:
             raise WorkError(f"{self.folder} has no trained model yet")
         if models == "front":
             return front
-        ids = [models] if isinstance(models, str) else list(models)
+        ids = [models] if isinstance(models, str) else list(dict.fromkeys(models))
         unknown = [candidate_id for candidate_id in ids if candidate_id not in known]
         if unknown:
             raise RequestError(f"no model {', '.join(unknown)} in {self.folder}; see: hwnas front {self.folder} --all")

@@ -26,8 +26,8 @@ def faults(
     verbose: Verbose = False,
 ) -> None:
     """Flip bits in models and see which keep working, with intervals. A campaign that was stopped goes on where it was."""
-    chosen = models if models == "front" else [] if models == "none" else models.split(",")
-    names = fault.split(",")
+    chosen = models if models == "front" else [] if models == "none" else [name.strip() for name in models.split(",")]
+    names = [name.strip() for name in fault.split(",")]
     settings: dict[str, Any] = {"target": target, "dtype": dtype, "half_width": half_width, "seed": seed}
     if ber is not None:
         settings["bers"] = ber

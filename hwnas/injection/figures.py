@@ -33,8 +33,8 @@ def accuracy_figure(networks: Sequence[NetworkResult]) -> go.Figure | None:
         band = [min(1.0, each.high) for each in points] + [max(0.0, each.low) for each in reversed(points)]
         rates = list(curve.bers)
         figure.add_scatter(
-            x=rates + rates[::-1], y=band, fill="toself", fillcolor=colour, opacity=0.2, line={"width": 0}, hoverinfo="skip",
-            legendgroup=network.model, showlegend=False,
+            x=rates + rates[::-1], y=band, fill="toself", fillcolor=colour, opacity=0.2, mode="lines", line={"width": 0},
+            hoverinfo="skip", legendgroup=network.model, showlegend=False,
         )  # fmt: skip
         figure.add_scatter(
             x=rates, y=[each.value for each in points], name=network.model, legendgroup=network.model,

@@ -45,7 +45,7 @@ class FaultSettings:
         if any(not (math.isfinite(ber) and 0 < ber <= 1) for ber in self.bers):
             raise ConfigError(f"a bit error rate lies above 0 and at most at 1, got {', '.join(map(str, self.bers))}; try 1e-6")
         if self.fault == "ber" and (len(set(self.bers)) < 2 or list(self.bers) != sorted(set(self.bers))):
-            raise ConfigError(f"a curve needs two or more bit error rates in ascending order, got {self.bers}")
+            raise ConfigError(f"a curve needs two or more bit error rates in ascending order, got {self.bers}; try 1e-6,1e-4")
         if not (math.isfinite(self.half_width) and self.half_width > 0) or self.seed < 0:
             raise ConfigError(f"expected a half-width above 0 and a seed from 0, got {self.half_width} and {self.seed}")
         if self.images < 2 or self.burst < 1 or self.max_faults < 1:
@@ -65,14 +65,16 @@ class FaultSettings:
                 return (Single(),)
 
     def identity(self) -> dict[str, Any]:
-        """What two parts of one campaign must share: all but the interval to reach and the largest number of faults."""
-        return {name: value for name, value in asdict(self).items() if name not in ("half_width", "max_faults")} | {
-            "bers": list(self.bers)
-        }
+        """What two parts of one campaign must share: what decides which faults are drawn, and what they are."""
+        free = {"half_width", "max_faults", "bers" if self.fault != "ber" else "", "burst" if self.fault != "burst" else ""}
+        return {name: value for name, value in asdict(self).items() if name not in free}
 
 
 def fault_settings(given: Mapping[str, Any], faults: Sequence[str]) -> tuple[FaultSettings, tuple[FaultName, ...]]:
-    """Settings and fault models as a user gives them; ``bers`` may be text such as "1e-6,1e-5". Raises ConfigError."""
+    """Settings and fault models as a user gives them; ``bers`` may be text such as "1e-6,1e-5", in any order.
+
+    Raises ConfigError.
+    """
     known = {field.name for field in fields(FaultSettings)} - {"fault"}
     unknown = [name for name in given if name not in known]
     wrong = [fault for fault in faults if fault not in get_args(FaultName)]
@@ -81,10 +83,13 @@ def fault_settings(given: Mapping[str, Any], faults: Sequence[str]) -> tuple[Fau
             f"unknown {', '.join([*unknown, *wrong]) or 'fault models: none'}; fault models are "
             f"{', '.join(get_args(FaultName))}, settings {', '.join(sorted(known))}"
         )
+    alike = [fault for fault in dict.fromkeys(faults) if fault != "ber"]
+    if len(alike) > 1:
+        raise ConfigError(f"{' and '.join(alike)} fill the same figures; ask for one of them at a time, with ber or without it")
     given = dict(given)
     if isinstance(given.get("bers"), str):
         try:
-            given["bers"] = tuple(float(part) for part in given["bers"].split(","))
+            given["bers"] = tuple(sorted({float(part) for part in given["bers"].split(",")}))
         except ValueError:
             raise ConfigError(f"expected bit error rates such as 1e-6,1e-5, got {given['bers']!r}") from None
     settings = [FaultSettings(**given, fault=cast(FaultName, fault)) for fault in faults]  # each is checked

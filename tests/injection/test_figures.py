@@ -17,6 +17,7 @@ def test_the_page_has_a_curve_and_a_map_for_each_network() -> None:
     curves = accuracy_figure(report.networks)
     assert curves is not None
     assert [trace.name for trace in curves.data if trace.name] == ["one", "two"]
+    assert {trace.mode for trace in curves.data} == {"lines", "lines+markers"}  # a band has no markers of its own
     first = report.networks[0]
     assert first.curve is not None
     assert first.single is not None
