@@ -1,7 +1,7 @@
 """Resilience: what topology and fault models say of how a network stands bit flips. numpy and scipy only."""
 
 from hwnas.resilience.bootstrap import cluster_bootstrap, percentile_interval, resampled_weights
-from hwnas.resilience.comparison import Difference, holm, independent_differences, paired_differences, rank_intervals
+from hwnas.resilience.comparison import Difference, holm, independent_differences, rank_intervals
 from hwnas.resilience.correlation import (
     Reliability,
     correlate,
@@ -103,7 +103,6 @@ __all__ = [
     "mean",
     "next_trials",
     "normalised_area",
-    "paired_differences",
     "partial_spearman",
     "percentile_interval",
     "pilot_left",
