@@ -1,8 +1,9 @@
 """Which bit error rate a trained network tolerates at one point of accuracy loss, for resilience_headline.py.
 
-A trial is a block of test images, no image in two of them, and its own faults, so that a bootstrap over trials is one over images
-and fault seeds. Trial t has the same images in every network, so that networks are compared in pairs: resamples of networks draw
-the same trials. The drop of a trial is the clean accuracy on its images, in the same format, minus that with faults.
+A trial is a block of images of a split (the test split, but for the choice), no image in two of them, and its own faults, so that
+a bootstrap over trials is one over images and fault seeds. Trial t has the same images in every network, so that networks are
+compared in pairs: resamples of networks draw the same trials. The drop of a trial is the clean accuracy on its images, in the
+same format, minus that with faults.
 
 Rates lie a quarter of a decade apart, about where a pilot of a few trials at every half decade loses a point; more are added
 until the curve crosses one point. It is read off the mean drops after isotonic regression, linearly in the logarithm of the rate.
@@ -15,9 +16,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hwnas.data import DataSet
+from hwnas.data import DataSet, Split
 from hwnas.experiment.deployment import calibration_images, pixels
 from hwnas.export import convert, emit
+from hwnas.export.guard import INT8_COVERAGE, guarded
 from hwnas.graph import Graph
 from hwnas.injection import Bench, Program, QdqBench, TorchBench
 from hwnas.injection.bench import Engine
@@ -27,11 +29,11 @@ from hwnas.resilience import LOG8, draw_bit_errors
 from hwnas.resilience.bootstrap import resampled_weights
 from hwnas.resilience.curve import crossing_ber
 
-FORMATS = ("int8", "log8")
+FORMATS = ("int8", "guarded-int8", "log8")  # guarded: as hwnas export --guard --precision int8 writes it
 MEMORIES = ("maps", "activations", "weights")
 LOSS = 0.01
-BLOCK = 250  # test images of a trial
-TRIALS = {"int8": 24, "log8": 12}  # of feature maps, half as many of the others; log8 takes ten times as long
+BLOCK = 250  # images of a trial
+TRIALS = {"int8": 24, "guarded-int8": 24, "log8": 12}  # of feature maps, half as many of the others; log8 takes ten times as long
 PILOT_TRIALS, PILOT_LOSS = 2, 0.03
 LOWEST, HIGHEST, AROUND = -24, -2, 3  # rates in quarters of a decade: 1e-6 to 0.3, and how many on each side of the pilot's
 RESAMPLES = 1000
@@ -50,13 +52,16 @@ def deployed(graph: Graph, state: State, dtype: str, data: DataSet) -> Bench:
     calibration = calibration_images(data)
     if dtype == "log8":
         return TorchBench(Program.of(graph, state, LOG8, mean=data.mean, std=data.std, calibration=calibration))
-    return QdqBench(convert(emit(graph, state, mean=data.mean, std=data.std), "int8", calibration=calibration))
+    model = emit(graph, state, mean=data.mean, std=data.std)
+    if dtype == "guarded-int8":
+        model = guarded(model, calibration, coverage=INT8_COVERAGE)
+    return QdqBench(convert(model, "int8", calibration=calibration))
 
 
-def tolerance(bench: Bench, data: DataSet, memory: str, *, seed: int, trials: int) -> dict[str, Any]:
+def tolerance(bench: Bench, split: Split, memory: str, *, seed: int, trials: int) -> dict[str, Any]:
     """Rates ``bers`` (k,), the clean accuracy of every trial ``clean`` (t,) and what it lost at each rate, ``drops`` (k, t)."""
-    order = torch.from_numpy(np.random.default_rng(0).permutation(len(data.test)))
-    blocks = [data.test.rows(order[BLOCK * t : BLOCK * (t + 1)]) for t in range(trials)]
+    order = torch.from_numpy(np.random.default_rng(0).permutation(len(split)))
+    blocks = [split.rows(order[BLOCK * t : BLOCK * (t + 1)]) for t in range(trials)]
     clean = np.zeros(trials)
 
     def run(rates: Sequence[int], count: int) -> Floats:

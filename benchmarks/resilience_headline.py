@@ -1,33 +1,42 @@
 """How many more bit errors does a network searched for resilience tolerate than MobileNetV2- and ResNet-style ones?
 
 Schorn et al. (arXiv 1909.13844) report models up to seven times more bit-error resilient than MobileNetV2 and NASNet-A, GTSRB
-among their data sets. Method, written down before the full run. Looked at before: references and plain networks on all 43 classes
-(20,000 images: flips in the image alone cost a ResNet a point at 5e-4) and searches of seed 1 with less training.
+among their data sets. Method, written down before the full run.
+
+Looked at before. First on all 43 classes; then a full run on this data (search seed 0, 6 generations, error, sensitivity and
+expected_change; test images): 0.66 [0.49, 0.83] times the better reference in int8 feature maps. Then, to learn why, on
+validation images of the split of seed 0, one training of 60,000 images each: of what a ResNet loses, the top bit alone causes
+two thirds and the stem's map (the largest, which ASI takes for harmless) half, because min-max ranges are wide: 99 % of a map's
+values lie in a third of its range. ResNet tolerated 6.6e-4; with every ReLU bounded at 2 and nothing else changed 5.6e-3
+(1.4 % error instead of 1.2 %); with all tensors bounded at 1, 3.3e-3 (2.5 %).
+Shallow wide ones without skips were less accurate (3.7 and 7.9 %) and no more resilient (3.3e-4 and 5.8e-4), at an ASI of a
+half and a quarter. Guarded (99.9 % of values, after training), ResNet 2.4e-3, bounded 6.1e-3, MobileNetV2 6.6e-4 instead of
+2.6e-4. So the operator bound_activations and the int8 guard were added to the product, and a search has a new protocol:
 
 Data: the ten most frequent classes of GTSRB (19,620 training and 6,480 test images; all 43 took more CPU time than there was) at
 16x16 pixels, the validation split by physical sign, no augmentation, the product's trainer at its defaults.
-Search: the objectives error, sensitivity (ASI) and expected_change, seed 0, beginning with the space's initial networks and both
-references, 6 generations of 8 children, 10,000 images each, no more MACs than the larger reference. Chosen, on validation data
-alone: the front's member with the lowest expected change (the product's best predictor, see resilience_proxy.py) among those
-whose validation error is at most one point above the better reference's mean; where there is none, that of the lowest error.
-References: resnet (78 k parameters) and mobilenet_v2 (38 k) of reference_nets.py, two seeds each, trained once over as many
-images as the longest lineage of the front saw in all (a child inherits what its ancestors learnt). The chosen architecture is
-trained from scratch in the same way, two seeds, to tell architecture from search.
+Search: the objectives error and expected_change (ASI said nothing), seed 2 and its own split, beginning with the space's initial
+networks and both references, 8 generations of 8 children, 10,000 images each, no more MACs than the larger reference.
+References: resnet (78 k parameters) and mobilenet_v2 (38 k) of reference_nets.py, seeds 0 and 1, 60,000 images from scratch.
+Finalists: of the front's members whose error in the search is at most three points above the better reference's mean validation
+error the three of lowest expected change (of lowest error, where none is). Their architectures are trained from scratch exactly
+as the references are, seed 0. Chosen, on validation images alone: of those at most half a point above the better reference's
+mean validation error, the one that tolerates most (int8 feature maps, seven trials); where there is none, that of the lowest
+validation error. It is trained with seed 1 too. The weights of the search itself are used for nothing.
 
 Bit errors: each bit flips with a probability, the bit error rate. Memory, primary: the stored feature maps of an image, as ASI
 counts them: image and logits, of one size in every network, are left out. Beside it: all stored activations with image and
 logits, and weights with biases. Formats, computed on test images: int8 (8-bit fixed point: the real tensors of the QDQ file run
-by ONNX Runtime) and log8 (power of two: sign and an exponent code in eighths, hwnas/resilience/formats.py). How the tolerated
+by ONNX Runtime), guarded-int8 (the same after hwnas export's guard, references too: what a user could do for any network
+without a search) and log8 (power of two: sign and an exponent code in eighths, hwnas/resilience/formats.py). How the tolerated
 rate at one point of loss against the clean run in the same format is read: bit_error_tolerance.py.
 
-Ratio: the searched network's tolerated rate by the geometric mean over seeds of a reference's. Goals are those of feature maps
-in int8 against the *better* reference (the one that tolerates more), a stricter reading than the paper's: ``tolerated_ber_ratio``
-and the lower end of its 95 % bootstrap interval over fault seeds and images (training seeds are shown side by side). All
-others, the worse reference, log8 and the other memories, are in the table.
+Ratio: the geometric mean over seeds of the searched network's tolerated rate by that of a reference. Goals are those of feature
+maps in int8 against the *better* reference (the one that tolerates more), a stricter reading than the paper's:
+``tolerated_ber_ratio`` and the lower end of its 95 % bootstrap interval over fault seeds and images (training seeds are shown
+side by side). All others, the worse reference, the other formats and memories, are in the table.
 
-Last result: 0.66 [0.49, 0.83] times the better reference (resnet), 1.13 [0.92, 1.46] times mobilenet_v2; in log8 0.95 and 2.2
-times. One member was within the limit (validation error 2.1 %, the references' 1.3 and 1.7 %). Looked at afterwards: the member
-of the lowest expected change among the accurate (g5-3, 3.0 %, expected change 116 instead of 568) has 0.77 and 1.31 in int8.
+Last result: not yet run with this protocol.
 
     python benchmarks/resilience_headline.py [--quick]   (full: about 25 minutes on 2 cores; quick: recomputes all figures from
                                                          the stored rows, trains a network anew and measures it with other faults)
@@ -38,6 +47,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -50,27 +60,27 @@ import record
 import torch
 from bit_error_tolerance import FORMATS, MEMORIES, deployed, interval, resampled, tolerance, tolerated, trials
 from reference_nets import mobilenet_v2, resnet
+from safetensors.torch import load_file, save_file
 
 from hwnas import api
 from hwnas.config import make_config
 from hwnas.data import Augmentation, DataSet, DataSettings, load
-from hwnas.execution import unpack
 from hwnas.experiment import start
 from hwnas.experiment.cheap import topology_values
-from hwnas.graph import Graph, cost, from_json, to_json
+from hwnas.graph import Graph, architecture_id, cost, from_json, to_json
 from hwnas.injection.expected_change import expected_change
 from hwnas.morphism.fresh import from_scratch
 from hwnas.network import Network, State, transfer
-from hwnas.store import RunStore
 from hwnas.training import TrainerSettings, evaluate, train
 
 QUESTION = "How many more bit errors does a network searched for resilience tolerate than MobileNetV2- and ResNet-style ones?"
 GTSRB = Path(__file__).resolve().parents[2] / "shared" / "data" / "gtsrb"
 SIZE, GROUPS, CLASSES = (16, 16), r"path:^\d+/\d+_", 10
-SEED, GENERATIONS, IMAGES = 0, 6, 10_000
-OBJECTIVES = ("error", "sensitivity", "expected_change")
-WITHIN = 0.01  # of validation error above the better reference's
-TRAINING_SEEDS = (0, 1)
+SEED, GENERATIONS, IMAGES = 2, 8, 10_000
+OBJECTIVES = ("error", "expected_change")
+REACH, FINALISTS, FINALIST_TRIALS = 0.03, 3, 7  # validation error in the search above the better reference's; how many; blocks
+WITHIN = 0.005  # of validation error above the better reference's, trained alike
+TRAINING_SEEDS, TRAINING_IMAGES = (0, 1), 60_000
 REFERENCES: Mapping[str, Graph] = {
     "resnet": resnet(shape=(3, *SIZE), classes=CLASSES, widths=(16, 32, 64)),
     "mobilenet_v2": mobilenet_v2(shape=(3, *SIZE), classes=CLASSES, widths=(8, 16, 32), blocks=2, expansion=6),
@@ -101,24 +111,21 @@ def main() -> None:
 
 
 def everything(work: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The search, the references, the choice, its architecture from scratch: a row for each network."""
-    front = searched(work / "run", subset(work))
-    images = max(member["lineage_images"] for member in front)
-    record.progress(f"{len(front)} networks on the front, the longest lineage saw {images} images")
+    """The search, the references, the finalists and the choice among them: a row for each network."""
+    subset(work)
+    front = searched(work / "run", work / "gtsrb10")
+    record.progress(f"{len(front)} networks on the front")
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        jobs = [
-            pool.submit(trained_row, work, name, to_json(graph), seed, images)
-            for seed in TRAINING_SEEDS
-            for name, graph in reversed(list(REFERENCES.items()))
-        ]
-        rows = [job.result() for job in jobs]
-        limit = WITHIN + min(np.mean([row["validation_error"] for row in rows if row["network"] == name]) for name in REFERENCES)
-        member = chosen(front, limit)
-        record.progress(f"chosen: {member['id']}, validation error {member['error']:.4f}, the limit was {limit:.4f}")
-        jobs = [pool.submit(searched_row, work, member)]
-        jobs += [pool.submit(trained_row, work, "from scratch", member["graph"], seed, images) for seed in TRAINING_SEEDS]
-        rows += [job.result() for job in jobs]
-    return rows, {"front": front, "chosen": member["id"], "error_limit": limit, "reference_images": images}
+        references = [(name, to_json(graph), seed) for seed in TRAINING_SEEDS for name, graph in REFERENCES.items()]
+        errors = list(pool.map(partial(validation_error, work), *zip(*references, strict=True)))
+        best = min(np.mean([e for (name, _, _), e in zip(references, errors, strict=True) if name == n]) for n in REFERENCES)
+        near = finalists(front, best + REACH)
+        found = list(pool.map(partial(validated, work), near))
+        member = chosen(found, best + WITHIN)
+        record.progress(f"chosen: {member['id']}, validation error {member['trained_error']:.4f}, the limit {best + WITHIN:.4f}")
+        winners = [("searched", member["graph"], seed) for seed in TRAINING_SEEDS]
+        rows = list(pool.map(partial(trained_row, work), *zip(*references, *winners, strict=True)))
+    return rows, {"front": front, "finalists": found, "chosen": member["id"], "error_limit": best + WITHIN}
 
 
 def subset(work: Path) -> Path:
@@ -136,7 +143,7 @@ def subset(work: Path) -> Path:
 
 
 def searched(folder: Path, source: Path) -> list[dict[str, Any]]:
-    """Search, unless the folder holds the run already; the front's members with what they and their ancestors were trained on."""
+    """Search, unless the folder holds the run already; the front's members."""
     macs = max(cost(graph).macs for graph in REFERENCES.values())
     settings = {
         "seed": SEED, "workers": 2, "objectives": OBJECTIVES, "limits": {"macs": macs},
@@ -147,56 +154,70 @@ def searched(folder: Path, source: Path) -> list[dict[str, Any]]:
         start(make_config(settings), folder, initial=tuple(REFERENCES.values()))
     run = api.open_run(folder)
     run.resume()  # nothing, where it is finished
-    with RunStore.open(folder, write=False) as store:
-        rows = {row.id: row for row in store.rows()}
-
-    def lineage(candidate_id: str) -> float:
-        row = rows[candidate_id]
-        return row.values["images"] + (lineage(row.parent) if row.parent else 0)
-
+    names = (*OBJECTIVES, "sensitivity", "parameters", "macs")
     return [
         {
             "id": entry.id,
-            **{name: entry.value(name) for name in (*OBJECTIVES, "parameters", "macs")},
-            "lineage_images": int(lineage(entry.id)),
+            **{name: entry.value(name) for name in names},
+            "operator": entry.row.candidate.operator,
             "graph": to_json(entry.row.candidate.graph),
         }
         for entry in run.front()
     ]
 
 
-def chosen(front: Sequence[dict[str, Any]], limit: float) -> dict[str, Any]:
-    """The lowest expected change within the limit on validation error; the lowest error where none is within."""
+def finalists(front: Sequence[dict[str, Any]], limit: float) -> list[dict[str, Any]]:
+    """Those of the lowest expected change within the limit on validation error; of the lowest error where none is within."""
     within = [member for member in front if member["error"] <= limit]
+    return sorted(within or front, key=lambda member: member["expected_change" if within else "error"])[:FINALISTS]
+
+
+def validated(work: Path, member: Mapping[str, Any]) -> dict[str, Any]:
+    """A finalist trained as the references are, and what it tolerates on validation images."""
+    data = prepared(work / "gtsrb10")
+    network = trained(work, member["graph"], TRAINING_SEEDS[0], data)
+    bench = deployed(network.graph, network.state(), "int8", data)
+    found = tolerance(bench, data.validation, "maps", seed=0, trials=FINALIST_TRIALS)
+    error = evaluate(network, data, data.validation).error
+    record.progress(f"{member['id']}: validation error {error:.4f}, tolerates {tolerated(found):.1e} on validation images")
+    return dict(member) | {"trained_error": error, "trained_tolerates": tolerated(found)}
+
+
+def chosen(found: Sequence[dict[str, Any]], limit: float) -> dict[str, Any]:
+    """The finalist that tolerates most within the limit on validation error; the lowest error where none is within."""
+    within = [member for member in found if member["trained_error"] <= limit]
     if not within:
-        return min(front, key=lambda member: member["error"])
-    return min(within, key=lambda member: member["expected_change"])
+        return min(found, key=lambda member: member["trained_error"])
+    return max(within, key=lambda member: member["trained_tolerates"])
 
 
-def trained_row(work: Path, name: str, graph: str, seed: int, images: int) -> dict[str, Any]:
+def validation_error(work: Path, name: str, graph: str, seed: int) -> float:
+    data = prepared(work / "gtsrb10")
+    error = evaluate(trained(work, graph, seed, data), data, data.validation).error
+    record.progress(f"{name} {seed}: validation error {error:.4f}")
+    return error
+
+
+def trained_row(work: Path, name: str, graph: str, seed: int) -> dict[str, Any]:
     """Train a network from scratch and measure it; what ``work`` holds already is read."""
     kept = work / f"{name}-{seed}.json"
     if kept.exists():
         return dict(json.loads(kept.read_text()))
     data = prepared(work / "gtsrb10")
-    network = from_scratch_trained(from_json(graph), data, seed, images)
-    row = measured({"network": name, "seed": seed, "images": images}, network.graph, network.state(), data)
+    network = trained(work, graph, seed, data)
+    row = measured({"network": name, "seed": seed, "images": TRAINING_IMAGES}, network.graph, network.state(), data)
     return keep(kept, row)
 
 
-def searched_row(work: Path, member: Mapping[str, Any]) -> dict[str, Any]:
-    """Measure the chosen member with the weights that the search gave it."""
-    kept = work / "searched.json"
+def trained(work: Path, graph: str, seed: int, data: DataSet) -> Network:
+    """A network from scratch; what ``work`` holds already is read."""
+    architecture = from_json(graph)
+    kept = work / f"{architecture_id(architecture)}-{seed}.safetensors"
     if kept.exists():
-        return dict(json.loads(kept.read_text()))
-    with RunStore.open(work / "run", write=False) as store:
-        outcome = store.row(member["id"]).outcome
-        assert outcome is not None
-        assert outcome.weights is not None
-        state = unpack(store.weights(outcome.weights))
-    data = prepared(work / "gtsrb10")
-    row = measured({"network": "searched", "images": member["lineage_images"]}, from_json(member["graph"]), state, data)
-    return keep(kept, row)
+        return Network(architecture, load_file(kept))
+    network = from_scratch_trained(architecture, data, seed, TRAINING_IMAGES)
+    save_file({name: value.contiguous() for name, value in network.state().items()}, kept)
+    return network
 
 
 def prepared(source: Path) -> DataSet:
@@ -223,7 +244,7 @@ def measured(row: Mapping[str, Any], graph: Graph, state: State, data: DataSet) 
     for dtype in FORMATS:
         bench = deployed(graph, state, dtype, data)
         for memory in MEMORIES:
-            full["scenarios"][f"{dtype} {memory}"] = tolerance(bench, data, memory, seed=0, trials=trials(dtype, memory))
+            full["scenarios"][f"{dtype} {memory}"] = tolerance(bench, data.test, memory, seed=0, trials=trials(dtype, memory))
     rates = ", ".join(f"{key} {tolerated(found):.1e}" for key, found in full["scenarios"].items())
     record.progress(f"{row['network']} {row.get('seed', '')}: test error {full['test_error']:.4f}, tolerates {rates}")
     return full
@@ -274,14 +295,14 @@ def compared(networks: Mapping[str, Sequence[Mapping[str, Any]]], key: str) -> d
 
 def check_anew(work: Path, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Train a random network anew and measure it with other faults: its interval must meet the stored one."""
-    row = np.random.default_rng().choice([row for row in rows if "seed" in row])  # type: ignore[arg-type]
+    row = np.random.default_rng().choice(list(rows))  # type: ignore[arg-type]
     data = prepared(subset(work))
     network = from_scratch_trained(from_json(row["graph"]), data, row["seed"], row["images"])
     checked = []
     for key in (PRIMARY, "log8 maps"):
         dtype, memory = key.split()
         bench = deployed(network.graph, network.state(), dtype, data)
-        before, after = row["scenarios"][key], tolerance(bench, data, memory, seed=1, trials=trials(dtype, memory))
+        before, after = row["scenarios"][key], tolerance(bench, data.test, memory, seed=1, trials=trials(dtype, memory))
         (low, high), (now_low, now_high) = interval(resampled(before)), interval(resampled(after))
         checked.append({"network": row["network"], "seed": row["seed"], "scenario": key, "tolerated": tolerated(after)})
         if now_low > high * ALLOWED or now_high < low / ALLOWED:

@@ -16,7 +16,7 @@ from torch import Tensor
 from hwnas import __version__
 from hwnas.errors import ConfigError, ExportError, ModelError
 from hwnas.export.emit import class_names, emit
-from hwnas.export.guard import guarded
+from hwnas.export.guard import INT8_COVERAGE, guarded
 from hwnas.export.manifest import ID_PATTERN, MANIFEST, REFERENCES, Evaluated, Manifest, ModelFile, read_manifest, sha256
 from hwnas.export.parity import TOLERANCES, Array, Predict, classification_error, compare, reference_logits
 from hwnas.export.precision import PRECISIONS, Precision, convert
@@ -167,9 +167,9 @@ def export_model(
         opset=settings.opset,
         ir_version=settings.ir_version,
     )
-    model = convert(float32, precision, calibration=settings.calibration, reduce_range=settings.reduce_range)
     if guard and settings.calibration is not None:
-        model = guarded(model, settings.calibration)
+        float32 = guarded(float32, settings.calibration, coverage=INT8_COVERAGE if precision == "int8" else 1.0)
+    model = convert(float32, precision, calibration=settings.calibration, reduce_range=settings.reduce_range)
     expected = reference_logits(entry.graph, entry.state, images, mean=settings.mean, std=settings.std)
     _check_onnx(name, model)
     got = predict(model, images)
