@@ -52,14 +52,18 @@ class RayExecutor:
         self._gpus = 0
         self._head = ("", 0)
         self._looked = time.monotonic()
+        self._slots, self._counted = 0, 0.0
 
     @property
     def workers(self) -> int:
-        """How many tasks can run at once on what the cluster has now."""
+        """How many tasks can run at once on what the cluster had seconds ago: a search asks in each of its turns."""
         self.warm_up()
-        resources: dict[str, float] = _CLUSTER.cluster_resources()
-        slots = int(resources.get("CPU", 1)) // self._threads
-        return max(1, min(slots, int(resources.get("GPU", 0))) if self._gpus else slots)
+        if not self._slots or time.monotonic() - self._counted >= LOOK_S:
+            resources: dict[str, float] = _CLUSTER.cluster_resources()
+            slots = int(resources.get("CPU", 1)) // self._threads
+            self._slots = max(1, min(slots, int(resources.get("GPU", 0))) if self._gpus else slots)
+            self._counted = time.monotonic()
+        return self._slots
 
     def warm_up(self) -> None:
         """Connect to the cluster. Raises ConfigError where no cluster is found at the address."""
@@ -69,8 +73,9 @@ class RayExecutor:
         if self._address == "local":
             cpus, dashboard = None if self._workers is None else self._workers * self._threads, False
         try:
+            _reach(self._address)  # Ray itself would try for minutes
             ray.init(self._address, num_cpus=cpus, include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise ConfigError(f"no Ray cluster found at {self._address}: {error}; start one with: ray start --head") from error
         client = self._address.removeprefix("ray://")
         head = client if client != self._address else ray.get_runtime_context().gcs_address
@@ -152,6 +157,13 @@ class RayExecutor:
         return WorkError(
             f"the head of the Ray cluster at {self._address} was lost; start it again (ray start --head) and resume the run"
         )
+
+
+def _reach(address: str) -> None:
+    """Raise OSError where nothing listens at HOST:PORT; other addresses are Ray's to find."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), HEAD_LIMIT_S).close()
 
 
 def _evaluate_limited(task: EvaluationTask, task_limit_s: float | None, memory_limit_mb: float | None) -> EvaluationResult:

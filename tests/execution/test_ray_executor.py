@@ -1,5 +1,8 @@
 """What can happen to a Ray worker, and to the cluster."""
 
+import re
+import time
+
 import pytest
 
 from tests.execution.conftest import endless_task, tiny_task, until
@@ -54,8 +57,21 @@ def test_waiting_for_a_cpu_does_not_count_as_running(executor):
     assert executor.workers == 1
 
 
-def test_no_cluster_is_a_wrong_request(monkeypatch):
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "nowhere.invalid:6379"])
+def test_no_cluster_is_a_wrong_request_at_once(monkeypatch, address):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    executor = RayExecutor("127.0.0.1:1")
-    with pytest.raises(ConfigError, match=r"no Ray cluster found at 127\.0\.0\.1:1"):
-        executor.warm_up()
+    started = time.monotonic()
+    with pytest.raises(ConfigError, match=f"no Ray cluster found at {re.escape(address)}: .*ray start --head"):
+        RayExecutor(address).warm_up()
+    assert time.monotonic() - started < 10
+
+
+def test_the_cluster_is_asked_for_its_size_now_and_then(executor, monkeypatch):
+    asked, now = [], time.monotonic()
+    monkeypatch.setattr("hwnas.execution.ray._CLUSTER.cluster_resources", lambda: asked.append(1) or {"CPU": 3 + len(asked)})
+    monkeypatch.setattr("hwnas.execution.ray.time.monotonic", lambda: now)
+    now += 60
+    assert [executor.workers for _ in range(9)] == [4] * 9
+    now += 60
+    assert executor.workers == 5
+    assert len(asked) == 2
