@@ -10,7 +10,7 @@ from hwnas import __version__
 from hwnas.config import RunConfig, settings_of
 from hwnas.data import DataSettings
 from hwnas.device import Fingerprint, HardwareProfile
-from hwnas.errors import ConfigError, RequestError, StoreError
+from hwnas.errors import ConfigError, RequestError
 from hwnas.execution import Executor, LocalExecutor
 from hwnas.experiment.budget import Clock, default_images, images_in_time, time_limit_s
 from hwnas.experiment.deployment import errors_computed
@@ -99,11 +99,8 @@ def _kept(store: RunStore, *, remeasure: bool) -> Kept:
 
 def _own_initial(store: RunStore) -> tuple[Graph, ...]:
     """The networks that the run was started with besides the space's: they are asked for until there is a front."""
-    try:
-        texts = store.meta("initial")
-    except StoreError:  # an older version did not keep them
-        return ()
-    return tuple(from_json(text) for text in texts)
+    texts = store.find_meta("initial")  # None: an older version did not keep them
+    return tuple(from_json(text) for text in texts or ())
 
 
 def _images_per_child(parts: Parts, executor: Executor) -> int:

@@ -107,6 +107,10 @@ class RunStore:
         (text,) = self._one("SELECT value FROM meta WHERE name = ?", (name,), f"meta value {name}")
         return json_value(text, f"meta {name}")
 
+    def find_meta(self, name: str) -> Any:
+        """A named value of the run, None where it was never set. Raises StoreError where it is damaged."""
+        return self.meta(name) if self._read("SELECT 1 FROM meta WHERE name = ?", (name,)) else None
+
     def set_meta(self, name: str, value: object) -> None:
         """Set or replace a named value of the run."""
         if name == "config":

@@ -8,7 +8,7 @@ import pytest
 
 import hwnas
 from hwnas.config import RunConfig, make_config
-from hwnas.errors import ConfigError
+from hwnas.errors import ConfigError, StoreError
 from hwnas.experiment import resume, start
 from hwnas.graph import architecture_id
 from hwnas.spaces import initial_graphs
@@ -52,6 +52,14 @@ def test_a_run_of_a_version_that_did_not_keep_its_own_networks_goes_on(tmp_path:
     with closing(sqlite3.connect(tmp_path / "run" / "run.sqlite")) as connection, connection:
         connection.execute("DELETE FROM meta WHERE name = 'initial'")
     assert resume(tmp_path / "run", changes={"generations": 2}).trained > 0
+
+
+def test_own_networks_that_were_damaged_are_not_taken_for_none(tmp_path: Path) -> None:
+    start(config(), tmp_path / "run", initial=[Builder(1, 8, 8).head(10)])
+    with closing(sqlite3.connect(tmp_path / "run" / "run.sqlite")) as connection, connection:
+        connection.execute("UPDATE meta SET value = substr(value, 1, 9) WHERE name = 'initial'")
+    with pytest.raises(StoreError, match="meta initial is damaged"):
+        resume(tmp_path / "run", changes={"generations": 2})
 
 
 def test_a_network_for_other_data_is_refused_before_anything_is_written(tmp_path: Path) -> None:
