@@ -44,29 +44,36 @@ class DeviceCheck:
         return facts
 
 
+def profile_of(device: str) -> "HardwareProfile":
+    """The hardware profile of that name or in that file. Raises ProfileError."""
+    from hwnas.device import load_profile
+
+    return load_profile(device)
+
+
 def measure(
-    model: str | os.PathLike[str], device: str = "local-cpu", *, shapes: Mapping[str, int] | None = None
+    model: str | os.PathLike[str], device: "str | HardwareProfile" = "local-cpu", *, shapes: Mapping[str, int] | None = None
 ) -> "tuple[Latency, Fingerprint]":
     """The latency of any ONNX file on a device, to its profile's own target, and what the device is.
 
     ``shapes`` settles symbolic dimensions by name. Raises ModelError, ProfileError, DeviceError.
     """
-    from hwnas.device import load_profile, open_device, read_model
+    from hwnas.device import open_device, read_model
 
-    profile, content = load_profile(device), read_model(model)
+    profile, content = profile_of(device) if isinstance(device, str) else device, read_model(model)
     target = profile.measurement
     with open_device(profile) as opened:
         latency = opened.measure(content, half_width=target.half_width, time_limit_s=target.time_limit_s, shapes=shapes)
         return latency, opened.fingerprint()
 
 
-def measured_facts(device: str, latency: "Latency", fingerprint: "Fingerprint") -> dict[str, str]:
+def measured_facts(
+    device: str, profile: "HardwareProfile", latency: "Latency", fingerprint: "Fingerprint"
+) -> dict[str, str]:
     """What there is to say of a measurement, by name."""
-    from hwnas.device import load_profile
     from hwnas.report import with_interval
 
     percentiles = {"50 %": latency.p50_ms, "90 %": latency.p90_ms, "99 %": latency.p99_ms}
-    precision = load_profile(device).precision
     facts = {
         "latency": f"{with_interval(latency.latency_ms, latency.ci_ms)} ms (95 % interval)",
         "uncorrected": f"{latency.raw_ms:.3g} ms",
@@ -77,8 +84,8 @@ def measured_facts(device: str, latency: "Latency", fingerprint: "Fingerprint") 
         "quiet": "yes" if latency.quiet else "no: other work disturbed, see the interval",
         "device": f"{device}: {fingerprint.cpu}, ONNX Runtime {fingerprint.onnxruntime}",
     }
-    if precision != "float32":
-        facts["precision"] = f"the file's own; {precision} is what this profile's searches bring their networks to"
+    if profile.precision != "float32":
+        facts["precision"] = f"the file's own; {profile.precision} is what this profile's searches bring their networks to"
     return facts
 
 

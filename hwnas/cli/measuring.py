@@ -24,12 +24,13 @@ def measure(
     corrected, varies besides: by up to 4 % beside two busy processes. Within a search it is fixed.
     """
     from hwnas import api
-    from hwnas.api.measuring import measured_facts
+    from hwnas.api.measuring import measured_facts, profile_of
 
     if json_file is not None:
         api.refuse_unwritable(json_file)
-    latency, fingerprint = api.measure(model, device, shapes=numbers(shape or [], "--shape", int))
-    console.show_facts(measured_facts(device, latency, fingerprint))
+    profile = profile_of(device)  # read once: the file may change meanwhile
+    latency, fingerprint = api.measure(model, profile, shapes=numbers(shape or [], "--shape", int))
+    console.show_facts(measured_facts(device, profile, latency, fingerprint))
     if json_file is not None:
         content = {"model": str(model), "device": device, **latency.to_json(), "fingerprint": fingerprint.to_json()}
         api.write_json(json_file, content)
