@@ -64,7 +64,7 @@ def test_other_bit_error_rates_in_any_order_leave_the_single_faults_as_they_are(
     one = run.faults(models=model, bers="1e-3,1e-1", half_width=9.0)
     other = run.faults(models=[model, model], bers="1e-2,1e-5", faults=["single"], half_width=9.0)
     assert other.networks[0].single == one.networks[0].single
-    with pytest.raises(ConfigError, match="another campaign [(]bers differ"):
+    with pytest.raises(ConfigError, match=r"another campaign \(bers differ"):
         run.faults(models=model, bers="1e-2,1e-5", half_width=9.0)
     (curve,) = (run.folder / "faults").glob("*-ber-*")
     curve.rename(run.folder / "faults" / "before")
