@@ -118,7 +118,8 @@ class Run:
     ) -> "Manifest":
         """Write models (``"front"``, or ids) as checked ONNX files into a new folder, or nothing at all.
 
-        ``guard`` adds ``<id>.guard.onnx``: activations clipped to their range on training data, against bit flips. Raises
+        ``guard`` adds ``<id>.guard.onnx`` and ``<id>.int8.guard.onnx``: activations clipped to their range on training data,
+        int8 ones to that of all but outliers, against bit flips. Raises
         RequestError for unknown models, a folder that holds something else and data that are not the run's, StoreError where
         stored weights are damaged, ExportError where a file does not compute what its network computes.
         """

@@ -17,7 +17,7 @@ def export(
     out: Annotated[Path, typer.Option(help="Folder of the bundle, new or an old bundle.", show_default=False)],
     models: Annotated[str, typer.Option(metavar="front|ID,..", help="Which models.")] = "front",
     precision: Annotated[str, typer.Option(metavar="P,..", help="float32, float16, int8.")] = "float32",
-    guard: Annotated[bool, typer.Option("--guard", help="Also files whose activations are clipped, against bit flips.")] = False,
+    guard: Annotated[bool, typer.Option("--guard", help="Also float32 and int8 files guarded against bit flips.")] = False,
     verbose: Verbose = False,
 ) -> None:
     """Write models as ONNX files, each checked against the trained network before it lands in the folder."""

@@ -23,6 +23,7 @@ from hwnas.export.precision import PRECISIONS, Precision, convert
 from hwnas.graph import Graph, architecture_id
 
 REFERENCE_IMAGES = 32
+GUARDED: tuple[Precision, ...] = ("float32", "int8")  # what a guard is for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +62,8 @@ class ExportSettings:
     """How networks become files.
 
     ``mean`` and ``std`` are the training images' per channel; ``calibration`` (n, C, H, W) are training images, needed for int8
-    and ``guard``, which adds to each float32 file one with its activations clipped; ``reduce_range`` is for devices without
-    int8 dot instructions.
+    and ``guard``, which adds to each float32 and int8 file one with its activations clipped; ``reduce_range`` is for devices
+    without int8 dot instructions.
     """
 
     classes: Sequence[str]
@@ -82,12 +83,14 @@ class ExportSettings:
             raise ConfigError(f"expected precisions among {', '.join(PRECISIONS)}, each once, got {list(self.precisions)}")
         if "int8" in self.precisions and self.calibration is None:
             raise ConfigError("int8 needs training images to calibrate on; give the data, or leave int8 out")
-        if self.guard and (self.calibration is None or "float32" not in self.precisions):
-            raise ConfigError("a guard is for float32 files and needs training images; add float32, or leave the guard out")
+        if self.guard and (self.calibration is None or not set(GUARDED) & set(self.precisions)):
+            raise ConfigError(
+                f"a guard is for {' and '.join(GUARDED)} files and needs training images; add one of them, or no guard"
+            )
 
     def variants(self) -> list[tuple[Precision, bool]]:
         """The files of each network: precision, and whether guarded."""
-        guards = [(precision, True) for precision in self.precisions if self.guard and precision == "float32"]
+        guards = [(precision, True) for precision in self.precisions if self.guard and precision in GUARDED]
         return [*((precision, False) for precision in self.precisions), *guards]
 
 

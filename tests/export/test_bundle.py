@@ -108,9 +108,12 @@ def test_guarded_files_lie_beside_the_others_with_their_own_error(tmp_path: Path
     models = entries("plain")
     chosen = settings(precisions=("float32", "int8"), guard=True, calibration=pictures(16) / 2, evaluation=labelled(models[0]))
     manifest = write_bundle(tmp_path, models, images=pictures(), predict=predict, settings=chosen)
-    assert [file.name for file in manifest.files] == ["g1-0.onnx", "g1-0.int8.onnx", "g1-0.guard.onnx"]
-    assert [file.guarded for file in manifest.files] == [False, False, True]
-    plain, _, guard = manifest.files
+    names = ["g1-0.onnx", "g1-0.int8.onnx", "g1-0.guard.onnx", "g1-0.int8.guard.onnx"]
+    assert [file.name for file in manifest.files] == names
+    assert [file.guarded for file in manifest.files] == [False, False, True, True]
+    plain, int8, guard, int8_guard = manifest.files
+    assert int8_guard.evaluated is not None
+    assert int8_guard.sha256 != int8.sha256
     assert guard.difference > 1e-4 > plain.difference  # brighter images are clipped: reported, not refused
     assert guard.evaluated is not None
     assert guard.error_change == pytest.approx(guard.evaluated.error - 0.2)
@@ -123,8 +126,8 @@ def test_guarded_files_lie_beside_the_others_with_their_own_error(tmp_path: Path
     assert all(report.passed and (report.difference or 0) <= 1e-5 for report in verify_bundle(tmp_path, predict))
 
 
-def test_a_guard_needs_float32_and_training_images() -> None:
-    for changes in ({}, {"precisions": ("int8",), "calibration": pictures(8)}):
+def test_a_guard_needs_float32_or_int8_and_training_images() -> None:
+    for changes in ({}, {"precisions": ("float16",), "calibration": pictures(8)}):
         with pytest.raises(ConfigError, match="guard"):
             settings(guard=True, **changes)
 

@@ -1,8 +1,10 @@
 """Guarded files compute the same on the images they were guarded with, and less harm where a bit flips."""
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import numpy_helper
 
 from hwnas.errors import ExportError
 from hwnas.export import convert, emit
@@ -10,6 +12,12 @@ from hwnas.export.guard import guarded
 from hwnas.injection import FastEngine, Program, damage, from_onnx
 from tests.export.samples import images, onnx_logits, random_state
 from tests.graphs import SAMPLES
+
+
+def scales(proto: onnx.ModelProto) -> set[str]:
+    """The scales of activations."""
+    constant = {tensor.name for tensor in proto.graph.initializer}
+    return {node.input[1] for node in proto.graph.node if node.op_type == "QuantizeLinear" and node.input[0] not in constant}
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -39,6 +47,35 @@ def test_flips_do_less_harm_in_a_guarded_file() -> None:
                 changed.append(damage(answers, engine.classes, engine.classes.astype(np.int64)).changed)
         harm.append(np.mean(changed))
     assert harm[1] < harm[0]
+
+
+@pytest.mark.parametrize("name", ["plain", "residual", "dense"])
+def test_what_becomes_int8_is_clipped_to_all_but_its_outliers(name: str) -> None:
+    graph = SAMPLES[name]()
+    channels = graph.shapes[graph.input.id][0]
+    model, pictures = emit(graph, random_state(graph), mean=(0.5,) * channels, std=(0.25,) * channels), images(graph, 200).numpy()
+    found = []
+    for float32 in (model, guarded(model, pictures, coverage=0.9)):
+        proto = onnx.load_model_from_string(convert(float32, "int8", calibration=pictures))
+        assert not any(node.op_type == "Clip" for node in proto.graph.node)  # the scales clip
+        found.append({t.name: float(numpy_helper.to_array(t)) for t in proto.graph.initializer if t.name in scales(proto)})
+    plain, tight = found
+    assert plain["t1_scale"] == tight["t1_scale"]  # the image
+    assert plain.keys() <= tight.keys()  # views may share a scale
+    assert all(tight[name] < plain[name] for name in plain.keys() - {"t1_scale", "logits_scale"})
+
+
+def test_coverage_leaves_the_image_and_the_logits_alone() -> None:
+    graph = SAMPLES["plain"]()
+    pictures = images(graph, 64)
+    for mean, std in ((None, None), ((0.5,), (0.25,))):
+        model = emit(graph, random_state(graph), mean=mean, std=std)
+        clips = [node for node in onnx.load_model_from_string(guarded(model, pictures.numpy(), coverage=0.9)).graph.node
+                 if node.op_type == "Clip"]  # fmt: skip
+        all_of_them = [node for node in onnx.load_model_from_string(guarded(model, pictures.numpy())).graph.node
+                       if node.op_type == "Clip"]  # fmt: skip
+        assert len(all_of_them) - len(clips) == (1 if mean is None else 2)
+        assert not any("logits" in node.output[0] for node in clips)
 
 
 def test_an_int8_file_is_refused() -> None:
