@@ -19,8 +19,12 @@ from hwnas.api import open_run
 from hwnas.candidate import Outcome
 from hwnas.cli import app
 from hwnas.config import RunConfig
+from hwnas.device import load_profile
+from hwnas.export import emit
 from hwnas.store import RunStore
 from tests.conftest import TINY, Made, hwnas
+from tests.export.samples import random_state
+from tests.graphs import SAMPLES
 from tests.store.store_samples import initial
 
 FIELDS = {
@@ -92,6 +96,16 @@ def test_export_and_verify(tiny_run: Made, tmp_path: Path) -> None:
     measured = json.loads((tmp_path / "latency.json").read_text())
     assert 0 < measured["latency_ms"] < 10
     assert measured["fingerprint"]["cores"] >= 1
+
+
+def test_measuring_reads_its_profile_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "net.onnx").write_bytes(emit(SAMPLES["flat"](), random_state(SAMPLES["flat"]())))
+    read, original = [], load_profile
+    monkeypatch.setattr("hwnas.device.load_profile", lambda name: read.append(name) or original(name))
+    done = CliRunner().invoke(app, ["measure", str(tmp_path / "net.onnx")])
+    assert done.exit_code == 0, done.output
+    assert "95 % interval" in done.stdout
+    assert read == ["local-cpu"]
 
 
 def test_guarded_models_are_exported_verified_and_faulted(tiny_run: Made, tmp_path: Path) -> None:
