@@ -115,7 +115,7 @@ class Campaign:
     def header(self) -> dict[str, Any]:
         """What the campaign's file must say to be gone on with."""
         return {
-            "campaign": "hwnas faults 3",
+            "campaign": "hwnas faults 4",
             "model": self.name,
             "memory_sha256": self.bench.memory.sha256(),
             "images": len(self._labels),
@@ -132,6 +132,7 @@ class Campaign:
             seed=settings.seed,
             batch=WEIGHT_BATCH if on_weights else ACTIVATION_BATCH,
             max_faults=settings.max_faults,
+            largest_value=self._largest_drop() if on_weights else 100.0,  # an activation fault meets one image: all or nothing
         )
         sampler, journal = Sampler(strata, plan), Journal(path, self.header())
         batches = _replay(sampler, journal)
@@ -189,6 +190,12 @@ class Campaign:
     def has_curve(self) -> bool:
         """Whether the network knows more than chance, on the images that curves are made of."""
         return self._curve_clean > 1.0 / self.bench.classes
+
+    def _largest_drop(self) -> float:
+        """The most that a fault can cost or gain, in points: what the network has right, or wrong, of the first micro-batch."""
+        engine, labels = self._chunk(0)
+        right = float((engine.classes == labels).mean())
+        return 100.0 * max(right, 1.0 - right)
 
     @cached_property
     def _curve_clean(self) -> float:
@@ -335,8 +342,8 @@ def _outcomes(rows: Sequence[Mapping[str, Any]]) -> Outcomes:
 
 
 def _so_far(sampler: Sampler) -> Estimate | None:
-    moments = sampler.sample().moments()
-    return sampler.estimate() if (moments.counts >= np.minimum(2, moments.sizes)).all() else None
+    sample = sampler.sample()
+    return sampler.estimate() if (sample.counts >= np.minimum(2, sample.design.sizes)).all() else None
 
 
 def _fault_columns(fault: Fault, layer: str, words: int) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Which faults to try next, and when enough were tried: a two-stage stratified sample without replacement.
 
-Pilot: a few faults in every stratum, as many more in large ones as leave little unseen (else shares, of critical faults say,
-are bounded by next to nothing), and more in any that may hold over half of the variance. Then batches by cost-aware
-Neyman allocation, n_h ~ W_h s_h / sqrt(c_h), s_h pooled over the layers of a bit group. A plain uniform sample is the
-same with one stratum (and, its outcomes being so uneven, a large pilot).
+Pilot: two faults in every stratum, which is what a variance takes. Then batches by cost-aware Neyman allocation,
+n_h ~ W_h s_h / sqrt(c_h), s_h pooled over the layers of a bit group, until the interval is narrow enough. No stratum looks
+calmer to the plan, or to the interval, than if one large damage had been met somewhere (`FaultSample.moments`): so the calm
+ones get their share, and the narrower the interval is to be, the more. A plain uniform sample is the same with one stratum.
 
     sampler = Sampler(stratify(population), SamplingPlan(seed=0))
     while not sampler.done(half_width=0.5):
@@ -16,11 +16,9 @@ stored outcomes in the order they were told (`Sampler.replay`) rebuilds it, its 
 same faults if their costs are the same: tell multiply-adds rather than seconds where that matters.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from hwnas.errors import ConfigError, StoreError
 from hwnas.resilience.estimators import Design, FaultSample
@@ -30,32 +28,25 @@ from hwnas.resilience.strata import Stratum
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingPlan:
-    """Settings of a sampler. The pilots are sized by simulated coverage (tests/resilience/test_coverage.py).
+    """Settings of a sampler: faults in the pilot of a stratum, in a batch, and altogether at most.
 
-    A heavy pilot of 20 covers 75 to 96 % where the damage of a stratum is all or nothing, of 40 90 to 98 %.
-    `unseen` is the largest share of the population whose effect the pilot may miss altogether (`intervals.unseen_share`):
-    0.008 takes about 375 faults, most of them in the large calm strata of late layers, which are cheap; with 0.02 the mean's
-    interval covers 85 to 90 % where damage is sparse, with 0.008 about 96 %. `largest_value` is the largest outcome possible
-    (100 points of accuracy); it bounds the mean while all outcomes are equal.
+    `largest_value` is the largest outcome possible to either side (100 points of accuracy): the interval allows for what was
+    not seen in proportion to it.
     """
 
     seed: int
-    pilot: int = 5
-    heavy_pilot: int = 40
-    unseen: float = 0.008
+    pilot: int = 2
     batch: int = 64
     max_faults: int | None = None
     confidence: float = DEFAULT_CONFIDENCE
     largest_value: float = 100.0
 
     def __post_init__(self) -> None:
-        if not 2 <= self.pilot <= self.heavy_pilot or self.batch < 1 or not 0 < self.confidence < 1:
+        if self.pilot < 2 or self.batch < 1 or not 0 < self.confidence < 1:
             raise ConfigError(
-                f"expected 2 <= pilot <= heavy pilot, a batch of 1 or more and a confidence inside (0, 1), got {self.pilot}, "
-                f"{self.heavy_pilot}, {self.batch}, {self.confidence}; correct the plan"
+                f"expected a pilot of 2 or more, a batch of 1 or more and a confidence inside (0, 1), got {self.pilot}, "
+                f"{self.batch}, {self.confidence}; correct the plan"
             )
-        if not 0 < self.unseen <= 1:
-            raise ConfigError(f"expected an unseen share above 0 and at most 1, got {self.unseen}; correct the plan")
         if self.seed < 0 or (self.max_faults is not None and self.max_faults < 1) or self.largest_value <= 0:
             raise ConfigError(
                 f"expected a seed from 0 and a largest number of faults and value above 0, got {self.seed}, "
@@ -149,8 +140,7 @@ class Sampler:
 
     def done(self, half_width: float) -> bool:
         """Whether the pilot is complete and the interval narrow enough, or nothing is left to try; False inside a batch."""
-        moments = self.sample().moments()
-        if self._pending or (moments.counts < self._pilot(moments)).any():
+        if self._pending or self._pilot_left().any():
             return False
         return self._left() == 0 or self.estimate().half_width <= half_width
 
@@ -161,35 +151,22 @@ class Sampler:
             limit = min(limit, self.plan.max_faults)
         return max(0, limit - len(self._values))
 
+    def _pilot_left(self) -> Indices:
+        """Faults of each stratum, (h,), that the pilot still needs."""
+        return np.maximum(np.minimum(self.plan.pilot, self.design.sizes) - self.sample().counts, 0)
+
     def _next_counts(self) -> Indices:
         """Size of each stratum's part of the next batch, (h,)."""
-        moments = self.sample().moments()
-        missing = np.maximum(self._pilot(moments) - moments.counts, 0)
-        left = self._left()
+        missing, left = self._pilot_left(), self._left()
         if missing.any():  # in batches, too: a campaign shows each batch other images
             exact = missing * min(1.0, self.plan.batch / missing.sum())
             return _whole(exact, round(exact.sum()))
         if left == 0:
-            return np.asarray(missing)
+            return missing
+        moments = self.sample().moments(self.plan.largest_value)
         costs = np.bincount(self._strata, self._costs) / moments.counts
-        spread = moments.weights * np.sqrt(self._variances(moments))
-        if not spread.any():
-            spread = moments.weights
-        return neyman_counts(moments, spread / np.sqrt(costs), min(self.plan.batch, left))
-
-    def _pilot(self, moments: StratumMoments) -> Indices:
-        """Faults that each stratum needs before the sample may stop, (h,)."""
-        seen = np.ceil(-math.log(1 - self.plan.confidence) / self.plan.unseen * moments.weights).astype(np.int64)
-        base = np.minimum(np.maximum(self.plan.pilot, seen), self.design.sizes)
-        if (moments.counts < base).any():
-            return np.asarray(base)
-        spread = moments.weights**2 * self._variances(moments)
-        dof = np.maximum(moments.counts - 1, 1)
-        # the upper limit of a variance that was seen in few values
-        largest = spread * dof / stats.chi2.ppf((1 - self.plan.confidence) / 2, dof)
-        may_dominate = largest > spread.sum() - spread
-        needed = np.where(may_dominate & (spread > 0), np.minimum(self.plan.heavy_pilot, self.design.sizes), base)
-        return np.asarray(needed)
+        appeal = moments.weights * np.sqrt(self._variances(moments) / costs)
+        return neyman_counts(moments, appeal, min(self.plan.batch, left))
 
     def _variances(self, moments: StratumMoments) -> Floats:
         """Variance of each stratum for planning, (h,): that of its bit group, pooled over the layers.
