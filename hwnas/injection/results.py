@@ -129,7 +129,7 @@ def _parts(campaign: SingleCampaign, sample: FaultSample, lowest: float, highest
     for (layer, group), numbers in chosen.items():
         part = sample.within(numbers)
         enough = (part.counts >= np.minimum(2, part.design.sizes)).all()
-        estimate = _within(part.mean(largest_value=100.0), lowest, highest) if enough else None
+        estimate = _within(part.mean(largest_value=campaign.sampler.plan.largest_value), lowest, highest) if enough else None
         parts.append(Vulnerability(layer=layer, group=group, bits=int(part.design.sizes.sum()), drop=estimate))
     return parts
 
