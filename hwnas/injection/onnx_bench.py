@@ -75,7 +75,10 @@ class OnnxBench:
             self._weights = self._weight_names()
             self.steps = tuple(self._step(name, shapes) for name in shapes if name != self.image)
         except ORT_ERRORS as error:
-            raise ModelError(f"ONNX Runtime cannot run the file for batches of several images, or in parts: {error}") from error
+            raise ModelError(
+                f"ONNX Runtime cannot run the file for several images at once, or in parts: {str(error).splitlines()[0]}; export "
+                "it with a dynamic batch"
+            ) from error
         if self.logits not in shapes or len(shapes[self.logits]) != 1:
             raise ModelError(f"expected a classifier with one output (n, classes), got {shapes.get(self.logits)}")
         self.classes = int(shapes[self.logits][0])

@@ -81,7 +81,9 @@ def _float_bench(content: bytes, dtype: str, calibration: NDArray[np.float32] | 
         try:
             return OnnxBench(content)
         except ModelError as error:
-            raise refused from error
+            if not str(refused).startswith("operator"):
+                raise refused from error
+            raise ModelError(f"{refused}. As it stands, too: {error}") from error
     return TorchBench(Program(graph, deployed, format_named(dtype), calibration=calibration))
 
 
