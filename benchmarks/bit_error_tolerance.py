@@ -31,6 +31,7 @@ from hwnas.resilience.curve import crossing_ber
 
 FORMATS = ("int8", "guarded-int8", "log8")  # guarded: as hwnas export --guard --precision int8 writes it
 MEMORIES = ("maps", "activations", "weights")
+IMAGE = ("image", "t1")  # before and after its normalisation: int8 files store both where a skip reads the image
 LOSS = 0.01
 BLOCK = 250  # images of a trial
 TRIALS = {"int8": 24, "guarded-int8": 24, "log8": 12}  # of feature maps, half as many of the others; log8 takes ten times as long
@@ -88,8 +89,9 @@ def answers(bench: Bench, engine: Engine, memory: str, rate: float, rng: np.rand
         return engine.weights(bench.memory.flipped(draw_bit_errors(bench.memory.population, rate, rng))).classes
     masks, _ = activation_masks(bench.activations, len(engine.classes), rate, rng)
     if memory == "maps":
-        last = len(bench.activations.tensors) - 1
-        masks = {number: mask for number, mask in masks.items() if 0 < number < last}
+        tensors = bench.activations.tensors
+        maps = [number for number, tensor in enumerate(tensors[:-1]) if tensor.layer not in IMAGE]
+        masks = {number: masks[number] for number in maps if number in masks}
     return engine.disturbed(masks).classes
 
 

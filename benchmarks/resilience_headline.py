@@ -11,15 +11,19 @@ values lie in a third of its range. ResNet tolerated 6.6e-4; with every ReLU bou
 (1.4 % error instead of 1.2 %); with all tensors bounded at 1, 3.3e-3 (2.5 %).
 Shallow wide ones without skips were less accurate (3.7 and 7.9 %) and no more resilient (3.3e-4 and 5.8e-4), at an ASI of a
 half and a quarter. Guarded (99.9 % of values, after training), ResNet 2.4e-3, bounded 6.1e-3, MobileNetV2 6.6e-4 instead of
-2.6e-4. So the operator bound_activations and the int8 guard were added to the product, and a search has a new protocol:
+2.6e-4. So the operator bound_activations and the int8 guard were added to the product, and a search has a new protocol.
+With 8 generations of 10,000 images, three finalists and seed 2 it ended on validation data (never on test images): the bounded
+finalist tolerated 4.1e-4 there (the same ResNet 4.5e-4), since depthwise convolutions without activation and a concat with the
+image came with its bounds (and, by a mistake mended since, the image's copy was hit). At 10,000 images a lineage's length said
+more about the expected change than the network did. So, with another seed and the same split and references:
 
 Data: the ten most frequent classes of GTSRB (19,620 training and 6,480 test images; all 43 took more CPU time than there was) at
 16x16 pixels, the validation split by physical sign, no augmentation, the product's trainer at its defaults.
-Search: the objectives error and expected_change (ASI said nothing), seed 2 and its own split, beginning with the space's initial
-networks and both references, 8 generations of 8 children, 10,000 images each, no more MACs than the larger reference.
+Search: the objectives error and expected_change (ASI said nothing), seed 3 (split: seed 2), beginning with the space's initial
+networks and both references, 5 generations of 8 children, 15,000 images each, no more MACs than the larger reference.
 References: resnet (78 k parameters) and mobilenet_v2 (38 k) of reference_nets.py, seeds 0 and 1, 60,000 images from scratch.
 Finalists: of the front's members whose error in the search is at most three points above the better reference's mean validation
-error the three of lowest expected change (of lowest error, where none is). Their architectures are trained from scratch exactly
+error the four of lowest expected change (of lowest error, where none is). Their architectures are trained from scratch exactly
 as the references are, seed 0. Chosen, on validation images alone: of those at most half a point above the better reference's
 mean validation error, the one that tolerates most (int8 feature maps, seven trials); where there is none, that of the lowest
 validation error. It is trained with seed 1 too. The weights of the search itself are used for nothing.
@@ -76,9 +80,9 @@ from hwnas.training import TrainerSettings, evaluate, train
 QUESTION = "How many more bit errors does a network searched for resilience tolerate than MobileNetV2- and ResNet-style ones?"
 GTSRB = Path(__file__).resolve().parents[2] / "shared" / "data" / "gtsrb"
 SIZE, GROUPS, CLASSES = (16, 16), r"path:^\d+/\d+_", 10
-SEED, GENERATIONS, IMAGES = 2, 8, 10_000
+SEED, SPLIT_SEED, GENERATIONS, IMAGES = 3, 2, 5, 15_000
 OBJECTIVES = ("error", "expected_change")
-REACH, FINALISTS, FINALIST_TRIALS = 0.03, 3, 7  # validation error in the search above the better reference's; how many; blocks
+REACH, FINALISTS, FINALIST_TRIALS = 0.03, 4, 7  # validation error in the search above the better reference's; how many; blocks
 WITHIN = 0.005  # of validation error above the better reference's, trained alike
 TRAINING_SEEDS, TRAINING_IMAGES = (0, 1), 60_000
 REFERENCES: Mapping[str, Graph] = {
@@ -148,7 +152,7 @@ def searched(folder: Path, source: Path) -> list[dict[str, Any]]:
     settings = {
         "seed": SEED, "workers": 2, "objectives": OBJECTIVES, "limits": {"macs": macs},
         "budget": {"generations": GENERATIONS, "images_per_child": IMAGES},
-        "data": {"source": str(source), "image_size": SIZE, "group_by": GROUPS},
+        "data": {"source": str(source), "image_size": SIZE, "group_by": GROUPS, "seed": SPLIT_SEED},
     }  # fmt: skip
     if not folder.exists():
         start(make_config(settings), folder, initial=tuple(REFERENCES.values()))
@@ -223,7 +227,7 @@ def trained(work: Path, graph: str, seed: int, data: DataSet) -> Network:
 def prepared(source: Path) -> DataSet:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    return load(DataSettings(source=str(source), image_size=SIZE, group_by=GROUPS, seed=SEED))
+    return load(DataSettings(source=str(source), image_size=SIZE, group_by=GROUPS, seed=SPLIT_SEED))
 
 
 def from_scratch_trained(graph: Graph, data: DataSet, seed: int, images: int) -> Network:
