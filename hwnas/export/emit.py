@@ -37,6 +37,7 @@ from hwnas.graph import (
 from hwnas.graph.ops import Attribute
 
 IMAGE, LOGITS, BATCH = "image", "logits", "batch"
+OFFSET = "offset"  # the constant of what remains of the image's normalisation
 
 
 def emit(
@@ -157,10 +158,10 @@ class _Writer:
         """image * scale + offset: one Add or Mul, or where both remain one depthwise convolution."""
         scale, offset = self._deployed.scale, self._deployed.offset
         if scale is not None and offset is not None:
-            weights = [self.constant("scale", scale[:, None, None, None]), self.constant("offset", offset)]
+            weights = [self.constant("scale", scale[:, None, None, None]), self.constant(OFFSET, offset)]
             self.add("Conv", [IMAGE, *weights], output, group=len(scale), kernel_shape=(1, 1))
         elif offset is not None:
-            self.add("Add", [IMAGE, self.constant("offset", offset[:, None, None])], output)
+            self.add("Add", [IMAGE, self.constant(OFFSET, offset[:, None, None])], output)
 
     def _clip(self, node: Node, source: str, output: str) -> None:
         assert isinstance(node.op, Clip)

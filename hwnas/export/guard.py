@@ -19,6 +19,7 @@ from onnx import helper, numpy_helper
 from hwnas.device import load_profile, session
 from hwnas.device.model import parse
 from hwnas.errors import ExportError
+from hwnas.export.emit import OFFSET
 
 VIEWS = ("Flatten", "Reshape", "Identity", "Constant", "Cast")
 BATCH = 64
@@ -62,8 +63,7 @@ def _guarded_names(graph: onnx.GraphProto) -> list[str]:
 
 def _ends(graph: onnx.GraphProto) -> set[str]:
     """The image, normalised or not, and the logits."""
-    image = graph.input[0].name
-    normalised = {node.output[0] for node in graph.node if image in node.input and node.op_type == "Add"}
+    normalised = {node.output[0] for node in graph.node if OFFSET in node.input}
     return normalised | {put.name for put in graph.output}
 
 

@@ -15,7 +15,7 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 from onnxruntime.quantization.onnx_model import ONNXModel
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
-from hwnas.export.emit import IMAGE
+from hwnas.export.emit import IMAGE, OFFSET
 
 CALIBRATION_BATCH = 64
 # Tells the quantiser that its pre-processing (folding, fusing, shape inference) has nothing to do: the emitter did it.
@@ -35,7 +35,7 @@ def to_int8(model: bytes, calibration: NDArray[np.float32], *, reduce_range: boo
         reduce_range: 7-bit weights, for x86 CPUs without int8 dot instructions, whose 16-bit sums saturate.
     """
     proto = onnx.load_model_from_string(model)
-    normalisation = [node.name for node in proto.graph.node if node.op_type == "Add" and IMAGE in node.input]
+    normalisation = [node.name for node in proto.graph.node if OFFSET in node.input]
     proto.metadata_props.add(key=PREPARED[0], value=PREPARED[1])
     with TemporaryDirectory(prefix="hwnas-int8-") as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tool's own, about its temporary files
@@ -54,6 +54,7 @@ def to_int8(model: bytes, calibration: NDArray[np.float32], *, reduce_range: boo
             extra_options={"WeightSymmetric": True, "ActivationSymmetric": False},
         )
         quantised = onnx.load_model(target)
+    _drop_unread(quantised.graph)
     return _without_traces(quantised)
 
 
@@ -77,6 +78,14 @@ class _Batches(CalibrationDataReader):  # type: ignore[misc]  # the tool's own i
         """The next batch, None after the last one."""
         batch = next(self._batches, None)
         return None if batch is None else {IMAGE: batch}
+
+
+def _drop_unread(graph: onnx.GraphProto) -> None:
+    """The bounds of clips that became scales: ONNX Runtime would warn of each."""
+    read = {name for node in graph.node for name in node.input}
+    kept = [tensor for tensor in graph.initializer if tensor.name in read]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
 
 
 def _without_traces(proto: onnx.ModelProto) -> bytes:

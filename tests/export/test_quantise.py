@@ -11,8 +11,10 @@ from onnx import numpy_helper
 from hwnas.device import Fingerprint
 from hwnas.errors import ConfigError
 from hwnas.export import convert, emit, needs_reduced_range
+from hwnas.export.guard import guarded
 from hwnas.export.quantise import to_float16, to_int8
 from hwnas.graph import architecture_id
+from hwnas.morphism import AGAINST_FLIPS, OPERATORS
 from tests.export.samples import images, onnx_logits, random_state, statistics
 from tests.graphs import SAMPLES
 
@@ -64,6 +66,27 @@ def test_the_normalisation_stays_in_float32() -> None:
     model = onnx.load_model_from_string(to_int8(float32_model("residual"), images(graph, 8).numpy(), reduce_range=False))
     reader = next(node for node in model.graph.node if "image" in node.input)
     assert reader.op_type == "Add"
+
+
+def test_an_image_that_a_skip_reads_is_rounded_once() -> None:
+    start = SAMPLES["plain"]()
+    site = next(site for site in OPERATORS["skip_concat"].sites(start) if start.input.id in site.nodes)
+    graph = OPERATORS["skip_concat"].apply(start, site, np.random.default_rng(0)).graph
+    model = emit(graph, random_state(graph), mean=(0.5,), std=(0.25,))
+    proto = onnx.load_model_from_string(to_int8(model, images(graph, 8).numpy(), reduce_range=False))
+    (reader,) = [node for node in proto.graph.node if "image" in node.input]
+    assert reader.op_type == "Conv"
+    assert sum(node.op_type == "QuantizeLinear" and node.input[0] == reader.output[0] for node in proto.graph.node) == 1
+
+
+def test_nothing_is_left_of_clips_that_became_scales() -> None:
+    start = SAMPLES["residual"]()
+    bound = AGAINST_FLIPS["bound_activations"]
+    graph = bound.apply(start, bound.sites(start)[0], np.random.default_rng(0)).graph
+    model = emit(graph, random_state(graph))
+    for float32 in (model, guarded(model, images(graph, 8).numpy())):
+        proto = onnx.load_model_from_string(to_int8(float32, images(graph, 8).numpy(), reduce_range=False)).graph
+        assert {tensor.name for tensor in proto.initializer} <= {name for node in proto.node for name in node.input}
 
 
 def test_int8_needs_images() -> None:
