@@ -27,7 +27,7 @@ Evaluations = Annotated[int | None, typer.Option(help="Stop after this many trai
 MaxLatency = Annotated[float | None, typer.Option(help="Latency limit on the device, in ms.")]
 MaxParameters = Annotated[float | None, typer.Option(help="Limit on the number of parameters.")]
 MaxMacs = Annotated[float | None, typer.Option(help="Limit on multiply-accumulates of one image.")]
-MaxMemory = Annotated[float | None, typer.Option(help="Limit on live activations, in kB.")]
+MaxMemory = Annotated[float | None, typer.Option(help="Limit on peak activations plus weights, in kB.")]
 
 
 def numbers(pairs: list[str], option: str, kind: Callable[[str], Any]) -> dict[str, Any]:
