@@ -117,7 +117,7 @@ def time_gain(program: Program, images: np.ndarray, labels: np.ndarray) -> dict[
                 "half_width": mean.half_width, "standard_deviation": variance**0.5}  # fmt: skip
 
     runs = [campaign(seed, HALF_WIDTH, CAMPAIGN_IMAGES) for seed in range(RUNS)]
-    longer = campaign(RUNS, HALF_WIDTH / 5, IMAGES)
+    longer = campaign(RUNS, HALF_WIDTH / 10, IMAGES)
     needed = (1.96 * longer["standard_deviation"] / HALF_WIDTH) ** 2
     population, rng = program.memory.population, np.random.default_rng(9)
     costs = {}

@@ -129,7 +129,7 @@ class FastEngine:
             if number in values or not (number in hit or any(source in values for source in step.reads)):
                 continue
             inputs = [values.get(source, clean[source]) for source in step.reads]
-            value = self._program.finish(step, self._program.accumulate(step, inputs, weights))
+            value = self._program.finish(step, self._program.accumulate(step, inputs, weights), spent=True)
             if not torch.equal(value, clean[number]):
                 values[number] = value
         return values.get(len(clean) - 1, clean[-1]).numpy()
@@ -151,7 +151,7 @@ class FastEngine:
                 sums = propagate(program, clean, number, dirty)
             else:
                 continue
-            found = Dirty(channels=sums.channels, values=program.finish(step, sums.values))
+            found = Dirty(channels=sums.channels, values=program.finish(step, sums.values, spent=True))
             if torch.equal(found.values, found.clean(clean.values[number])):
                 continue
             largest[number] = _largest(found.values)

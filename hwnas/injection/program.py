@@ -123,9 +123,9 @@ class Program:
         """What a step computes, before its clip and before it is rounded."""
         return _COMPUTE[type(step.op)](step, inputs, weights)
 
-    def finish(self, step: Step, accumulated: Tensor) -> Tensor:
-        """The clip and the rounding behind a step; each element on its own."""
-        return self._rounded(step, accumulated if step.clip is None else _clipped(step.clip, accumulated))
+    def finish(self, step: Step, accumulated: Tensor, *, spent: bool = False) -> Tensor:
+        """The clip and the rounding behind a step; each element on its own. ``spent``: the sums may be overwritten."""
+        return self._rounded(step, accumulated if step.clip is None else _clipped(step.clip, accumulated, spent))
 
     def encoded(self, name: str, values: NDArray[np.float32]) -> Values:
         """Values of a tensor (of the memory or of a step) as they are stored."""
@@ -219,8 +219,10 @@ def _full_scales(graph: Graph, deployed: Deployed, calibration: NDArray[np.float
     return {name: 2.0 ** math.ceil(math.log2(peak)) if peak else 1.0 for name, peak in peaks.items()}
 
 
-def _clipped(clip: Clip, values: Tensor) -> Tensor:
-    return torch.relu(values) if clip.is_relu else torch.clamp(values, clip.low, clip.high)
+def _clipped(clip: Clip, values: Tensor, spent: bool = False) -> Tensor:
+    if clip.is_relu:
+        return torch.relu_(values) if spent else torch.relu(values)
+    return torch.clamp(values, clip.low, clip.high, out=values if spent else None)
 
 
 def _conv(step: Step, x: Sequence[Tensor], weights: Weights) -> Tensor:
