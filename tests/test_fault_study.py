@@ -67,6 +67,10 @@ def test_other_bit_error_rates_in_any_order_leave_the_single_faults_as_they_are(
     with pytest.raises(ConfigError, match=r"another campaign \(bers differ"):
         run.faults(models=model, bers="1e-2,1e-5", half_width=9.0)
     (curve,) = (run.folder / "faults").glob("*-ber-*")
+    written = curve.read_text()
+    curve.write_text(written.replace('"hwnas faults ', '"hwnas faults 0'))
+    with pytest.raises(ConfigError, match="another version of hwnas"):
+        run.faults(models=model, bers="1e-2,1e-5", half_width=9.0)
     curve.rename(run.folder / "faults" / "before")
     found = run.faults(models=model, bers="1e-2,1e-5", half_width=9.0).networks[0].curve
     assert found is not None

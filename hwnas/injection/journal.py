@@ -57,7 +57,11 @@ class Journal:
         found = lines[0] if lines and isinstance(lines[0], dict) else {}
         different = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
         if different:
-            known = {"memory_sha256": "another model", "data_sha256": "another data set"}
+            known = {
+                "campaign": "another version of hwnas",
+                "memory_sha256": "another model",
+                "data_sha256": "another data set",
+            }
             what = next((words for name, words in known.items() if name in different), "another campaign")
             raise ConfigError(f"{path} is the file of {what} ({', '.join(different)} differ); move it away to start anew")
         if len(complete) < len(content):  # a line that was being written when the campaign was stopped
