@@ -30,6 +30,10 @@ def remarks(report: "FaultReport", faults: Sequence[str]) -> list[str]:
                 f"{network.model}: the area stopped at the limit of {network.curve.trials} trials, known to "
                 f"{100 * network.curve.summary.area.half_width:.2g} points only."
             )
+    for network in report.networks:
+        if "stuck-at" in faults and network.single is not None:
+            share = _share(network.single.effective)
+            left_out.append(f"{network.model}: {share} % of the stuck bits were stuck at another level than they had.")
     if len(report.networks) > PAIRS and (report.by_drop or report.by_area):
         left_out.append("Every pair of networks, with its difference and its interval, is in the file of --json.")
     return left_out

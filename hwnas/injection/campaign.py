@@ -25,6 +25,7 @@ from hwnas.resilience import (
     Curve,
     Estimate,
     Fault,
+    Format,
     Outcomes,
     Population,
     Sampler,
@@ -115,7 +116,7 @@ class Campaign:
     def header(self) -> dict[str, Any]:
         """What the campaign's file must say to be gone on with."""
         return {
-            "campaign": "hwnas faults 4",
+            "campaign": "hwnas faults 5",
             "model": self.name,
             "memory_sha256": self.bench.memory.sha256(),
             "images": len(self._labels),
@@ -240,8 +241,9 @@ class Campaign:
             layer = memory.layers[faults[0].tensor]
             yield {
                 "bit": bit,
+                "batch": number,
                 **_fault_columns(faults[0], layer, len(faults)),
-                **_word_columns(memory, faults[0], before, changes[0].values[0]),
+                **_word_columns(memory.formats[faults[0].tensor], faults[0], before, changes[0].values[0]),
                 **_damage_columns(found, self.bench.costs[layer]),
             }
 
@@ -252,12 +254,15 @@ class Campaign:
         places = population.locate(batch.bits)
         for tensor in np.unique(places.tensors).tolist():
             mine = np.flatnonzero(places.tensors == tensor)
-            layer = population.tensors[tensor].layer
+            layer, layout = population.tensors[tensor].layer, population.tensors[tensor].format
+            stored = engine.stored(tensor)
             for group in np.split(mine, range(len(labels), len(mine), len(labels))):
                 faults = [self._faults(population, int(batch.bits[place]))[0] for place in group]
-                upsets = [
-                    Upset(image=image, element=fault.element, mask=sum(1 << bit for bit in fault.bits))
-                    for image, fault in enumerate(faults)
+                before = [stored[image, fault.element : fault.element + 1] for image, fault in enumerate(faults)]
+                after = [fault.applied(word, layout) for fault, word in zip(faults, before, strict=True)]
+                upsets = [  # a bit that is stuck at the level it has flips nothing
+                    Upset(image=image, element=fault.element, mask=int((layout.words(old) ^ layout.words(new))[0]))
+                    for image, (fault, old, new) in enumerate(zip(faults, before, after, strict=True))
                 ]
                 self._check()
                 answers = engine.activations(tensor, upsets)
@@ -267,7 +272,9 @@ class Campaign:
                     found = damage(part, engine.classes[one], labels[one])
                     yield {
                         "bit": int(batch.bits[place]),
+                        "batch": number,
                         **_fault_columns(fault, layer, 1),
+                        **_word_columns(layout, fault, before[image][0], after[image][0]),
                         "image": image,
                         **_damage_columns(found, self.bench.costs[layer]),
                     }
@@ -357,8 +364,7 @@ def _fault_columns(fault: Fault, layer: str, words: int) -> dict[str, Any]:
     }
 
 
-def _word_columns(memory: Any, fault: Fault, before: Any, after: Any) -> dict[str, Any]:
-    layout = memory.formats[fault.tensor]
+def _word_columns(layout: Format, fault: Fault, before: Any, after: Any) -> dict[str, Any]:
     words = [int(layout.words(np.array([value], layout.storage))[0]) for value in (before, after)]
     lowest = fault.bits[0]
     bits = [(word >> lowest) & 1 for word in words]

@@ -36,7 +36,8 @@ class SingleResult:
     """One fault, drawn uniformly over the bits: mean drop in points, shares in [0, 1], each per bit.
 
     ``device_drop``: points a device loses at one fault per million bits, as long as faults are rare: a smaller network has
-    fewer bits to hit. ``parts`` are the strata.
+    fewer bits to hit. ``effective``: share of the faults that changed a word at all: one but for stuck bits, which may be stuck
+    at the level they have. ``parts`` are the strata.
     """
 
     bits: int
@@ -47,6 +48,7 @@ class SingleResult:
     unrecoverable: Estimate
     masked: Estimate
     device_drop: Estimate
+    effective: Estimate
     parts: tuple[Vulnerability, ...]
 
 
@@ -105,6 +107,7 @@ def single_result(campaign: SingleCampaign, clean_error: float | None = None) ->
         drop=drop,
         critical=told((columns["drop"] > CRITICAL_POINTS).astype(float)).share(),
         device_drop=drop.scaled(campaign.population.size * DEVICE_RATE),
+        effective=told(np.array([row["direction"] not in ("0->0", "1->1") for row in campaign.rows], float)).share(),
         parts=tuple(_parts(campaign, sample, -gain, loss)),
         **shares,
     )
