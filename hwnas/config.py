@@ -64,7 +64,7 @@ class RunConfig(_Section):
     executor: str = Field(default="local", pattern="^(local|ray)$")
     ray_address: str = "auto"
     metric: str = Field(default="error", pattern="^(error|balanced_error)$")
-    objectives: tuple[str, ...] = ("error", "parameters", "latency_ms", "sensitivity")
+    objectives: tuple[str, ...] = ("error", "parameters", "latency_ms", "expected_change")  # see benchmarks/resilience_proxy.py
     budget: Budget = Budget()
     limits: Mapping[str, float] = Field(default_factory=dict)
     data: Mapping[str, Any] = Field(default_factory=dict)

@@ -50,7 +50,7 @@ def search(
     max_macs: MaxMacs = None,
     max_memory_kb: MaxMemory = None,
     objectives: Annotated[
-        str | None, typer.Option(metavar="A,B,..", help="By default error,parameters,latency_ms,sensitivity.")
+        str | None, typer.Option(metavar="A,B,..", help="By default error,parameters,latency_ms,expected_change.")
     ] = None,
     metric: Annotated[str | None, typer.Option(help="error or balanced_error.")] = None,
     image_size: Annotated[str | None, typer.Option(metavar="HxW", help="Size that images are brought to.")] = None,
