@@ -152,7 +152,7 @@ def searched(folder: Path, source: Path) -> list[dict[str, Any]]:
     macs = max(cost(graph).macs for graph in REFERENCES.values())
     settings = {
         "seed": SEED, "workers": 2, "objectives": OBJECTIVES, "limits": {"macs": macs},
-        "budget": {"generations": GENERATIONS, "images_per_child": IMAGES},
+        "budget": {"generations": GENERATIONS, "images_per_child": IMAGES}, "lemonade": {"bound_activations": True},
         "data": {"source": str(source), "image_size": SIZE, "group_by": GROUPS, "seed": SPLIT_SEED},
     }  # fmt: skip
     if not folder.exists():

@@ -1,6 +1,6 @@
 """Every operator there is, and one random step with them.
 
-``OPERATORS`` are those of every search, ``AGAINST_FLIPS`` those of one whose objectives see what a bounded activation is worth.
+``OPERATORS`` are those of every search, ``AGAINST_FLIPS`` those of one that may bound activations, too.
 """
 
 from collections.abc import Mapping, Sequence

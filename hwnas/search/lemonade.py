@@ -11,8 +11,8 @@
 Our additions: children whose architecture is known, or whose cheap values break a limit, are dropped before step 5; parents are
 drawn again where every child is known; densities of parents and children look at predicted latency alike; where nothing
 proposed keeps within the limits, the networks nearest to them are shrunk (see `shrink`). The number of operators is uniform in
-one to three, and an operator without a site is drawn again (our choices). Activations may be bounded where the expected change
-is an objective: no other one would see what that is worth.
+one to three, and an operator without a site is drawn again (our choices). Activations are bounded where that is asked for: it
+costs accuracy, and only the expected change sees what it is worth.
 """
 
 import dataclasses
@@ -41,13 +41,14 @@ DRAWS = 16  # how often parents are drawn before a generation in which every chi
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LemonadeSettings:
     """Sizes of a generation. ``density`` uniform and ``inherit`` false (children from scratch) are ablations, as the paper has
-    them (from memory)."""
+    them (from memory). ``bound_activations``: that operator is among those drawn, against bit flips."""
 
     proposals: int = 64
     accepted: int = 8
     max_operators: int = 3
     density: Literal["kernel", "uniform"] = "kernel"
     inherit: bool = True
+    bound_activations: bool = False
 
     def __post_init__(self) -> None:
         if min(self.proposals, self.accepted, self.max_operators) < 1 or self.accepted > self.proposals:
@@ -83,8 +84,7 @@ class Lemonade:
         self._cheap = cheap
         self._cheap_objectives = [objective for objective in objectives if objective.cheap]
         self._logarithmic = [objective.size_like for objective in self._cheap_objectives] or [False]
-        sees_flips = any(objective.name == "expected_change" for objective in objectives)
-        self._operators = tuple((AGAINST_FLIPS if sees_flips else OPERATORS).values())
+        self._operators = tuple((AGAINST_FLIPS if settings.bound_activations else OPERATORS).values())
         self._seed = seed
         self._history = History(objectives)
 

@@ -27,7 +27,7 @@ def bounded(graph: Graph, bound: float) -> Graph:
     return only.apply(graph, only.sites(graph)[0], np.random.default_rng(0)).graph
 
 
-def test_it_is_no_operator_of_a_search_that_cannot_see_its_worth() -> None:
+def test_it_is_no_operator_of_a_search_that_does_not_ask_for_it() -> None:
     assert set(AGAINST_FLIPS) - set(OPERATORS) == {OPERATOR.name}
 
 
