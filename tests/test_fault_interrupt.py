@@ -21,7 +21,7 @@ def start(folder: Path, *options: object) -> "subprocess.Popen[str]":
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, preexec_fn=default)
     assert process.stderr is not None
     for line in process.stderr:
-        if " faults, " in line:
+        if " faults, " in line or " trials, " in line:
             return process
     pytest.fail(f"the command ended with {process.wait()} before it said anything")
 

@@ -59,7 +59,8 @@ class Examples:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """How far a campaign is; ``estimate`` in points (None while the pilot is at work)."""
+    """How far a campaign is: ``faults`` were tried, of ``ber`` trials run; ``estimate`` of a fault's mean drop in points or of
+    the area in per cent (None while the pilot is at work)."""
 
     model: str
     what: str
@@ -69,8 +70,10 @@ class Stage:
 
 def as_text(stage: Stage) -> str:
     """A line for a log or a terminal."""
-    so_far = "pilot" if stage.estimate is None else f"{stage.estimate.value:.3g} ± {stage.estimate.half_width:.2g} points"
-    return f"{stage.model}: {stage.what}, {stage.faults} faults, {so_far}"
+    so_far = "pilot" if stage.estimate is None else f"{stage.estimate.value:.3g} ± {stage.estimate.half_width:.2g}"
+    if stage.what == "ber":
+        return f"{stage.model}: ber, {stage.faults} trials, area {so_far} %"
+    return f"{stage.model}: {stage.what}, {stage.faults} faults, {so_far}{'' if stage.estimate is None else ' points'}"
 
 
 Watch = Callable[[Stage], None]
@@ -119,7 +122,6 @@ class Campaign:
             "campaign": "hwnas faults 5",
             "model": self.name,
             "memory_sha256": self.bench.memory.sha256(),
-            "images": len(self._labels),
             "data_sha256": self._data_sha256,
             **self.settings.identity(),
         }
