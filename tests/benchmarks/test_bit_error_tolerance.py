@@ -1,9 +1,12 @@
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from bit_error_tolerance import AROUND, LOSS, around_one_point, ber, crossing, interval, resampled, tolerated
-from resilience_headline import chosen, compared
+from bit_error_tolerance import AROUND, LOSS, answers, around_one_point, ber, crossing, interval, resampled, tolerated
+from resilience_headline import FINALISTS, chosen, compared, finalists
+
+from hwnas.resilience import INT8, Population, Role, TensorBits
 
 
 def losing(points_at: float, noise: float = 0.0):
@@ -73,11 +76,31 @@ def test_ratios_are_to_the_geometric_mean_over_seeds() -> None:
     assert all(ratio["low"] <= ratio["value"] * 1.001 and ratio["value"] <= ratio["high"] * 1.001 for ratio in ratios.values())
 
 
-def test_the_most_resilient_within_the_limit_is_chosen_else_the_most_accurate() -> None:
-    front = [
-        {"id": "a", "error": 0.05, "expected_change": 30.0},
-        {"id": "b", "error": 0.06, "expected_change": 20.0},
-        {"id": "c", "error": 0.20, "expected_change": 1.0},
+def test_finalists_are_those_of_lowest_expected_change_within_reach_else_the_most_accurate() -> None:
+    rows = [("a", 0.05, 30.0), ("b", 0.06, 20.0), ("c", 0.20, 1.0), *(("d", 0.03, 40.0 + i) for i in range(9))]
+    front = [{"id": name, "error": error, "expected_change": change} for name, error, change in rows]
+    assert [member["id"] for member in finalists(front, 0.065)] == ["b", "a", "d", "d"]
+    assert len(finalists(front, 0.01)) == FINALISTS
+    assert {member["id"] for member in finalists(front, 0.01)} == {"d"}
+
+
+def test_the_most_tolerant_within_the_limit_is_chosen_else_the_most_accurate() -> None:
+    found = [
+        {"id": "a", "trained_error": 0.02, "trained_tolerates": 1e-3},
+        {"id": "b", "trained_error": 0.03, "trained_tolerates": 2e-3},
+        {"id": "c", "trained_error": 0.04, "trained_tolerates": 9e-3},
     ]
-    assert chosen(front, 0.065)["id"] == "b"
-    assert chosen(front, 0.01)["id"] == "a"
+    assert chosen(found, 0.03)["id"] == "b"
+    assert chosen(found, 0.01)["id"] == "a"
+
+
+@pytest.mark.parametrize("image", [["t1"], ["image", "t1"]])
+def test_maps_are_all_but_the_image_and_the_logits(image: list[str]) -> None:
+    tensors = [*image, "t4", "t7", "logits"]
+    formats = [TensorBits(name=name, layer=name, role=Role.ACTIVATION, size=64, format=INT8) for name in tensors]
+    bench = SimpleNamespace(activations=Population(tensors=tuple(formats)))
+    engine = SimpleNamespace(classes=np.zeros(4), disturbed=lambda masks: SimpleNamespace(classes=sorted(masks)))
+    hit = answers(bench, engine, "maps", 0.3, np.random.default_rng(0))
+    assert [tensors[number] for number in hit] == ["t4", "t7"]
+    everything = answers(bench, engine, "activations", 0.3, np.random.default_rng(0))
+    assert [tensors[number] for number in everything] == tensors
