@@ -65,6 +65,7 @@ class RunConfig(_Section):
     ray_address: str = "auto"
     metric: str = Field(default="error", pattern="^(error|balanced_error)$")
     objectives: tuple[str, ...] = ("error", "parameters", "latency_ms", "expected_change")  # see benchmarks/resilience_proxy.py
+    max_error: float | None = Field(default=None, gt=0, le=1)
     budget: Budget = Budget()
     limits: Mapping[str, float] = Field(default_factory=dict)
     data: Mapping[str, Any] = Field(default_factory=dict)

@@ -1,7 +1,8 @@
 """The words for what is minimised: objectives and limits."""
 
+import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hwnas.errors import ConfigError
@@ -13,7 +14,8 @@ class Objective:
 
     ``cheap``: known from the architecture (and the device), without training. ``resolution``: values closer than this count as
     equal (DESIGN.md, idea 7), a step of that size or, where ``relative``, that share of the value; 0 compares exactly.
-    ``size_like``: spans orders of magnitude, so that densities look at its logarithm.
+    ``size_like``: spans orders of magnitude, so that densities look at its logarithm. ``most``: above it a network is of no use,
+    whatever else it is good at (see ``compared``); None: none is.
     """
 
     name: str
@@ -22,6 +24,7 @@ class Objective:
     resolution: float = 0.0
     relative: bool = False
     size_like: bool = False
+    most: float | None = None
 
     def __post_init__(self) -> None:
         if not (self.resolution >= 0 and math.isfinite(self.resolution)):
@@ -45,16 +48,31 @@ OBJECTIVES: Mapping[str, Objective] = {
         Objective(name="memory_kb", unit="kB", cheap=True, size_like=True),
     )
 }
+USELESS = 1e30
 
 
-def objectives_named(names: tuple[str, ...]) -> tuple[Objective, ...]:
-    """The objectives of these names. Raises ConfigError on an unknown name, a name given twice, or where error is missing."""
+def objectives_named(names: tuple[str, ...], max_error: float | None = None) -> tuple[Objective, ...]:
+    """The objectives of these names, the error of use up to ``max_error``.
+
+    Raises ConfigError on an unknown name, a name given twice, or where error is missing.
+    """
     unknown = [name for name in names if name not in OBJECTIVES]
     if unknown:
         raise ConfigError(f"unknown objective {', '.join(unknown)}; known are {', '.join(OBJECTIVES)}")
     if len(set(names)) != len(names) or "error" not in names or len(names) < 2:
         raise ConfigError(f"objectives must be error and at least one other, each once, got {', '.join(names) or 'none'}")
-    return tuple(OBJECTIVES[name] for name in names)
+    known = {**OBJECTIVES, "error": dataclasses.replace(OBJECTIVES["error"], most=max_error)}
+    return tuple(known[name] for name in names)
+
+
+def compared(values: Mapping[str, float], objectives: Sequence[Objective]) -> list[float]:
+    """The values (m,) by which a front compares a trained network.
+
+    One above the ``most`` of an objective is compared by that objective alone and loses to all that are within: the front has
+    such a network, one, only while there is none of use. Our definition; constrained domination of [Deb2002] is alike.
+    """
+    over = {o.name for o in objectives if o.most is not None and values[o.name] > o.most}
+    return [values[o.name] if not over or o.name in over else USELESS for o in objectives]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

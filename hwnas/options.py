@@ -18,6 +18,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     **{name: (name,) for name in ("seed", "device", "strategy", "workers", "executor", "ray_address", "metric", "objectives")},
     "asynchronous": ("asynchronous",),
     "keep": ("keep",),
+    "max_error": ("max_error",),
     "rungs": ("rungs", "enabled"),
     "generations": ("budget", "generations"),
     "time_budget": ("budget", "time"),

@@ -31,7 +31,8 @@ class Run:
         """Raises RunFolderError where the folder holds no run."""
         self.folder = Path(folder)
         with self._store() as store:
-            self.objectives: tuple[Objective, ...] = objectives_named(RunConfig.model_validate_json(store.config).objectives)
+            config = RunConfig.model_validate_json(store.config)
+        self.objectives: tuple[Objective, ...] = objectives_named(config.objectives, config.max_error)
 
     def _store(self) -> RunStore:
         return RunStore.open(self.folder, write=False)

@@ -24,6 +24,9 @@ TimeBudget = Annotated[
 ]
 KeepOption = Annotated[str | None, typer.Option("--keep", metavar="all|front", help="Whose trained weights stay on the disk.")]
 Evaluations = Annotated[int | None, typer.Option(help="Stop after this many trained networks.")]
+MaxError = Annotated[
+    float | None, typer.Option(help="Validation error, a share such as 0.1, above which a network is of no use.")
+]
 MaxLatency = Annotated[float | None, typer.Option(help="Latency limit on the device, in ms.")]
 MaxParameters = Annotated[float | None, typer.Option(help="Limit on the number of parameters.")]
 MaxMacs = Annotated[float | None, typer.Option(help="Limit on multiply-accumulates of one image.")]

@@ -96,7 +96,7 @@ def assemble(config: RunConfig, kept: Kept = Kept()) -> Parts:
     the device cannot be reached."""
     if config.strategy != "lemonade":
         raise ConfigError(f"unknown strategy {config.strategy!r}; known is lemonade")
-    objectives = objectives_named(config.objectives)
+    objectives = objectives_named(config.objectives, config.max_error)
     profile = kept.profile or load_profile(config.device)
     limits = _limits(config, profile)
     lemonade = settings_of(LemonadeSettings, config.lemonade, "[lemonade]")

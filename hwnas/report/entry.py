@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hwnas.objective import Objective
+from hwnas.objective import Objective, compared
 from hwnas.pareto import Resolution, front
 from hwnas.store import Row
 
@@ -82,7 +82,7 @@ def entries(rows: Iterable[Row], objectives: Sequence[Objective]) -> list[Entry]
     if finished:
         members = front(
             [row.id for row in finished],
-            [[row.values[objective.name] for objective in objectives] for row in finished],
+            [compared(row.values, objectives) for row in finished],
             [(row.values["error"], row.values["parameters"]) for row in finished],
             [Resolution(size=objective.resolution, relative=objective.relative) for objective in objectives],
         )

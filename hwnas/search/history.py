@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from hwnas.candidate import Candidate, Outcome
 from hwnas.errors import WorkError
-from hwnas.objective import Limit, Objective
+from hwnas.objective import Limit, Objective, compared
 from hwnas.pareto import AddReport, ParetoArchive, Resolution
 
 TRIES = 2  # what failed may be tried once more
@@ -58,8 +58,8 @@ class History:
             self._settled.discard(architecture_id)
         if outcome.status != "finished":
             return None
-        values = [outcome.values[objective.name] for objective in self.objectives]
-        report = self._archive.add(candidate.id, values, (outcome.values["error"], outcome.values["parameters"]))
+        tie = (outcome.values["error"], outcome.values["parameters"])
+        report = self._archive.add(candidate.id, compared(outcome.values, self.objectives), tie)
         if report.accepted:
             self._members[candidate.id] = candidate
         for removed in report.removed:

@@ -43,6 +43,17 @@ def test_the_front_is_what_nothing_dominates_whatever_the_order(points: list[tup
     assert len(front) == len(best)  # one member a box
 
 
+@given(st.lists(st.tuples(st.sampled_from([0.0, 0.1, 0.2, 0.5]), st.integers(1, 5)), min_size=1, max_size=12))
+def test_what_is_above_the_largest_error_is_on_the_front_only_where_nothing_is_within(points: list[tuple[float, int]]) -> None:
+    rows = [row(number, {"error": error, "parameters": float(size)}) for number, (error, size) in enumerate(points)]
+    front = [entry.id for entry in entries(rows, objectives_named(("error", "parameters"), max_error=0.1)) if entry.on_front]
+    if within := [each for each in rows if each.values["error"] <= 0.1]:
+        assert front == [entry.id for entry in entries(within, OBJECTIVES) if entry.on_front]
+    else:
+        best = min(rows, key=lambda each: (each.values["error"], each.values["parameters"], each.id))
+        assert front == [best.id]
+
+
 def test_the_front_comes_first_best_error_first_and_nothing_is_lost() -> None:
     rows = [
         row(0, {"error": 0.5, "parameters": 10.0}),

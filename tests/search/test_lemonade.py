@@ -242,3 +242,20 @@ def test_activations_are_bounded_where_that_is_asked_for_and_no_objective_need_b
             values = {"error": 1 / (2 + change), **candidate.cheap, "expected_change": change}
             strategy.tell(Outcome(candidate_id=candidate.id, status="finished", values=values, weights="w"))
     assert bool(operators["bound_activations"]) == bounds
+
+
+def test_what_is_above_the_largest_error_is_no_parent_once_something_is_within():
+    objectives = objectives_named(("error", "parameters", "macs"), max_error=0.3)
+    strategy = Lemonade(
+        settings=LemonadeSettings(proposals=16, accepted=4), objectives=objectives, limits=(), initial=INITIAL, cheap=cheap, seed=0
+    )
+    starts = strategy.ask().candidates
+    for candidate in starts[:-1]:
+        strategy.tell(outcome(candidate, error=0.9 - candidate.slot / 100))  # none is of use: the most accurate stands alone
+        assert strategy.front == (candidate.id,)
+    strategy.tell(outcome(starts[-1], error=0.3))
+    assert strategy.front == (starts[-1].id,)
+    for candidate in strategy.ask().candidates:
+        assert candidate.parent == starts[-1].id
+        strategy.tell(outcome(candidate, error=0.31))  # smaller, maybe, but of no use
+    assert strategy.front == (starts[-1].id,)
