@@ -130,7 +130,8 @@ def everything(work: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         references = [(name, to_json(graph), seed) for seed in TRAINING_SEEDS for name, graph in REFERENCES.items()]
         errors = list(pool.map(partial(validation_error, work), *zip(*references, strict=True)))
-        best = min(np.mean([e for (name, _, _), e in zip(references, errors, strict=True) if name == n]) for n in REFERENCES)
+        means = [np.mean([e for (name, _, _), e in zip(references, errors, strict=True) if name == n]) for n in REFERENCES]
+        best = float(min(means))
         near = finalists(front, best + REACH)
         found = list(pool.map(partial(validated, work), near))
         member = chosen(found, best + WITHIN)

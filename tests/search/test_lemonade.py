@@ -246,9 +246,8 @@ def test_activations_are_bounded_where_that_is_asked_for_and_no_objective_need_b
 
 def test_what_is_above_the_largest_error_is_no_parent_once_something_is_within():
     objectives = objectives_named(("error", "parameters", "macs"), max_error=0.3)
-    strategy = Lemonade(
-        settings=LemonadeSettings(proposals=16, accepted=4), objectives=objectives, limits=(), initial=INITIAL, cheap=cheap, seed=0
-    )
+    settings = LemonadeSettings(proposals=16, accepted=4)
+    strategy = Lemonade(settings=settings, objectives=objectives, limits=(), initial=INITIAL, cheap=cheap, seed=0)
     starts = strategy.ask().candidates
     for candidate in starts[:-1]:
         strategy.tell(outcome(candidate, error=0.9 - candidate.slot / 100))  # none is of use: the most accurate stands alone
