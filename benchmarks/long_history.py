@@ -151,15 +151,15 @@ def outcome_of(candidate: Candidate, rng: np.random.Generator) -> Outcome:
     point = np.exp(-6 * rng.dirichlet((1, 1, 1, 1)))
     if rng.random() > FRONT_SHARE:
         point = point * np.exp(rng.uniform(1, 2))
-    error, parameters, latency, sensitivity = (float(value) for value in point)
+    error, parameters, latency, change = (float(value) for value in point)
     error = min(1.0, error / 8)
-    others = ("macs", "memory_kb", "sensitivity_mean", "sensitivity_max", "adcr", "error_low", "error_high", "plain_error")
+    others = ("macs", "memory_kb", "sensitivity", "sensitivity_mean", "sensitivity_max", "adcr", "error_low", "error_high", "plain_error")
     values: Mapping[str, float] = {
         **dict.fromkeys((*others, "balanced_error", "loss"), error),
         "error": error,
         "parameters": parameters * 1e6,
         "latency_ms": latency,
-        "sensitivity": sensitivity,
+        "expected_change": change * 1e3,
         "latency_ci_ms": latency / 50,
         "images": 8000.0,
     }

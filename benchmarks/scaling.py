@@ -42,12 +42,12 @@ def main() -> None:
     arguments = record.parser("scaling", QUESTION).parse_args()
     stamp = record.machine()
     torch.set_num_threads(1)
+    disk = disk_costs(200 if arguments.quick else 1000)
+    history = history_costs(asks=7 if arguments.quick else 15)
     ceiling = ceilings(pairs=3 if arguments.quick else 7)
     rows = list(all_rounds(quick=arguments.quick))
     cases = dict.fromkeys(row["case"] for row in rows)
     training = {case: summary([row for row in rows if row["case"] == case]) for case in cases}
-    disk = disk_costs(200 if arguments.quick else 1000)
-    history = history_costs(asks=7 if arguments.quick else 15)
     times = [seconds for row in rows if row["case"] == "digits" and row["setup"] == "one" for seconds in row["train_seconds"]]
     digits = training["digits"]
     record.finish(
