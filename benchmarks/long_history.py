@@ -153,7 +153,8 @@ def outcome_of(candidate: Candidate, rng: np.random.Generator) -> Outcome:
         point = point * np.exp(rng.uniform(1, 2))
     error, parameters, latency, change = (float(value) for value in point)
     error = min(1.0, error / 8)
-    others = ("macs", "memory_kb", "sensitivity", "sensitivity_mean", "sensitivity_max", "adcr", "error_low", "error_high", "plain_error")
+    indices = ("sensitivity", "sensitivity_mean", "sensitivity_max", "adcr")
+    others = ("macs", "memory_kb", *indices, "error_low", "error_high", "plain_error")
     values: Mapping[str, float] = {
         **dict.fromkeys((*others, "balanced_error", "loss"), error),
         "error": error,
