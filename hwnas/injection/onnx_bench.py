@@ -34,6 +34,7 @@ HEAVY = ("Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN", "Einsu
 HEADS = ("Softmax", "LogSoftmax")  # behind the logits they change no class
 VIEWS = ("Flatten", "Reshape", "Squeeze", "Unsqueeze", "Identity", "Dropout")  # the same memory under another name
 SHAPING = ("Resize", "Upsample", "Pad", "Clip", "Range", "ConstantOfShape", "Expand", "Tile")  # their constants are no weights
+OTHER_FORMATS = ("float16", "bfloat16", "double", "int8", "uint8")
 FUSED = (
     "BatchNormalization", "Clip", "Elu", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish", "PRelu", "Relu", "Selu",
     "Sigmoid", "Softplus", "Softsign", "Swish", "Tanh",
@@ -120,13 +121,17 @@ class OnnxBench:
         return shapes
 
     def _weight_names(self) -> frozenset[str]:
-        return frozenset(
-            name
+        """The weights. Raises ModelError where some are in another format, which would be left out."""
+        read = {
+            name: TensorProto.DataType.Name(self._constants[name].data_type).lower()
             for node in self._proto.graph.node
             for name in node.input
-            if node.op_type not in SHAPING and name in self._constants
-            and self._constants[name].data_type == TensorProto.FLOAT and len(self._constants[name].dims) > 0
-        )  # fmt: skip
+            if node.op_type not in SHAPING and name in self._constants and len(self._constants[name].dims) > 0
+        }
+        others = sorted(name for name, kind in read.items() if kind in OTHER_FORMATS)
+        if others:
+            raise ModelError(f"expected float32 weights, {others[0]!r} are {read[others[0]]}; give the float32 file")
+        return frozenset(name for name, kind in read.items() if kind == "float")
 
     def _step(self, target: str, shapes: Mapping[str, tuple[int, ...]]) -> Step:
         kept, waiting, read = set(), [target], dict[str, None]()
@@ -140,7 +145,8 @@ class OnnxBench:
                     read[name] = None
                 else:
                     waiting.append(name)
-        nodes = [node for node in self._proto.graph.node if id(self._producer[node.output[0]]) in kept]
+        # of several outputs any may be left out, the first too
+        nodes = [node for node in self._proto.graph.node if any(id(self._producer[name]) in kept for name in node.output if name)]
         weights = tuple(name for name in read if name in self._weights)
         reads = tuple(name for name in read if name in shapes)
         inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [BATCH, *shapes[name]]) for name in reads]

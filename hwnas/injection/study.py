@@ -77,7 +77,7 @@ def _float_bench(content: bytes, dtype: str, calibration: NDArray[np.float32] | 
         graph, deployed = from_onnx(content)
     except ModelError as refused:
         if dtype != "float32":
-            raise ModelError(f"{refused}; so does --dtype float32 where ONNX Runtime has them") from refused
+            raise ModelError(f"{refused}. With --dtype float32 ONNX Runtime computes any operator that it has") from refused
         try:
             return OnnxBench(content)
         except ModelError as error:

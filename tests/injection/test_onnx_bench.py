@@ -143,6 +143,29 @@ def test_it_says_of_our_own_files_what_the_fast_engine_says(name: str) -> None:
     assert all(0 < cost <= 1.05 for cost in bench.costs.values())
 
 
+def test_first_outputs_may_be_left_out_more_than_once() -> None:
+    nodes = [*NETS["recurrent"][:2], N("Neg", ["t"], ["negative"])]
+    for number, source in enumerate(("t", "negative")):
+        nodes += [
+            N("LSTM", [source, "kernel", "recurrence"], ["", f"last{number}"], hidden_size=4),
+            N("Squeeze", [f"last{number}", "first"], [f"v{number}"]), N("Gemm", [f"v{number}", "l", "o"], [f"z{number}"]),
+        ]  # fmt: skip
+    content = model([*nodes, N("Add", ["z0", "z1"], ["y"])])
+    bench = OnnxBench(content)
+    assert bench.names == ("x", "z0", "z1", "y")
+    np.testing.assert_array_equal(bench.engine(pictures()).classes, classes(whole(content, pictures())))
+
+
+@pytest.mark.parametrize("kind", ["int8", "float16"])
+def test_weights_of_another_format_are_refused_not_left_out(kind: str) -> None:
+    to_int8 = [N("DynamicQuantizeLinear", ["f"], ["q", "s", "z"]), N("MatMulInteger", ["q", "stored", "z"], ["i"])]
+    to_half = [N("Cast", ["f"], ["h"], to=TensorProto.FLOAT16), N("MatMul", ["h", "stored"], ["i"])]
+    nodes = [N("Flatten", ["x"], ["f"]), *(to_int8 if kind == "int8" else to_half), N("Cast", ["i"], ["c"], to=TensorProto.FLOAT)]
+    content = model([*nodes, N("Add", ["c", "o"], ["y"])], others={"stored": np.ones((72, 3), kind)})
+    with pytest.raises(ModelError, match=f"expected float32 weights, 'stored' are {kind}"):
+        OnnxBench(content)
+
+
 @pytest.mark.parametrize("target", ["weights", "activations"])
 def test_a_campaign_on_a_file_of_any_operators(tmp_path, target: str) -> None:
     path = tmp_path / "own.onnx"
@@ -153,7 +176,7 @@ def test_a_campaign_on_a_file_of_any_operators(tmp_path, target: str) -> None:
     campaign = Campaign("own", bench, Examples(images=pictures(50), labels=labels), settings)
     assert max(row["changed"] for row in campaign.single(None, lambda stage: None).rows) > 0
     assert {tensor.format for tensor in bench.memory.population.tensors} == {FLOAT32}
-    with pytest.raises(ModelError, match=r"operators Sigmoid are not supported.*so does --dtype float32"):
+    with pytest.raises(ModelError, match=r"operators Sigmoid are not supported.*With --dtype float32"):
         onnx_subject(path, "float16")
 
 
