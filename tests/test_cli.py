@@ -25,7 +25,7 @@ from hwnas.store import RunStore
 from tests.conftest import TINY, Made, hwnas
 from tests.export.samples import random_state
 from tests.graphs import SAMPLES
-from tests.store.store_samples import initial
+from tests.store.store_samples import finished, initial, weights_of
 
 FIELDS = {
     "id", "error", "parameters", "macs", "latency_ms", "latency_ci_ms", "sensitivity", "parent", "operator", "generation",
@@ -170,6 +170,19 @@ def test_a_run_without_a_front_says_why(tmp_path: Path) -> None:
     assert result.stderr == "no network kept to the limits; 2 infeasible, see --all\n"
     assert invoke("front", tmp_path / "run", "--format", "json").stdout == "[]\n"
     assert invoke("front", tmp_path / "run", "--all").stdout.count("infeasible") == 2
+
+
+def test_a_front_of_no_use_is_not_passed_off_as_one(tmp_path: Path) -> None:
+    config = RunConfig(objectives=("error", "parameters"), max_error=0.25).model_dump_json()
+    with RunStore.create(tmp_path / "run", config=config, meta={}) as store:
+        store.add_candidates([initial(0), initial(1, "residual")])
+        for slot, error in enumerate((0.3, 0.25)):
+            data = weights_of(slot)
+            store.add_outcome(finished(f"g0-{slot}", data, error), data)
+            for command in ("front", "pick"):
+                result = invoke(command, tmp_path / "run")
+                assert f"g0-{slot}" in result.stdout
+                assert ("no network is within 0.25 validation error" in result.stderr) == (error > 0.25)
 
 
 def test_pick_says_why(tiny_run: Made) -> None:

@@ -62,6 +62,14 @@ class Run:
         why = "no network kept to the limits" if counts["infeasible"] else "no network finished"
         return f"{why}; {tried}, see --all"
 
+    def why_of_no_use(self) -> str | None:
+        """That no network is within the largest error that the run allows; None where one is, or none is finished."""
+        (most,) = (objective.most for objective in self.objectives if objective.name == "error")
+        least = 0.0 if most is None else min((entry.row.values["error"] for entry in self.front()), default=0.0)
+        if most is None or least <= most:
+            return None
+        return f"no network is within {most:.4g} validation error (--max-error): the front is the most accurate one, {least:.4g}"
+
     def ended(self) -> str | None:
         """Why the search ended; None where it was interrupted or is at work."""
         with self._store() as store:

@@ -33,6 +33,8 @@ def front(
         console.show_entries(found, form.value, run.objectives)
     else:
         console.note(run.why_empty() or "")
+    if warning := run.why_of_no_use():
+        console.note(warning)
 
 
 def pick(
@@ -53,6 +55,8 @@ def pick(
     picked = run.pick({name: value for name, value in limits.items() if value is not None}, weights)
     console.show_entries([picked.entry], "table", run.objectives)
     console.emit(picked.reason)
+    if warning := run.why_of_no_use():
+        console.note(warning)
 
 
 def report(

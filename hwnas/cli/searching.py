@@ -135,6 +135,8 @@ def _finale(run: Any, quiet: bool) -> None:
         console.note(f"{run.why_empty()}: hwnas front {folder} --all\nThe run lies in {folder} ({run.ended()}).")
         return
     console.show_entries(front, "table", run.objectives)
+    if warning := run.why_of_no_use():
+        console.note(f"\n{warning}")
     if not quiet:
         predicted = run.predictor_error()
         if predicted is not None:
