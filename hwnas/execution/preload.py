@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
+from typing import Any
 
 from hwnas.errors import ConfigError
 
@@ -21,9 +22,11 @@ _starting = threading.Lock()
 class Worker(SpawnProcess):
     """A process that loads the malloc of ``library`` first; the process that starts it stays as it is."""
 
+    library: str | None = None
+
     def start(self) -> None:
         """Start it; the loader reads the environment once, so that is changed for this moment alone."""
-        with _starting, _loaded_first(library()):
+        with _starting, _loaded_first(self.library):
             super().start()
 
 
@@ -31,15 +34,20 @@ class WorkerContext(SpawnContext):
     """Spawned, not forked: torch's threads and ONNX Runtime's do not survive a fork.
 
     Raises:
-        ConfigError: the variable names a file that does not exist.
+        ConfigError: the variable names a library that does not exist.
     """
-
-    Process = Worker
 
     def __init__(self) -> None:
         super().__init__()
-        if found := library():
-            _log.info("the workers load %s", found)
+        self._library = library()
+        if self._library:
+            _log.info("the workers load %s", self._library)
+
+    def Process(self, *arguments: Any, **options: Any) -> Worker:  # type: ignore[override]
+        """A process of this context."""
+        worker = Worker(*arguments, **options)
+        worker.library = self._library
+        return worker
 
 
 def library() -> str | None:
@@ -47,9 +55,14 @@ def library() -> str | None:
     named = os.environ.get(VARIABLE)
     if named is None:
         return None if "malloc" in os.environ.get("LD_PRELOAD", "") else _installed()
-    if "/" in named and not Path(named).exists():
+    if named and not (Path(named).exists() if "/" in named else _is_known(named)):
         raise ConfigError(f"{VARIABLE} names a library that does not exist: {named}; give its path, or unset the variable")
     return named or None
+
+
+def _is_known(name: str) -> bool:
+    """Whether the loader finds a library of this file name."""
+    return ctypes.util.find_library(name.removeprefix("lib").partition(".so")[0]) is not None
 
 
 def _installed() -> str | None:

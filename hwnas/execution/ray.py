@@ -163,7 +163,7 @@ def _reach(address: str) -> None:
     """Raise OSError where nothing listens at HOST:PORT; other addresses are Ray's to find."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdecimal():
-        socket.create_connection((host, int(port)), HEAD_LIMIT_S).close()
+        socket.create_connection((host.strip("[]"), int(port)), HEAD_LIMIT_S).close()
 
 
 def _evaluate_limited(task: EvaluationTask, task_limit_s: float | None, memory_limit_mb: float | None) -> EvaluationResult:

@@ -8,7 +8,7 @@ once from those that came earlier is [Li2020], both from memory; how several obj
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from hwnas.errors import ConfigError
@@ -46,17 +46,27 @@ class Rungs:
 def going_on(reached: Mapping[str, Mapping[str, float]], objectives: Sequence[Objective], keep: float) -> frozenset[str]:
     """Who goes on of those that reached a rung (values by id): the best, at least a share ``keep`` of them.
 
-    A function of the set: a child that dominates another is never stopped before it; equal ones go by their ids.
+    A function of the set: a child that dominates another is never stopped before it; equal ones go by their ids. What is above
+    the ``most`` of an objective comes after all that is within.
     """
-    ids = sorted(reached)
-    if not ids:
-        return frozenset()
+    bounded = [objective for objective in objectives if objective.most is not None]
+    above = {each for each in reached if any(reached[each][o.name] > (o.most or 0.0) for o in bounded)}
+    order = [*_best_first(reached.keys() - above, reached, objectives), *_best_first(above, reached, objectives)]
+    return frozenset(order[: math.ceil(keep * len(order))])
+
+
+def _best_first(
+    chosen: Set[str], reached: Mapping[str, Mapping[str, float]], objectives: Sequence[Objective]
+) -> Sequence[str]:
+    if not chosen:
+        return ()
+    ids = sorted(chosen)
     order = best_first(
         [[reached[each][objective.name] for objective in objectives] for each in ids],
         [Resolution(size=objective.resolution, relative=objective.relative) for objective in objectives],
         log=[objective.size_like for objective in objectives],
     )
-    return frozenset(ids[index] for index in order[: math.ceil(keep * len(ids))])
+    return [ids[index] for index in order]
 
 
 class Arrivals:

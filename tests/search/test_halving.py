@@ -37,6 +37,13 @@ def test_the_best_go_on_whatever_the_order_of_arrival(reached, keep, data):
     assert going_on(shuffled, OBJECTIVES, keep) == chosen
 
 
+@given(reached=REACHED, keep=st.floats(0.01, 0.99))
+def test_what_is_above_the_largest_error_is_stopped_before_all_that_is_within(reached, keep):
+    chosen = going_on(reached, objectives_named(("error", "parameters", "latency_ms"), max_error=0.3), keep)
+    within = {each for each, values in reached.items() if values["error"] <= 0.3}
+    assert chosen <= within or within <= chosen
+
+
 def goes_on(arrivals, rung, candidate_id, values):
     arrivals.add(rung, candidate_id, values)
     return arrivals.goes_on(rung, candidate_id)
