@@ -26,11 +26,10 @@ from hwnas.injection.bench import Engine, Images
 from hwnas.injection.bit_errors import Masks
 from hwnas.injection.engine import Upset
 from hwnas.injection.memory import Change, Memory
-from hwnas.injection.qdq import image_of
+from hwnas.injection.qdq import HEAVY, image_of
 from hwnas.resilience import FLOAT32, Population, Role, TensorBits
 
 BATCH = "batch"
-HEAVY = ("Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN", "Einsum")
 HEADS = ("Softmax", "LogSoftmax")  # behind the logits they change no class
 VIEWS = ("Flatten", "Reshape", "Squeeze", "Unsqueeze", "Identity", "Dropout")  # the same memory under another name
 SHAPING = ("Resize", "Upsample", "Pad", "Clip", "Range", "ConstantOfShape", "Expand", "Tile")  # their constants are no weights

@@ -17,6 +17,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from hwnas.device import HardwareProfile, load_profile, session
 from hwnas.device.model import parse
 from hwnas.errors import ModelError
+from hwnas.export.emit import OFFSET
 from hwnas.injection.answers import Answers, classes_of, masked_rows
 from hwnas.injection.bench import Engine, Images
 from hwnas.injection.bit_errors import Masks
@@ -27,7 +28,8 @@ from hwnas.resilience import INT8, INT32, Population, Role, TensorBits
 
 BATCH = "batch"
 XOR_OPSET = 18  # the first with BitwiseXor
-HEAVY = ("Conv", "Gemm", "MatMul")
+HEAVY = ("Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN", "Einsum")
+_FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
 _STORED = {TensorProto.INT8: INT8, TensorProto.INT32: INT32}
 
 
@@ -191,7 +193,23 @@ class QdqBench:
                 "expected an int8 (QDQ) model, got one without quantised weights; use --dtype float32, and QDQ instead of the "
                 "QOperator form"
             )
+        self._refuse_float_weights()
         return Memory(tensors, arrays)
+
+    def _refuse_float_weights(self) -> None:
+        """Raise ModelError for weights that were left out of the quantisation: they would be left out of the memory."""
+        made = {node.output[0]: node.attribute[0].t for node in self._proto.graph.node if node.op_type == "Constant"}
+        constants = made | self._initialisers
+        for node in self._proto.graph.node:
+            if node.op_type not in HEAVY or OFFSET in node.input:  # the image's normalisation is ours
+                continue
+            for name in node.input:
+                if name in constants and constants[name].data_type in _FLOATS and len(constants[name].dims) >= 2:
+                    kind = TensorProto.DataType.Name(constants[name].data_type).lower()
+                    raise ModelError(
+                        f"expected int8 weights, {name!r} of {node.op_type} {node.name!r} are {kind}; quantise that operator "
+                        "too, or give the float32 file and --dtype float32"
+                    )
 
     def _costs(self) -> dict[str, float]:
         heavy = max(1, sum(node.op_type in HEAVY for node in self._proto.graph.node))

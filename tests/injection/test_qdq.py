@@ -99,6 +99,39 @@ def test_a_quantisation_whose_weights_would_be_left_out_is_refused(tmp_path, kin
         QdqBench(path.read_bytes())
 
 
+@pytest.mark.filterwarnings("ignore")  # the quantiser's own
+def test_weights_that_were_left_out_of_the_quantisation_are_refused(tmp_path) -> None:
+    graph = SAMPLES["plain"]()
+    proto, path = onnx.load_model_from_string(emit(graph, random_state(graph))), tmp_path / "own.onnx"
+    conv = [node for node in proto.graph.node if node.op_type == "Conv"][1]
+    conv.name = "second"
+    reader = _Pictures(proto.graph.input[0].name, images(graph, 8).numpy())
+    quantize_static(proto, path, reader, nodes_to_exclude=["second"], weight_type=QuantType.QInt8)
+    with pytest.raises(ModelError, match=f"expected int8 weights, '{conv.input[1]}' of Conv 'second' are float; quantise"):
+        QdqBench(path.read_bytes())
+
+
+def test_unsigned_weights_of_any_heavy_operator_are_refused() -> None:
+    nodes = [
+        onnx.helper.make_node("Conv", ["x", "w"], ["c"]),
+        onnx.helper.make_node("DequantizeLinear", ["v", "scale", "zero"], ["t"]),
+        onnx.helper.make_node("ConvTranspose", ["c", "t"], ["d"]),
+        onnx.helper.make_node("Flatten", ["d"], ["y"]),
+    ]
+    values = {"w": np.ones((1, 1, 1, 1), np.float32), "v": np.ones((1, 1, 1, 1), np.uint8), "scale": np.float32(1),
+              "zero": np.uint8(0)}  # fmt: skip
+    made = onnx.helper.make_graph(
+        nodes,
+        "net",
+        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n", 1, 2, 2])],
+        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["n", 4])],
+        [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in values.items()],
+    )
+    model = onnx.helper.make_model(made, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    with pytest.raises(ModelError, match="'v' are uint8"):
+        QdqBench(model.SerializeToString())
+
+
 def test_stored_words_are_those_that_an_upset_flips() -> None:
     bench, pictures = int8("residual")
     engine = QdqEngine(bench, pictures)
