@@ -9,6 +9,7 @@
     │   ├── DataError                     a data set, or an image in it
     │   ├── RunFolderError                a folder that is not (or already is) a run, or is in use
     │   └── ModelError                    an ONNX file or torch model that we cannot take
+    │       └── UnsupportedOperatorError         it uses an operator as we cannot
     └── WorkError      (RuntimeError)  1: the request was right, the work failed
         ├── GraphError                    a graph broke one of its invariants
         ├── MorphismError                 an operator was applied where it has no site
@@ -55,6 +56,10 @@ class RunFolderError(RequestError):
 
 class ModelError(RequestError):
     """An ONNX file or torch model cannot be taken as it is."""
+
+
+class UnsupportedOperatorError(ModelError):
+    """A model uses an operator that is not supported, or not in that way; another engine may run it."""
 
 
 class WorkError(HwnasError, RuntimeError):

@@ -14,7 +14,7 @@ from onnx import NodeProto, helper, numpy_helper
 
 from hwnas.device import input_specs, load_profile, session
 from hwnas.device.model import parse
-from hwnas.errors import GraphError, ModelError
+from hwnas.errors import GraphError, ModelError, UnsupportedOperatorError
 from hwnas.export import Deployed
 from hwnas.graph import (
     Add,
@@ -41,7 +41,8 @@ Array = NDArray[np.float32]
 def from_onnx(model: bytes) -> tuple[Graph, Deployed]:
     """The graph and weights of a float32 or float16 classifier of images (n, C, H, W), its one input.
 
-    Raises ModelError naming the operators that cannot be taken and the weights behind those that can.
+    Raises UnsupportedOperatorError naming the operators that cannot be taken and the weights behind those that can, and
+    ModelError for what no engine should take.
     """
     proto = parse(model)
     for node in _shape_arithmetic(proto.graph):
@@ -53,10 +54,12 @@ def from_onnx(model: bytes) -> tuple[Graph, Deployed]:
     try:
         graph = Graph(tuple(translation.nodes), translation.held[proto.graph.output[0].name])
     except (GraphError, KeyError) as error:
-        raise ModelError(f"the file is no classifier of images that can be faulted: {error}") from error
+        raise UnsupportedOperatorError(f"the file is no classifier of images that can be faulted: {error}") from error
     for name, shape in graph.tensors().items():
         if name in translation.weights and translation.weights[name].shape != tuple(shape):
-            raise ModelError(f"a layer reads {shape} weights and has {translation.weights[name].shape}: a reshape is no flatten")
+            raise UnsupportedOperatorError(
+                f"a layer reads {shape} weights and has {translation.weights[name].shape}: a reshape is no flatten"
+            )
     deployed = Deployed(
         weights=translation.weights, scale=translation.scale, offset=translation.offset, factors=translation.mixes
     )
@@ -87,7 +90,7 @@ class _Translation:
                 self._readers[name] = self._readers.get(name, 0) + 1
 
     def refuse_unknown(self) -> None:
-        """Raise ModelError where an operator is not known, saying which layers could still be faulted."""
+        """Raise UnsupportedOperatorError where an operator is not known, saying which layers could still be faulted."""
         unknown = sorted({node.op_type for node in self.graph.node} - _TRANSLATE.keys())
         if unknown:
             reachable = []
@@ -100,7 +103,7 @@ class _Translation:
                 if reachable
                 else "no weights come before them"
             )
-            raise ModelError(
+            raise UnsupportedOperatorError(
                 f"operators {', '.join(unknown)} are not supported; {part}: export the model without them, or cut it there. "
                 f"Supported are {', '.join(sorted(_TRANSLATE))}. Quantised to an int8 (QDQ) file the whole model can be faulted: "
                 "--dtype int8 takes every operator"
@@ -111,10 +114,12 @@ class _Translation:
         try:
             _TRANSLATE[node.op_type](self, node)
         except (GraphError, KeyError, IndexError) as error:
-            raise ModelError(f"operator {node.op_type} {node.name!r} cannot be faulted as it stands here: {error}") from error
+            raise UnsupportedOperatorError(
+                f"operator {node.op_type} {node.name!r} cannot be faulted as it stands here: {error}"
+            ) from error
 
-    def refuse(self, node: NodeProto, why: str) -> ModelError:
-        return ModelError(f"operator {node.op_type} {node.name!r}: {why}")
+    def refuse(self, node: NodeProto, why: str) -> UnsupportedOperatorError:
+        return UnsupportedOperatorError(f"operator {node.op_type} {node.name!r}: {why}")
 
     def add(self, node: NodeProto, op: Op, *sources: int) -> int:
         made = Node(len(self.nodes) + 1, op, sources)
@@ -224,7 +229,7 @@ def _attributes(node: NodeProto) -> dict[str, object]:
 
 
 def _window(made: _Translation, node: NodeProto, kernel: list[int]) -> tuple[int, int, int]:
-    """Kernel, stride and padding of a square window. Raises ModelError for any other."""
+    """Kernel, stride and padding of a square window. Raises UnsupportedOperatorError for any other."""
     found = _attributes(node)
     strides, pads, dilations = (
         list(found.get(name, default))  # type: ignore[call-overload]

@@ -1,5 +1,6 @@
 """Campaigns on several networks, side by side, each with its file."""
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, CancelledError, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from hwnas.device import read_model
 from hwnas.device.model import parse
-from hwnas.errors import ConfigError, ModelError
+from hwnas.errors import ConfigError, ModelError, UnsupportedOperatorError
 from hwnas.export import deploy
 from hwnas.graph import Graph
 from hwnas.injection.bench import Bench, TorchBench
@@ -24,6 +25,8 @@ from hwnas.injection.qdq import QdqBench
 from hwnas.injection.results import FaultReport, NetworkResult, curve_result, report, single_result
 from hwnas.injection.settings import FaultName, FaultSettings
 from hwnas.resilience import format_named
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,23 +70,23 @@ def onnx_subject(path: Path, dtype: str, *, calibration: NDArray[np.float32] | N
     if is_int8:
         bench: Bench = QdqBench(content)
     else:
-        bench = _float_bench(content, dtype, calibration)
+        bench = _float_bench(path.name, content, dtype, calibration)
     return Subject(name=path.name, bench=lambda: bench)
 
 
-def _float_bench(content: bytes, dtype: str, calibration: NDArray[np.float32] | None) -> Bench:
-    """The fast engine where the file can be translated, ONNX Runtime itself where not, which keeps float32 alone."""
+def _float_bench(name: str, content: bytes, dtype: str, calibration: NDArray[np.float32] | None) -> Bench:
+    """The fast engine where the file's operators can be translated, ONNX Runtime itself where not, which keeps float32 alone."""
     try:
         graph, deployed = from_onnx(content)
-    except ModelError as refused:
+    except UnsupportedOperatorError as refused:
         if dtype != "float32":
             raise ModelError(f"{refused}. With --dtype float32 ONNX Runtime computes any operator that it has") from refused
         try:
-            return OnnxBench(content)
+            bench = OnnxBench(content)
         except ModelError as error:
-            if not str(refused).startswith("operator"):
-                raise refused from error
             raise ModelError(f"{refused}. As it stands, too: {error}") from error
+        _log.warning("%s: the slower engine, ONNX Runtime itself, is at work: %s", name, str(refused).split(";")[0])
+        return bench
     return TorchBench(Program(graph, deployed, format_named(dtype), calibration=calibration))
 
 

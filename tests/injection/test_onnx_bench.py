@@ -1,5 +1,7 @@
 """Faults in ONNX files that cannot be translated: the steps answer as whole files with other weights do."""
 
+import sys
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -167,10 +169,12 @@ def test_weights_of_another_format_are_refused_not_left_out(kind: str) -> None:
 
 
 @pytest.mark.parametrize("target", ["weights", "activations"])
-def test_a_campaign_on_a_file_of_any_operators(tmp_path, target: str) -> None:
+def test_a_campaign_on_a_file_of_any_operators(tmp_path, caplog, target: str) -> None:
     path = tmp_path / "own.onnx"
     path.write_bytes(model(NETS["uneven pads, gates"], batch=1))
     bench = onnx_subject(path, "float32").bench()
+    (told,) = [record.getMessage() for record in caplog.records if record.name.startswith("hwnas")]
+    assert told == "own.onnx: the slower engine, ONNX Runtime itself, is at work: operators Sigmoid are not supported"
     labels = bench.engine(pictures(50)).classes.astype(np.int64)
     settings = FaultSettings(target=target, half_width=8.0)
     campaign = Campaign("own", bench, Examples(images=pictures(50), labels=labels), settings)
@@ -195,3 +199,14 @@ def test_what_cannot_be_run_in_parts_is_refused_by_its_operators(tmp_path, nodes
     path.write_bytes(model(nodes, others=more))
     with pytest.raises(ModelError, match=f"operators {message} are not supported.*{why}"):
         onnx_subject(path, "float32")
+
+
+def test_a_file_that_was_read_wrongly_is_reported_not_run_by_another_engine(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "own.onnx"
+    nodes = [N("Flatten", ["x"], ["f"]), N("Gemm", ["f", "big"], ["y"])]
+    path.write_bytes(model(nodes, others={"big": np.ones((72, 3), np.float32)}))
+    assert onnx_subject(path, "float32").bench().classes == 3
+    monkeypatch.setattr(sys.modules[from_onnx.__module__], "TOLERANCE", -1.0)
+    for dtype in ("float32", "float16"):
+        with pytest.raises(ModelError, match=r"please report it$"):
+            onnx_subject(path, dtype)
