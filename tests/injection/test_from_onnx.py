@@ -1,6 +1,7 @@
 """A user's own ONNX classifiers: ours read back, torch's exports, and refusals that name the operators."""
 
 import io
+import sys
 import warnings
 
 import numpy as np
@@ -119,6 +120,23 @@ def test_a_file_that_takes_and_computes_float16() -> None:
     graph, deployed = from_onnx(proto.SerializeToString())
     assert graph.classes == 3
     np.testing.assert_array_equal(deployed.weights["3.weight"].T, weights(72, 3).astype(np.float16).astype(np.float32))
+
+
+@pytest.mark.parametrize(("kind", "taken"), [(np.float16, True), (np.float32, False)])
+def test_how_close_the_translation_must_be_goes_by_the_weights_not_by_the_input(monkeypatch, kind: type, taken: bool) -> None:
+    nodes = [
+        helper.make_node("Cast", ["x"], ["c"], to=helper.np_dtype_to_tensor_dtype(np.dtype(kind))),
+        helper.make_node("Flatten", ["c"], ["f"]),
+        helper.make_node("Gemm", ["f", "l"], ["z"]),
+        helper.make_node("Cast", ["z"], ["y"], to=TensorProto.FLOAT),
+    ]
+    model = model_of(nodes, {"l": weights(72, 3).astype(kind)})
+    monkeypatch.setattr(sys.modules[from_onnx.__module__], "TOLERANCE", -1.0)
+    if taken:
+        from_onnx(model)
+        return
+    with pytest.raises(ModelError, match="please report it"):
+        from_onnx(model)
 
 
 @pytest.mark.parametrize(
