@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from hwnas.errors import ExportError
 from hwnas.export import convert, emit
@@ -76,6 +76,34 @@ def test_coverage_leaves_the_image_and_the_logits_alone() -> None:
                        if node.op_type == "Clip"]  # fmt: skip
         assert len(all_of_them) - len(clips) == (1 if mean is None else 2)
         assert not any("logits" in node.output[0] for node in clips)
+
+
+def ranges_of_a_relu(pictures: np.ndarray, coverage: float) -> tuple[float, float]:
+    """The bounds of relu(images) in a guarded file of nothing but that and a flatten."""
+    nodes = [helper.make_node("Relu", ["x"], ["r"]), helper.make_node("Flatten", ["r"], ["y"])]
+    net = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", *pictures.shape[1:]])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", pictures[0].size])],
+    )
+    proto = helper.make_model(net, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    safe = onnx.load_model_from_string(guarded(proto.SerializeToString(), pictures, coverage=coverage))
+    bounds = {tensor.name: float(numpy_helper.to_array(tensor)) for tensor in safe.graph.initializer}
+    return bounds["r_guard_low"], bounds["r_guard_high"]
+
+
+def test_a_tensor_with_few_values_but_zero_keeps_its_range() -> None:
+    pictures = np.zeros((80, 1, 10, 10), np.float32)
+    pictures[3, 0, 4, 4] = pictures[70, 0, 1, 1] = 2.5
+    assert ranges_of_a_relu(pictures, 0.99) == (0.0, 2.5)
+
+
+def test_the_last_batch_counts_by_its_images() -> None:
+    pictures = np.random.default_rng(0).random((65, 1, 10, 10), dtype=np.float32)
+    pictures[64] *= 100
+    first, last = (np.quantile(part, [0.01, 0.99]) for part in (pictures[:64], pictures[64:]))
+    np.testing.assert_allclose(ranges_of_a_relu(pictures, 0.99), (64 * first + last) / 65, rtol=1e-5)
 
 
 def test_an_int8_file_is_refused() -> None:
