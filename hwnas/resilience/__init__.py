@@ -19,7 +19,6 @@ from hwnas.resilience.faults import (
     FaultKind,
     Replaced,
     Single,
-    changed_bits,
     disturbed,
     draw_bit_errors,
 )
@@ -88,7 +87,6 @@ __all__ = [
     "WordMasks",
     "adcr",
     "area_weights",
-    "changed_bits",
     "cluster_bootstrap",
     "correlate",
     "crossing_ber",

@@ -78,15 +78,6 @@ def disturbed(values: Values, masks: ArrayLike, layout: Format, *, kind: FaultKi
             assert_never(kind)
 
 
-def changed_bits(before: Values, after: Values, layout: Format) -> int:
-    """How many bits differ: divided by the bits hit, the effective share of stuck-at faults.
-
-    A bit that is stuck at the level it has is no fault.
-    """
-    difference = np.ascontiguousarray(layout.words(before) ^ layout.words(after))
-    return int(np.unpackbits(difference.reshape(-1).view(np.uint8)).sum())
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Single:
     """One bit of one word: flipped, or stuck at a level."""

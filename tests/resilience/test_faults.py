@@ -17,7 +17,6 @@ from hwnas.resilience import (
     Role,
     Single,
     TensorBits,
-    changed_bits,
     disturbed,
     draw_bit_errors,
 )
@@ -61,7 +60,7 @@ def test_a_single_fault_is_the_bit_drawn_and_flips_back(index: int) -> None:
     assert NET.index(tensor=fault.tensor, element=fault.element, bit=fault.bits[0]) == index
     layout = next(tensor.format for tensor in NET.tensors if tensor.name == fault.tensor)
     values = layout.encode(np.array([0.75]))
-    assert changed_bits(values, fault.applied(values, layout), layout) == 1
+    assert np.bitwise_count(layout.words(values) ^ layout.words(fault.applied(values, layout))).sum() == 1
     np.testing.assert_array_equal(fault.applied(fault.applied(values, layout), layout), values)
 
 
@@ -71,7 +70,6 @@ def test_stuck_at_is_effective_where_the_bit_had_the_other_level() -> None:
     stuck = {kind: disturbed(values, masks, INT8, kind=kind) for kind in (FaultKind.STUCK_AT_0, FaultKind.STUCK_AT_1)}
     assert stuck[FaultKind.STUCK_AT_0].tolist() == [0, 0, 4, 5]
     assert stuck[FaultKind.STUCK_AT_1].tolist() == [-1, -1, 5, 7]
-    assert [changed_bits(values, after, INT8) for after in stuck.values()] == [9, 9]
 
 
 @given(INDEX, st.integers(1, 8))
