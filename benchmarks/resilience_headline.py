@@ -16,12 +16,17 @@ With 8 generations of 10,000 images, three finalists and seed 2 it ended on vali
 finalist tolerated 4.1e-4 there (the same ResNet 4.5e-4), since depthwise convolutions without activation and a concat with the
 image came with its bounds (and, by a mistake mended since, the image's copy was hit). At 10,000 images a lineage's length said
 more about the expected change than the network did. So, with another seed and the same split and references, more images a
-child; and after 5 generations, whose one finalist (all activations bounded at 4) tolerated 8.3e-4 on validation images, 4 more:
+child; and after 5 generations, whose one finalist (all activations bounded at 4) tolerated 8.3e-4 on validation images, 4 more.
+That full run (seed 3, split 2, bounds 1, 2 and 4) gave 2.26 [1.90, 2.99] times the better reference on test images, 4.5 times
+mobilenet_v2. Half of its front were constant classifiers, which have the least expected change, and got half of the children;
+the bound 1 ruined each network that it met. So a search may be told the largest error that is of use (--max-error), the bounds
+are 2 and 4, and with another seed, another split and nothing else changed:
 
 Data: the ten most frequent classes of GTSRB (19,620 training and 6,480 test images; all 43 took more CPU time than there was) at
 16x16 pixels, the validation split by physical sign, no augmentation, the product's trainer at its defaults.
-Search: the objectives error and expected_change (ASI said nothing), seed 3 (split: seed 2), beginning with the space's initial
-networks and both references, 9 generations of 8 children, 15,000 images each, no more MACs than the larger reference.
+Search: the objectives error and expected_change (ASI said nothing), no error above 10 %, seed 5 (split: seed 4), beginning with
+the space's initial networks and both references, 9 generations of 8 children, 15,000 images each, no more MACs than the larger
+reference.
 References: resnet (78 k parameters) and mobilenet_v2 (36 k) of reference_nets.py, seeds 0 and 1, 60,000 images from scratch.
 Finalists: of the front's members whose error in the search is at most three points above the better reference's mean validation
 error the four of lowest expected change (of lowest error, where none is). Their architectures are trained from scratch exactly
@@ -41,14 +46,7 @@ maps in int8 against the *better* reference (the one that tolerates more), a str
 ``tolerated_ber_ratio`` and the lower end of its 95 % bootstrap interval over fault seeds and images (training seeds are shown
 side by side). All others, the worse reference, the other formats and memories, are in the table.
 
-Last result: 2.26 [1.90, 2.99] times the better reference (resnet), 4.5 [3.7, 5.6] times mobilenet_v2, at a test error of 2.8 %
-instead of 2.1 and 2.3 %. Guarded alike: 1.25 [1.02, 1.61] and 3.3 times; the guard gives resnet 3.0, mobilenet_v2 2.2 times.
-In log8 1.30 [0.83, 1.83] and 3.1 times; all stored activations 1.45 [1.10, 2.14] times resnet. Of int8 weights 0.16 [0.15, 1.01]:
-what was searched for shields feature maps only. The network is the ResNet with activations bounded at 4 and a few morphisms.
-Looked at afterwards, on validation images: the ResNet with nothing but the bound 2, two seeds, tolerates 7.0 times as much as
-without at no more error (1.5 %; guarded both, 2.7 times). It is one operator away from a network that the search began with, and
-was not found: half of the front were constant classifiers, which have the least expected change, and got half of the
-children; the bound 1 ruined each network that it met (22 to 54 % error after 15,000 images).
+Last result: not yet run with this protocol.
 
     python benchmarks/resilience_headline.py [--quick]   (full: about 25 minutes on 2 cores; quick: recomputes all figures from
                                                          the stored rows, trains a network anew and measures it with other faults)
@@ -88,7 +86,7 @@ from hwnas.training import TrainerSettings, evaluate, train
 QUESTION = "How many more bit errors does a network searched for resilience tolerate than MobileNetV2- and ResNet-style ones?"
 GTSRB = Path(__file__).resolve().parents[2] / "shared" / "data" / "gtsrb"
 SIZE, GROUPS, CLASSES = (16, 16), r"path:^\d+/\d+_", 10
-SEED, SPLIT_SEED, GENERATIONS, IMAGES = 3, 2, 9, 15_000
+SEED, SPLIT_SEED, GENERATIONS, IMAGES, MAX_ERROR = 5, 4, 9, 15_000, 0.1
 OBJECTIVES = ("error", "expected_change")
 REACH, FINALISTS, FINALIST_TRIALS = 0.03, 4, 7  # validation error in the search above the better reference's; how many; blocks
 WITHIN = 0.005  # of validation error above the better reference's, trained alike
@@ -159,7 +157,7 @@ def searched(folder: Path, source: Path) -> list[dict[str, Any]]:
     """Search, unless the folder holds the run already; the front's members."""
     macs = max(cost(graph).macs for graph in REFERENCES.values())
     settings = {
-        "seed": SEED, "workers": 2, "objectives": OBJECTIVES, "limits": {"macs": macs},
+        "seed": SEED, "workers": 2, "objectives": OBJECTIVES, "max_error": MAX_ERROR, "limits": {"macs": macs},
         "budget": {"generations": GENERATIONS, "images_per_child": IMAGES}, "lemonade": {"bound_activations": True},
         "data": {"source": str(source), "image_size": SIZE, "group_by": GROUPS, "seed": SPLIT_SEED},
     }  # fmt: skip

@@ -19,7 +19,7 @@ from hwnas.morphism.operator import Site, require_site
 class BoundActivations:
     """Bound every activation. The one site is ``(activation,)``: the first that the smallest bound would tighten."""
 
-    bounds: tuple[float, ...] = (1.0, 2.0, 4.0)
+    bounds: tuple[float, ...] = (2.0, 4.0)
     name: str = "bound_activations"
     exact: bool = False
 
