@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import ArrayLike
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 from torch import Tensor
 
 from hwnas import __version__
@@ -86,6 +86,14 @@ def emit(
     helper.set_model_props(model, own | dict(metadata))
     serialised: bytes = model.SerializeToString()
     return serialised
+
+
+def drop_unread(graph: GraphProto) -> None:
+    """Initialisers that nothing reads any more go: ONNX Runtime would warn of each."""
+    read = {name for node in graph.node for name in node.input}
+    kept = [tensor for tensor in graph.initializer if tensor.name in read]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
 
 
 def class_names(names: Sequence[str]) -> dict[str, str]:

@@ -20,7 +20,7 @@ from onnx import helper, numpy_helper
 from hwnas.device import load_profile, session
 from hwnas.device.model import parse
 from hwnas.errors import ExportError
-from hwnas.export.emit import OFFSET
+from hwnas.export.emit import OFFSET, drop_unread
 
 VIEWS = ("Flatten", "Reshape", "Identity", "Constant", "Cast")
 BATCH = 64
@@ -45,6 +45,7 @@ def guarded(model: bytes, images: NDArray[np.float32], *, coverage: float = 1.0)
         kept += _clipped(node, found, proto.graph)
     del proto.graph.node[:]
     proto.graph.node.extend(kept)
+    drop_unread(proto.graph)  # the bounds of clips that were replaced
     serialised: bytes = proto.SerializeToString()
     return serialised
 

@@ -15,7 +15,7 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 from onnxruntime.quantization.onnx_model import ONNXModel
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
-from hwnas.export.emit import IMAGE, OFFSET
+from hwnas.export.emit import IMAGE, OFFSET, drop_unread
 
 CALIBRATION_BATCH = 64
 # Tells the quantiser that its pre-processing (folding, fusing, shape inference) has nothing to do: the emitter did it.
@@ -54,7 +54,7 @@ def to_int8(model: bytes, calibration: NDArray[np.float32], *, reduce_range: boo
             extra_options={"WeightSymmetric": True, "ActivationSymmetric": False},
         )
         quantised = onnx.load_model(target)
-    _drop_unread(quantised.graph)
+    drop_unread(quantised.graph)  # the bounds of clips that became scales
     return _without_traces(quantised)
 
 
@@ -78,14 +78,6 @@ class _Batches(CalibrationDataReader):  # type: ignore[misc]  # the tool's own i
         """The next batch, None after the last one."""
         batch = next(self._batches, None)
         return None if batch is None else {IMAGE: batch}
-
-
-def _drop_unread(graph: onnx.GraphProto) -> None:
-    """The bounds of clips that became scales: ONNX Runtime would warn of each."""
-    read = {name for node in graph.node for name in node.input}
-    kept = [tensor for tensor in graph.initializer if tensor.name in read]
-    del graph.initializer[:]
-    graph.initializer.extend(kept)
 
 
 def _without_traces(proto: onnx.ModelProto) -> bytes:

@@ -25,6 +25,8 @@ def test_a_guarded_file_computes_the_same_on_its_images(name: str) -> None:
     graph = SAMPLES[name]()
     model, pictures = emit(graph, random_state(graph)), images(graph, 20)
     safe = guarded(model, pictures.numpy())
+    proto = onnx.load_model_from_string(safe).graph
+    assert {tensor.name for tensor in proto.initializer} <= {name for node in proto.node for name in node.input}
     np.testing.assert_allclose(onnx_logits(safe, pictures), onnx_logits(model, pictures), rtol=1e-4, atol=1e-4)
     limits = onnx_logits(model, pictures)
     wild = onnx_logits(safe, pictures * 1000)
