@@ -83,6 +83,7 @@ def test_a_larger_budget_continues_a_finished_run_and_max_evaluations_is_exact(c
     assert rows(copied)[-1].outcome.status == "finished"
 
 
+@pytest.mark.slow
 def test_a_run_that_keeps_its_front_alone_is_the_run_that_keeps_all(copied, tmp_path):
     lean = tmp_path / "lean"
     start(tiny(keep="front"), lean)

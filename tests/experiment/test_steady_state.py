@@ -241,6 +241,7 @@ def test_a_space_without_anything_new_ends_the_run_and_so_it_does_when_resumed(t
     assert refuse_another_replay(folder) == front(folder)
 
 
+@pytest.mark.slow
 def test_on_this_machine_nothing_trains_while_a_generation_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
