@@ -30,6 +30,10 @@ class Objective:
         if not (self.resolution >= 0 and math.isfinite(self.resolution)):
             raise ConfigError(f"objective {self.name}: resolution must be a finite number of at least 0, got {self.resolution}")
 
+    def allows(self, value: float) -> bool:
+        """Whether a network with this value may be of use."""
+        return self.most is None or value <= self.most
+
 
 # Resolutions: latency twice the 5 % half-width a search aims at; the indices 0.25, or wide networks that are worse in
 # everything else flood the front (DESIGN.md, idea 7).
@@ -71,7 +75,7 @@ def compared(values: Mapping[str, float], objectives: Sequence[Objective]) -> li
     One above the ``most`` of an objective is compared by that objective alone and loses to all that are within: the front has
     such a network, one, only while there is none of use. Our definition; constrained domination of [Deb2002] is alike.
     """
-    over = {o.name for o in objectives if o.most is not None and values[o.name] > o.most}
+    over = {o.name for o in objectives if not o.allows(values[o.name])}
     return [values[o.name] if not over or o.name in over else USELESS for o in objectives]
 
 

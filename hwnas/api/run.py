@@ -64,11 +64,12 @@ class Run:
 
     def why_of_no_use(self) -> str | None:
         """That no network is within the largest error that the run allows; None where one is, or none is finished."""
-        (most,) = (objective.most for objective in self.objectives if objective.name == "error")
-        least = 0.0 if most is None else min((entry.row.values["error"] for entry in self.front()), default=0.0)
-        if most is None or least <= most:
+        (error,) = (objective for objective in self.objectives if objective.name == "error")
+        least = min((entry.row.values["error"] for entry in self.front()), default=0.0)
+        if error.allows(least):
             return None
-        return f"no network is within {most:.4g} validation error (--max-error): the front is the most accurate one, {least:.4g}"
+        found = f"the front is the most accurate one, {least:.4g}"
+        return f"no network is within {error.most:.4g} validation error (--max-error): {found}"
 
     def ended(self) -> str | None:
         """Why the search ended; None where it was interrupted or is at work."""

@@ -66,8 +66,8 @@ class FaultSettings:
 
     def identity(self) -> dict[str, Any]:
         """What two parts of one campaign must share: what decides which faults are drawn, and what they are."""
-        free = {"half_width", "max_faults", "bers" if self.fault != "ber" else "", "burst" if self.fault != "burst" else ""}
-        return {name: value for name, value in asdict(self).items() if name not in free}
+        others = {name for fault, name in (("ber", "bers"), ("burst", "burst")) if fault != self.fault}
+        return {name: value for name, value in asdict(self).items() if name not in {"half_width", "max_faults"} | others}
 
 
 def fault_settings(given: Mapping[str, Any], faults: Sequence[str]) -> tuple[FaultSettings, tuple[FaultName, ...]]:

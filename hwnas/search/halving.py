@@ -49,8 +49,7 @@ def going_on(reached: Mapping[str, Mapping[str, float]], objectives: Sequence[Ob
     A function of the set: a child that dominates another is never stopped before it; equal ones go by their ids. What is above
     the ``most`` of an objective comes after all that is within.
     """
-    bounded = [objective for objective in objectives if objective.most is not None]
-    above = {each for each in reached if any(reached[each][o.name] > (o.most or 0.0) for o in bounded)}
+    above = {each for each, values in reached.items() if not all(o.allows(values[o.name]) for o in objectives)}
     order = [*_best_first(reached.keys() - above, reached, objectives), *_best_first(above, reached, objectives)]
     return frozenset(order[: math.ceil(keep * len(order))])
 
