@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from hwnas.errors import ConfigError
+from hwnas.errors import ConfigError, StoreError
 
 T = TypeVar("T")
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -89,6 +89,14 @@ def read_config(path: Path) -> dict[str, Any]:
 def make_config(values: Mapping[str, Any], where: str = "the configuration") -> RunConfig:
     """A checked configuration. Raises ConfigError that names every wrong key and value, and ``where`` they stand."""
     return settings_of(RunConfig, values, where)
+
+
+def config_from_json(text: str) -> RunConfig:
+    """The configuration that a run keeps. Raises StoreError where it is damaged."""
+    try:
+        return RunConfig.model_validate_json(text)
+    except ValidationError as error:
+        raise StoreError(f"the stored configuration is damaged: {_problems(error, RunConfig)}") from None
 
 
 def settings_of(kind: type[T], values: Mapping[str, Any], where: str) -> T:

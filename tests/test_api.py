@@ -20,6 +20,7 @@ from hwnas.errors import ConfigError, RequestError, RunFolderError, StoreError, 
 from hwnas.experiment import Progress
 from hwnas.options import DIGITS, default_folder, image_size, physical_cores
 from hwnas.run_log import Generations, clock, run_log, summary
+from hwnas.store import RunStore
 from tests.conftest import Made
 
 
@@ -115,6 +116,12 @@ def test_missing_weights_are_said_so(tiny_run: Made, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="is missing"):
         run.export(tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
+
+
+def test_a_damaged_configuration_is_said_so(tmp_path: Path) -> None:
+    RunStore.create(tmp_path / "run", config='{"seed": -1, "colour": 1}', meta={}).close()
+    with pytest.raises(StoreError, match=r"stored configuration is damaged: seed.*unknown key colour"):
+        hwnas.open_run(tmp_path / "run")
 
 
 def test_devices_are_checked_and_an_unreachable_one_is_no_error(tmp_path: Path) -> None:

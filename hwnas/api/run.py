@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas.api.files import write_text
 from hwnas.api.picking import Pick, pick
-from hwnas.config import Budget, RunConfig, settings_of
+from hwnas.config import Budget, config_from_json, settings_of
 from hwnas.errors import ConfigError, RequestError, WorkError
 from hwnas.objective import Objective, objectives_named
 from hwnas.options import expected_config, physical_cores
@@ -31,7 +31,7 @@ class Run:
         """Raises RunFolderError where the folder holds no run."""
         self.folder = Path(folder)
         with self._store() as store:
-            config = RunConfig.model_validate_json(store.config)
+            config = config_from_json(store.config)
         self.objectives: tuple[Objective, ...] = objectives_named(config.objectives, config.max_error)
 
     def _store(self) -> RunStore:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from hwnas import __version__
-from hwnas.config import RunConfig, settings_of
+from hwnas.config import RunConfig, config_from_json, settings_of
 from hwnas.data import DataSettings
 from hwnas.device import Fingerprint, HardwareProfile
 from hwnas.errors import ConfigError, RequestError
@@ -82,7 +82,7 @@ def resume(
 
 def stored_config(store: RunStore) -> RunConfig:
     """The run's configuration, with the budget that it was last resumed with."""
-    config = RunConfig.model_validate_json(store.config)
+    config = config_from_json(store.config)
     return config.model_copy(update={"budget": settings_of(type(config.budget), store.meta("budget"), "budget")})
 
 

@@ -4,13 +4,11 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
 
 import plotly.io
 from plotly.graph_objects import Figure
 from plotly.offline import get_plotlyjs
 
-from hwnas.errors import StoreError
 from hwnas.objective import Objective
 from hwnas.report.ending import why_ended
 from hwnas.report.entry import Entry, entries
@@ -35,7 +33,7 @@ _NAMES = {"memory_kb": "memory in kB", "int8_dot": "int8 dot instructions", "onn
 
 
 def page(store: RunStore, objectives: Sequence[Objective]) -> str:
-    """The run as HTML; it may be at work still."""
+    """The run as HTML; it may be at work still. What an older version did not keep is unknown; StoreError for what is damaged."""
     found = entries(store.rows(), objectives)
     name = store.folder.resolve().name
     sections = [_header(store, name, found)]
@@ -72,7 +70,7 @@ def _header(store: RunStore, name: str, found: Sequence[Entry]) -> str:
     trained = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.most_common()) or "nothing finished yet"
     front = [entry for entry in found if entry.on_front]
     best = f"; best validation error {percent(front[0].value('error'))}" if front else ""
-    data, version = _meta(store, "data_name"), _meta(store, "hwnas_version")
+    data, version = (_text(store.find_meta(fact)) for fact in ("data_name", "hwnas_version"))
     lead = f"{data}: {len(front)} models on the front{best}. {trained}. {state}. hwnas {version}."
     return f'<h1>{escape(name)}</h1><p class="lead">{escape(lead)}</p>\n'
 
@@ -111,32 +109,24 @@ def _text(fact: object) -> str:
 
 
 def _data(store: RunStore) -> dict[str, object]:
-    shape = _meta(store, "shape")
+    shape = store.find_meta("shape")
     return {
-        "name": _meta(store, "data_name"),
+        "name": store.find_meta("data_name"),
         "images": " x ".join(map(str, shape)) if isinstance(shape, list) else shape,
-        "classes": _meta(store, "classes"),
-        "fingerprint": _meta(store, "data_fingerprint"),
-        "sha256 of the test split": _meta(store, "test_sha256"),
-        "images a child is trained on": _meta(store, "images_per_child"),
+        "classes": store.find_meta("classes"),
+        "fingerprint": store.find_meta("data_fingerprint"),
+        "sha256 of the test split": store.find_meta("test_sha256"),
+        "images a child is trained on": store.find_meta("images_per_child"),
     }
 
 
 def _device(store: RunStore) -> dict[str, object]:
-    fingerprint, profile = _meta(store, "device_fingerprint"), _meta(store, "profile")
+    fingerprint, profile = store.find_meta("device_fingerprint"), store.find_meta("profile")
     described = {"profile": profile["description"]} if isinstance(profile, dict) else {}
-    errors = {"errors computed": _meta(store, "errors_computed")}
+    errors = {"errors computed": store.find_meta("errors_computed")}
     if not isinstance(fingerprint, dict):
         return {**described, "latency": "no objective and no limit of this run: nothing was measured", **errors}
     named = {_NAMES.get(str(name), str(name)): fact for name, fact in fingerprint.items()}
+    known = {"fingerprint": store.find_meta("device_fingerprint_sha256")}
     predicted = predictor_error(store)
-    known = {"fingerprint": _meta(store, "device_fingerprint_sha256")} | ({"latency predictor": predicted} if predicted else {})
-    return {**described, **named, **known, **errors}
-
-
-def _meta(store: RunStore, name: str) -> Any:
-    """A fact of the run; None where an older version did not keep it."""
-    try:
-        return store.meta(name)
-    except StoreError:
-        return None
+    return {**described, **named, **known, **({"latency predictor": predicted} if predicted else {}), **errors}

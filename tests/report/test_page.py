@@ -1,16 +1,20 @@
 """The page of a run: whole, self-contained, and safe to open."""
 
+import sqlite3
+from contextlib import closing
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from hwnas.api import open_run
+from hwnas.errors import StoreError
 from hwnas.objective import objectives_named
 from hwnas.report import entries
 from hwnas.report.figures import lineage, progress, trade_offs
 from hwnas.report.page import page
 from hwnas.store import RunStore
+from hwnas.store.database import DATABASE
 from tests.conftest import Made
 from tests.store.store_samples import finished, initial, weights_of
 
@@ -96,6 +100,18 @@ def test_a_finished_run_that_goes_on_has_not_ended(tmp_path: Path) -> None:
             store.add_event(kind, {"reason": "all is done"})
             assert ("all is done" in read(page(store, OBJECTIVES)).text) == has_ended
             assert ("not ended" in read(page(store, OBJECTIVES)).text) != has_ended
+
+
+@pytest.mark.parametrize("fact", ["data_name", "shape", "profile"])
+def test_a_fact_that_is_damaged_is_not_taken_for_one_that_is_unknown(fact: str, tmp_path: Path) -> None:
+    facts = {"data_name": "digits", "shape": [1, 8, 8], "profile": None}
+    with RunStore.create(tmp_path / "run", config="{}", meta={k: v for k, v in facts.items() if k != fact}) as store:
+        assert "None" not in read(page(store, OBJECTIVES)).text
+        store.set_meta(fact, facts[fact])
+    with closing(sqlite3.connect(tmp_path / "run" / DATABASE)) as database, database:
+        database.execute("UPDATE meta SET value = '[1, 8' WHERE name = ?", (fact,))
+    with RunStore.open(tmp_path / "run", write=False) as store, pytest.raises(StoreError, match=f"{fact} is damaged"):
+        page(store, OBJECTIVES)
 
 
 @pytest.mark.parametrize(("errors", "kind"), [((0.1, 0.2), "log"), ((0.0, 0.2), None)])
