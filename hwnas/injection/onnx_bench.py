@@ -25,12 +25,12 @@ from hwnas.injection.answers import Answers, classes_of, masked_rows
 from hwnas.injection.bench import Engine, Images
 from hwnas.injection.bit_errors import Masks
 from hwnas.injection.engine import Upset
+from hwnas.injection.logits import cut_at_logits
 from hwnas.injection.memory import Change, Memory
 from hwnas.injection.qdq import HEAVY, image_of
 from hwnas.resilience import FLOAT32, Population, Role, TensorBits
 
 BATCH = "batch"
-HEADS = ("Softmax", "LogSoftmax")  # behind the logits they change no class
 VIEWS = ("Flatten", "Reshape", "Squeeze", "Unsqueeze", "Identity", "Dropout")  # the same memory under another name
 SHAPING = ("Resize", "Upsample", "Pad", "Clip", "Range", "ConstantOfShape", "Expand", "Tile")  # their constants are no weights
 OTHER_FORMATS = ("float16", "bfloat16", "double", "int8", "uint8")
@@ -64,7 +64,7 @@ class OnnxBench:
 
     def __init__(self, model: bytes) -> None:
         """Raises ModelError for a file that is no float32 classifier of images, or that ONNX Runtime cannot run in parts."""
-        self._proto = _folded(_without_head(parse(model)))
+        self._proto = _folded(_for_any_batch(cut_at_logits(parse(model))))
         graph = self._proto.graph
         self._constants = {tensor.name: tensor for tensor in graph.initializer}
         self._producer = {output: node for node in graph.node for output in node.output}
@@ -79,9 +79,11 @@ class OnnxBench:
                 f"ONNX Runtime cannot run the file for several images at once, or in parts: {str(error).splitlines()[0]}; export "
                 "it with a dynamic batch"
             ) from error
-        if self.logits not in shapes or len(shapes[self.logits]) != 1:
-            raise ModelError(f"expected a classifier with one output (n, classes), got {shapes.get(self.logits)}")
-        self.classes = int(shapes[self.logits][0])
+        found = shapes.get(self.logits)
+        if found is None or len(found) != 1:
+            got = "no float32 numbers for each image" if found is None else f"({', '.join(map(str, ('n', *found)))})"
+            raise ModelError(f"expected a classifier with one output, logits (n, classes), {self.logits!r} has {got}")
+        self.classes = found[0]
         self.memory = self._memory()
         self.names = (self.image, *(step.name for step in self.steps))
         self.activations = Population(
@@ -236,18 +238,12 @@ class OnnxEngine:
         return Answers(classes=classes_of(logits), masked=masked_rows(logits, self._clean[self._bench.logits]))
 
 
-def _without_head(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """A file that gives logits, for batches of any size. Raises ModelError for control flow and for several outputs."""
+def _for_any_batch(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """A file that takes batches of any size. Raises ModelError for control flow, which is not cut into steps."""
     graph = proto.graph
     inner = sorted({n.op_type for n in graph.node if any(a.HasField("g") or a.graphs for a in n.attribute)})
-    if inner or len(graph.output) != 1:
-        what = f"control flow ({', '.join(inner)})" if inner else f"{len(graph.output)} outputs"
-        raise ModelError(f"expected a classifier with one output and without control flow, got {what}")
-    for node in graph.node:
-        if node.op_type in HEADS and list(node.output) == [graph.output[0].name]:
-            graph.output[0].CopyFrom(onnx.ValueInfoProto(name=node.input[0]))
-            graph.node.remove(node)
-            break
+    if inner:
+        raise ModelError(f"expected a classifier without control flow, got {', '.join(inner)}")
     del graph.value_info[:]
     constants = {tensor.name for tensor in graph.initializer}
     for put in graph.input:

@@ -22,6 +22,7 @@ from hwnas.injection.answers import Answers, classes_of, masked_rows
 from hwnas.injection.bench import Engine, Images
 from hwnas.injection.bit_errors import Masks
 from hwnas.injection.engine import Upset
+from hwnas.injection.logits import cut_at_logits
 from hwnas.injection.memory import Change, Memory
 from hwnas.injection.quantised_conv import CleanSums, quantised_convs
 from hwnas.resilience import INT8, INT32, Population, Role, TensorBits
@@ -38,7 +39,7 @@ class QdqBench:
 
     def __init__(self, model: bytes, profile: HardwareProfile | None = None) -> None:
         """Raises ModelError for a file that is no classifier of images with quantised weights."""
-        self._proto = parse(model)
+        self._proto = cut_at_logits(parse(model))
         self._profile = load_profile("local-cpu") if profile is None else profile
         graph = self._proto.graph
         self._initialisers = {tensor.name: tensor for tensor in graph.initializer}
@@ -51,8 +52,10 @@ class QdqBench:
         ]
         self._clean = self.full(outputs=self.quantised)
         probe = self.clean(np.zeros((1, *self.shape), np.float32))
-        if len(graph.output) != 1 or probe[0].ndim != 2:
-            raise ModelError(f"expected a classifier with one output (n, classes), got {[tuple(p.shape) for p in probe[:1]]}")
+        if probe[0].ndim != 2 or probe[0].dtype.kind != "f":
+            raise ModelError(
+                f"expected a classifier with one output, logits (n, classes), got {probe[0].dtype} {tuple(probe[0].shape)}"
+            )
         self.classes = int(probe[0].shape[1])
         self._shapes = {name: value.shape[1:] for name, value in zip(self.quantised, probe[1:], strict=True)}
         self._types = {name: value.dtype for name, value in zip(self.quantised, probe[1:], strict=True)}
