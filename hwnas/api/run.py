@@ -12,7 +12,7 @@ from hwnas.config import Budget, config_from_json, settings_of
 from hwnas.errors import ConfigError, RequestError, WorkError
 from hwnas.objective import Objective, objectives_named
 from hwnas.options import expected_config, physical_cores
-from hwnas.report import Entry, entries, predictor_error, why_ended
+from hwnas.report import Entry, entries, predictor_error, why_ended, why_of_no_use
 from hwnas.run_log import both, run_log
 from hwnas.store import RunStore
 from hwnas.store.database import DATABASE
@@ -64,12 +64,7 @@ class Run:
 
     def why_of_no_use(self) -> str | None:
         """That no network is within the largest error that the run allows; None where one is, or none is finished."""
-        (error,) = (objective for objective in self.objectives if objective.name == "error")
-        least = min((entry.row.values["error"] for entry in self.front()), default=0.0)
-        if error.allows(least):
-            return None
-        found = f"the front is the most accurate one, {least:.4g}"
-        return f"no network is within {error.most:.4g} validation error (--max-error): {found}"
+        return why_of_no_use(self.rows(), self.objectives)
 
     def ended(self) -> str | None:
         """Why the search ended; None where it was interrupted or is at work."""

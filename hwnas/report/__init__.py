@@ -4,9 +4,20 @@
 """
 
 from hwnas.report.ending import why_ended
-from hwnas.report.entry import Entry, entries
+from hwnas.report.entry import Entry, entries, why_of_no_use
 from hwnas.report.interval import with_interval
 from hwnas.report.predictor import predictor_error
 from hwnas.report.table import Format, as_csv, as_json, as_table
 
-__all__ = ["Entry", "Format", "as_csv", "as_json", "as_table", "entries", "predictor_error", "why_ended", "with_interval"]
+__all__ = [
+    "Entry",
+    "Format",
+    "as_csv",
+    "as_json",
+    "as_table",
+    "entries",
+    "predictor_error",
+    "why_ended",
+    "why_of_no_use",
+    "with_interval",
+]

@@ -90,3 +90,13 @@ def entries(rows: Iterable[Row], objectives: Sequence[Objective]) -> list[Entry]
     return [Entry(row=ended[member], on_front=True) for member in members] + [
         Entry(row=ended[other], on_front=False) for other in others
     ]
+
+
+def why_of_no_use(found: Sequence[Entry], objectives: Sequence[Objective]) -> str | None:
+    """That no network is within the largest error that the run allows; None where one is, or none is finished."""
+    (error,) = (objective for objective in objectives if objective.name == "error")
+    least = min((entry.row.values["error"] for entry in found if entry.on_front), default=0.0)
+    if error.allows(least):
+        return None
+    found_instead = f"the front is the most accurate one, {least:.4g}"
+    return f"no network is within {error.most:.4g} validation error (--max-error): {found_instead}"

@@ -13,7 +13,8 @@ from hwnas.report.entry import Entry
 from hwnas.report.table import latency, percent, size
 from hwnas.store import Event
 
-FRONT, OTHER, EDGE = "#0b6e99", "#c3c9cf", "#9aa3ab"
+FRONT, OTHER, USELESS, EDGE = "#0b6e99", "#c3c9cf", "#e3bfae", "#9aa3ab"
+COLOURS = {"front": FRONT, "dominated": OTHER}
 _COLUMNS = 3
 _ROW_PX = 360
 _UNITS = {"latency_ms": "latency in ms", "memory_kb": "memory in kB", "macs": "MACs", "error": "validation error"}
@@ -43,17 +44,26 @@ def hover(entry: Entry) -> str:
     return "<br>".join(lines)
 
 
+def standing(entry: Entry, objectives: Sequence[Objective]) -> str:
+    """Why a finished model is on the front or not: ``front``, ``dominated``, or which objective's ``most`` it is above."""
+    if entry.on_front:
+        return "front"
+    above = [f"{title_of(o.name)} above {o.most:g}" for o in objectives if not o.allows(entry.row.values[o.name])]
+    return " and ".join(above) or "dominated"
+
+
 def trade_offs(entries: Sequence[Entry], objectives: Sequence[Objective]) -> go.Figure:
-    """The finished models in each pair of objectives, the front before what it dominates."""
+    """The finished models in each pair of objectives: the front before what it dominates and what is above a largest value."""
     pairs = list(combinations(objectives, 2))
     rows = ceil(len(pairs) / _COLUMNS)
     figure = make_subplots(rows=rows, cols=min(_COLUMNS, len(pairs)), horizontal_spacing=0.09, vertical_spacing=0.16 / rows)
     finished = [entry for entry in entries if entry.status == "finished"]
-    front = [entry for entry in finished if entry.on_front]
-    groups = (("dominated", OTHER, [entry for entry in finished if not entry.on_front]), ("front", FRONT, front))
+    groups: dict[str, list[Entry]] = {}
+    for entry in reversed(finished):  # the front, which comes first, is drawn last
+        groups.setdefault(standing(entry, objectives), []).append(entry)
     for number, (across, up) in enumerate(pairs):
         place: dict[str, Any] = {"row": number // _COLUMNS + 1, "col": number % _COLUMNS + 1}
-        for name, colour, members in groups:
+        for name, members in groups.items():
             figure.add_trace(
                 go.Scatter(
                     x=[entry.value(across.name) for entry in members],
@@ -62,7 +72,7 @@ def trade_offs(entries: Sequence[Entry], objectives: Sequence[Objective]) -> go.
                     name=name,
                     legendgroup=name,
                     showlegend=number == 0,
-                    marker={"color": colour, "size": 9 if name == "front" else 6},
+                    marker={"color": COLOURS.get(name, USELESS), "size": 9 if name == "front" else 6},
                     text=[hover(entry) for entry in members],
                     hovertemplate="%{text}<extra></extra>",
                 ),

@@ -11,7 +11,7 @@ from plotly.offline import get_plotlyjs
 
 from hwnas.objective import Objective
 from hwnas.report.ending import why_ended
-from hwnas.report.entry import Entry, entries
+from hwnas.report.entry import Entry, entries, why_of_no_use
 from hwnas.report.figures import lineage, progress, trade_offs
 from hwnas.report.predictor import predictor_error
 from hwnas.report.table import columns_of, percent
@@ -37,6 +37,8 @@ def page(store: RunStore, objectives: Sequence[Objective]) -> str:
     found = entries(store.rows(), objectives)
     name = store.folder.resolve().name
     sections = [_header(store, name, found)]
+    if warning := why_of_no_use(found, objectives):
+        sections.append(f'<p class="lead">{escape(warning.capitalize())}.</p>\n')
     if any(entry.on_front for entry in found):
         front = [entry for entry in found if entry.on_front]
         sections += [

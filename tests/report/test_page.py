@@ -114,6 +114,20 @@ def test_a_fact_that_is_damaged_is_not_taken_for_one_that_is_unknown(fact: str, 
         page(store, OBJECTIVES)
 
 
+def test_what_is_above_the_largest_error_is_not_called_dominated(tmp_path: Path) -> None:
+    bounded = objectives_named(("error", "parameters"), max_error=0.25)
+    with RunStore.create(tmp_path / "run", config="{}", meta={}) as store:
+        store.add_candidates([initial(slot, generation=0) for slot in range(4)])
+        for slot, error in enumerate((0.4, 0.3, 0.25, 0.2)):
+            data = weights_of(slot)
+            store.add_outcome(finished(f"g0-{slot}", data, error=error), data)
+            warned = "No network is within 0.25 validation error" in read(page(store, bounded)).text
+            assert warned == (error > 0.25)
+        shown = {trace.name: sorted(trace.x) for trace in trade_offs(entries(store.rows(), bounded), bounded).data}
+        assert shown == {"validation error above 0.25": [0.3, 0.4], "dominated": [0.25], "front": [0.2]}
+        assert [trace.name for trace in trade_offs(entries(store.rows(), OBJECTIVES), OBJECTIVES).data] == ["dominated", "front"]
+
+
 @pytest.mark.parametrize(("errors", "kind"), [((0.1, 0.2), "log"), ((0.0, 0.2), None)])
 def test_an_error_of_zero_does_not_fall_off_the_axis(errors: tuple[float, ...], kind: str | None, tmp_path: Path) -> None:
     with RunStore.create(tmp_path / "run", config="{}", meta={}) as store:
