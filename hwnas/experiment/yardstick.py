@@ -19,7 +19,11 @@ class Yardstick:
 
     @classmethod
     def of(cls, objectives: Sequence[Objective], first: Sequence[Mapping[str, float]]) -> "Yardstick":
-        """Error from 0 to 1; any other objective from a tenth of its least to ten times its largest initial value."""
+        """Error from 0 to the largest of use, 1 where none is set; any other objective from a tenth of its least to ten times
+        its largest initial value.
+
+        What is above the largest error counts for nothing from the start, so the curve does not fall when it leaves the front.
+        """
         return cls(objectives=tuple(objectives), bounds=tuple(_bounds(objective, first) for objective in objectives))
 
     def hypervolume(self, front: Sequence[Mapping[str, float]]) -> float:
@@ -29,6 +33,6 @@ class Yardstick:
 
 def _bounds(objective: Objective, first: Sequence[Mapping[str, float]]) -> Bounds:
     if not objective.size_like:
-        return Bounds(low=0.0, high=1.0)
+        return Bounds(low=0.0, high=1.0 if objective.most is None else objective.most)
     logs = [log10(max(values[objective.name], 1e-12)) for values in first]
     return Bounds(low=min(logs) - DECADES, high=max(logs) + DECADES, log10=True)
