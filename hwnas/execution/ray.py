@@ -72,11 +72,11 @@ class RayExecutor:
         cpus, dashboard = None, None
         if self._address == "local":
             cpus, dashboard = None if self._workers is None else self._workers * self._threads, False
+        _reach(self._address)  # Ray itself would try for minutes
         try:
-            _reach(self._address)  # Ray itself would try for minutes
             ray.init(self._address, num_cpus=cpus, include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise ConfigError(f"no Ray cluster found at {self._address}: {error}; start one with: ray start --head") from error
+        except (ConnectionError, ValueError, RuntimeError) as error:  # its words for an address that is none, or nobody's
+            raise _not_found(self._address, error) from error
         client = self._address.removeprefix("ray://")
         head = client if client != self._address else ray.get_runtime_context().gcs_address
         host, _, port = head.rpartition(":")
@@ -160,10 +160,17 @@ class RayExecutor:
 
 
 def _reach(address: str) -> None:
-    """Raise OSError where nothing listens at HOST:PORT; other addresses are Ray's to find."""
+    """Raise ConfigError where nothing listens at HOST:PORT; other addresses are Ray's to find."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdecimal():
-        socket.create_connection((host.strip("[]"), int(port)), HEAD_LIMIT_S).close()
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), HEAD_LIMIT_S).close()
+        except OSError as error:  # nobody is there, no route, no such name
+            raise _not_found(address, error) from error
+
+
+def _not_found(address: str, error: Exception) -> ConfigError:
+    return ConfigError(f"no Ray cluster found at {address}: {error}; start one with: ray start --head")
 
 
 def _evaluate_limited(task: EvaluationTask, task_limit_s: float | None, memory_limit_mb: float | None) -> EvaluationResult:

@@ -1,5 +1,6 @@
 """What can happen to a Ray worker, and to the cluster."""
 
+import errno
 import re
 import time
 
@@ -66,7 +67,17 @@ def test_no_cluster_is_a_wrong_request_at_once(monkeypatch, address):
     assert time.monotonic() - started < 10
 
 
+def test_another_trouble_of_ray_is_not_taken_for_a_missing_cluster(monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("hwnas.execution.ray.ray.init", full)
+    with pytest.raises(OSError, match="No space left"):
+        RayExecutor("local").warm_up()
+
+
 def test_the_cluster_is_asked_for_its_size_now_and_then(executor, monkeypatch):
+    executor.warm_up()
     asked, now = [], time.monotonic()
     monkeypatch.setattr("hwnas.execution.ray._CLUSTER.cluster_resources", lambda: asked.append(1) or {"CPU": 3 + len(asked)})
     monkeypatch.setattr("hwnas.execution.ray.time.monotonic", lambda: now)
