@@ -172,6 +172,16 @@ def test_a_run_without_a_front_says_why(tmp_path: Path) -> None:
     assert invoke("front", tmp_path / "run", "--all").stdout.count("infeasible") == 2
 
 
+def test_a_limit_that_measuring_showed_to_be_impossible_is_a_wrong_request(tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(TINY)
+    asked = ("search", "--config", tmp_path / "tiny.toml", "--max-latency-ms", "1e-5", "--out", tmp_path / "run")
+    for command in (asked, ("resume", tmp_path / "run")):
+        result = invoke(*command)
+        refused(result, 2, "latency_ms at most 1e-05", "raise that limit, in a new run", f"hwnas front {tmp_path / 'run'} --all")
+        assert "Go on with" not in result.stderr
+    assert "latency ms" in invoke("front", tmp_path / "run", "--all").stdout
+
+
 def test_a_front_of_no_use_is_not_passed_off_as_one(tmp_path: Path) -> None:
     config = RunConfig(objectives=("error", "parameters"), max_error=0.25).model_dump_json()
     with RunStore.create(tmp_path / "run", config=config, meta={}) as store:

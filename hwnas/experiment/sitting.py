@@ -5,12 +5,13 @@ of each generation, and lets the listener know.
 """
 
 import dataclasses
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hwnas.candidate import Candidate, Outcome
-from hwnas.errors import WorkError
+from hwnas.errors import ConfigError, WorkError
 from hwnas.execution import Executor
 from hwnas.experiment.budget import Clock
 from hwnas.experiment.cheap import cheap_values
@@ -136,15 +137,20 @@ class Sitting:
         return WAIT_S if left is None else min(WAIT_S, left)
 
     def exhausted(self) -> str:
-        """Why nothing was found by the last ask. Raises WorkError where there is no front either."""
+        """Why nothing was found by the last ask.
+
+        Raises ConfigError where there is no front either because the limits let none be, as only measuring showed; they stay with
+        the run, which so cannot go on. Raises WorkError where there is none for another reason.
+        """
         event = self.store.last_event("ask")
-        payload = {} if event is None else event.payload
-        message = "no new network was found"
-        if "nearest" in payload:
-            message = impossible(self.parts.limits, payload["nearest"])
-        if not self.front:
+        nearest = None if event is None else event.payload.get("nearest")
+        message = "no new network was found" if nearest is None else impossible(self.parts.limits, nearest)
+        if self.front:
+            return message
+        if nearest is None:
             raise WorkError(message)
-        return message
+        folder = shlex.quote(str(self.store.folder))
+        raise ConfigError(f"{message}, in a new run; what was measured in this one is kept: hwnas front {folder} --all")
 
     def refuse_no_start(self, outcomes: Sequence[Outcome]) -> None:
         """Raise WorkError where these outcomes, all of those asked for last, leave nothing to go on with."""

@@ -15,7 +15,7 @@ import pytest
 from hwnas.api import open_run
 from hwnas.candidate import Candidate, Outcome
 from hwnas.device.device import LinkedDevice
-from hwnas.errors import WorkError
+from hwnas.errors import ConfigError, WorkError
 from hwnas.experiment import Ended, Progress, evaluator, resume, start
 from hwnas.experiment.cheap import cheap_values
 from hwnas.experiment.parts import assemble
@@ -223,7 +223,7 @@ def test_what_cannot_be_trained_or_kept_within_limits_ends_the_run_clearly(tmp_p
     with pytest.raises(WorkError, match=r"no initial network could be trained: "):
         start(steady(budget={**BUDGET, "child_memory_mb": 0.5}), tmp_path / "starved")
     assert {row.outcome.status for row in rows(tmp_path / "starved") if row.outcome} == {"failed"}
-    with pytest.raises(WorkError, match=r"latency_ms \S+ \(limit 1e-05\)"):
+    with pytest.raises(ConfigError, match=r"latency_ms \S+ \(limit 1e-05\)"):
         start(steady(limits={"latency_ms": 1e-5}), tmp_path / "slow")
     assert {row.outcome.status for row in rows(tmp_path / "slow") if row.outcome} == {"infeasible"}
 
