@@ -29,7 +29,7 @@ from hwnas.injection import (
     single_result,
 )
 from hwnas.injection.bit_errors import activation_masks
-from hwnas.injection.expected_change import expected_activation_change, expected_weight_change
+from hwnas.injection.expected_change import activation_changes, per_rate, weight_changes
 from hwnas.network import State
 from hwnas.resilience import draw_bit_errors, format_named, normalised_area, percentile_interval
 from hwnas.resilience.curve import resampled_curves
@@ -89,17 +89,19 @@ def scenarios(
 
 
 def proxy(float32: Program, calibration: np.ndarray, dtype: str, target: str) -> dict[str, Any]:
-    """What is expected from the weights; of activations also by draws of fewer images."""
+    """What is expected from the weights, of a device and of one flip; of activations also by draws of fewer images."""
     pictures, layout = torch.from_numpy(calibration), format_named(dtype)
-    if target == "weights":
-        return {"expected_change": expected_weight_change(float32, pictures, layout)}
-    drawn = {
-        str(count): [
-            expected_activation_change(float32, pictures[first :: len(pictures) // count][:count], layout) for first in (0, 1)
-        ]
-        for count in PROXY_DRAWS
-    }
-    return {"expected_change": expected_activation_change(float32, pictures, layout), "expected_change_draws": drawn}
+    changes = weight_changes if target == "weights" else activation_changes
+    found = changes(float32, pictures, layout)
+    expected: dict[str, Any] = {"expected_change": per_rate(found), "expected_flip": found.mean()}
+    if target == "activations":
+        expected["expected_change_draws"] = {
+            str(count): [
+                per_rate(changes(float32, pictures[first :: len(pictures) // count][:count], layout)) for first in (0, 1)
+            ]
+            for count in PROXY_DRAWS
+        }
+    return expected
 
 
 def deployed(graph: Graph, state: State, dtype: str, data: DataSet, calibration: np.ndarray) -> Bench:

@@ -217,8 +217,10 @@ def agreement(found: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 def column(row: Mapping[str, Any], key: str, name: str, measure: str) -> float:
     found = row["scenarios"][key]
-    if name == "expected_change":  # of a device at a fixed rate, or of one flip
-        return float(found[name] / (found["bits"] if measure == "flip" else 1))
+    if name == "expected_change" and measure == "flip":
+        return float(found["expected_flip"] / found["bits"])
+    if name == "expected_change":
+        return float(found[name])
     return float(found[name] if name == "bits" else row[name])
 
 

@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from hwnas.graph import Graph
 from hwnas.injection import Program
 from hwnas.injection.engine import Upset, upset
-from hwnas.injection.expected_change import IMAGES, expected_activation_change, expected_change, expected_weight_change
+from hwnas.injection.expected_change import IMAGES, SHARE, activation_changes, expected_change, per_rate, weight_changes
 from hwnas.objective import OBJECTIVES
 from hwnas.resilience import BFLOAT16, FLOAT32, INT8, Format
 from tests.export.samples import images, random_state
@@ -50,7 +53,7 @@ def test_weights_of_a_linear_network_are_exact(layout: Format) -> None:
         weights = {name: value.double() for name, value in made.weights.items()}
         weights[change.tensor].view(-1)[int(change.elements[0])] += float(new[0]) - float(old[0])
         truth += lost(clean, made.run(pictures.double(), weights))
-    assert expected_weight_change(made, pictures, layout) == pytest.approx(truth, rel=1e-3)
+    assert weight_changes(made, pictures, layout).mean() == pytest.approx(truth, rel=1e-3)
 
 
 def test_activations_of_a_linear_network_are_exact() -> None:
@@ -66,7 +69,7 @@ def test_activations_of_a_linear_network_are_exact() -> None:
                     return upset(made, step, value, upsets) if number == step else value
 
                 truth += lost(clean, made.run(pictures, disturb=hit))
-    assert expected_activation_change(made, pictures, FLOAT32) == pytest.approx(truth, rel=2e-2)
+    assert activation_changes(made, pictures, FLOAT32).mean() == pytest.approx(truth, rel=2e-2)
 
 
 def test_the_objective_is_that_of_int8_activations_and_never_0() -> None:
@@ -74,7 +77,7 @@ def test_the_objective_is_that_of_int8_activations_and_never_0() -> None:
     state, pixels = random_state(graph), (images(graph, 24) * 255).byte()
     made = Program.of(graph, state, mean=(0.5,), std=(0.25,))
     value = expected_change(graph, state, pixels, mean=(0.5,), std=(0.25,))
-    assert value == pytest.approx(expected_activation_change(made, pixels.float() / 255, INT8))
+    assert value == pytest.approx(per_rate(activation_changes(made, pixels.float() / 255, INT8)))
     dead = {name: torch.zeros_like(tensor) if "running_var" not in name else tensor for name, tensor in state.items()}
     assert expected_change(graph, dead, pixels, mean=(0.5,), std=(0.25,)) > 0
 
@@ -91,13 +94,12 @@ def test_a_network_whose_answers_are_not_finite_is_the_worst_not_nan() -> None:
 @pytest.mark.parametrize("layout", [FLOAT32, INT8])
 def test_images_are_held_a_few_at_a_time_without_a_change(layout: Format, monkeypatch: pytest.MonkeyPatch) -> None:
     made, pictures = program(tiny()), images(tiny(), 20)
-    at_once = expected_activation_change(made, pictures, layout)
+    at_once = activation_changes(made, pictures, layout)
     monkeypatch.setattr("hwnas.injection.expected_change.HELD", 3 * sum(step.tensor.elements for step in made.steps))
-    assert expected_activation_change(made, pictures, layout) == pytest.approx(at_once, rel=1e-4)
+    assert activation_changes(made, pictures, layout) == pytest.approx(at_once, rel=1e-4)
 
 
 def test_another_draw_of_images_says_the_same_within_the_resolution() -> None:
-    """A few images next to no margin make most of the mean, so that it takes many."""
     graph = tiny()
     pixels = (images(graph, 8 * IMAGES) * 255).byte()
     resolution = OBJECTIVES["expected_change"].resolution
@@ -107,13 +109,27 @@ def test_another_draw_of_images_says_the_same_within_the_resolution() -> None:
         assert np.std(np.log(drawn)) < np.log1p(resolution), seed
 
 
+@given(changes=arrays(np.float64, st.integers(1, 400), elements=st.floats(1e-3, 1e6)))
+def test_at_its_rate_one_answer_in_twenty_changes(changes: np.ndarray) -> None:
+    rate = SHARE / per_rate(changes)
+    assert np.minimum(1.0, rate * changes).mean() == pytest.approx(SHARE)
+
+
+def test_images_alike_give_their_mean_and_one_on_the_brink_counts_but_once() -> None:
+    changes = np.random.default_rng(0).uniform(20.0, 30.0, IMAGES)
+    assert per_rate(changes) == pytest.approx(changes.mean())
+    changes[0] = 1e7
+    assert per_rate(changes) == pytest.approx(per_rate(changes[1:]), rel=0.1)
+    assert per_rate(np.zeros(IMAGES)) == 0
+
+
 def test_a_larger_margin_is_safer_and_int8_bits_do_less_than_floats() -> None:
     made, pictures = program(tiny()), images(tiny(), 4)
     bits = {FLOAT32: made.memory.population.size, INT8: made.memory.population.size / 4}
-    for expected in (expected_weight_change, expected_activation_change):
+    for changes in (weight_changes, activation_changes):
         for layout in (FLOAT32, INT8):
-            value = expected(made, pictures, layout)
-            assert 0 < value < (bits[FLOAT32] if expected is expected_weight_change else made.activations.size)
+            value = changes(made, pictures, layout).mean()
+            assert 0 < value < (bits[FLOAT32] if changes is weight_changes else made.activations.size)
     before = {name: weight.clone() for name, weight in made.weights.items()}
-    expected_weight_change(made, pictures, FLOAT32)
+    weight_changes(made, pictures, FLOAT32)
     assert all(torch.equal(made.weights[name], weight) for name, weight in before.items())
