@@ -52,7 +52,7 @@ OBJECTIVES: Mapping[str, Objective] = {
         Objective(name="memory_kb", unit="kB", cheap=True, size_like=True),
     )
 }
-USELESS = 1e30
+USELESS = 1e30  # above every value, and finite, as dominance and its boxes need it
 
 
 def objectives_named(names: tuple[str, ...], max_error: float | None = None) -> tuple[Objective, ...]:

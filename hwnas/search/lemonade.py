@@ -83,7 +83,7 @@ class Lemonade:
         self._initial = tuple(initial)
         self._cheap = cheap
         self._cheap_objectives = [objective for objective in objectives if objective.cheap]
-        self._logarithmic = [objective.size_like for objective in self._cheap_objectives] or [False]
+        self._logarithmic = [*(objective.size_like for objective in self._cheap_objectives), False]
         self._operators = tuple((AGAINST_FLIPS if settings.bound_activations else OPERATORS).values())
         self._seed = seed
         self._history = History(objectives)
@@ -222,8 +222,9 @@ class Lemonade:
         return tuple(dataclasses.replace(step, inheritance=from_scratch(step.graph)) for step in steps)
 
     def _rows(self, cheap: Sequence[Mapping[str, float]]) -> list[list[float]]:
-        """(n, m) values; one that does not vary where no objective is cheap: then all are drawn alike."""
-        return [[values[objective.name] for objective in self._cheap_objectives] or [0.0] for values in cheap]
+        """(n, m + 1) values; the last is the same of all and changes no density. Where no objective is cheap it is the only one,
+        and all are drawn alike."""
+        return [[*(values[objective.name] for objective in self._cheap_objectives), 0.0] for values in cheap]
 
     def _probabilities(self, densities: np.ndarray) -> np.ndarray:
         if self._settings.density == "uniform":
