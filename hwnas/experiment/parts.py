@@ -1,6 +1,7 @@
 """From a configuration to the parts of a run, every one of them checked before anything is written."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from hwnas.device import Device, HardwareProfile, load_profile, open_device
 from hwnas.errors import ConfigError
 from hwnas.estimate import Accelerator
 from hwnas.graph import Graph, architecture_id
+from hwnas.morphism.bound import BoundActivations, bounded
 from hwnas.objective import Limit, Objective, objectives_named
 from hwnas.search import CheapValues, Lemonade, LemonadeSettings, Rungs, Strategy
 from hwnas.spaces import initial_graphs
@@ -118,15 +120,18 @@ def assemble(config: RunConfig, kept: Kept = Kept()) -> Parts:
         rungs=rungs,
         objectives=objectives,
         limits=limits,
-        initial=_initial(data, kept.initial),
+        initial=_initial(data, kept.initial, bound=min(BoundActivations().bounds) if lemonade.bound_activations else math.inf),
         profile=profile,
         device=open_device(profile, reference_nominal_ms=kept.reference_nominal_ms) if measures and not analytic else None,
         accelerator=Accelerator.of(profile) if measures and analytic else None,
     )
 
 
-def _initial(data: DataSet, own: Sequence[Graph]) -> tuple[Graph, ...]:
-    """The space's initial networks, and those given. Raises ConfigError where one is not for these data."""
+def _initial(data: DataSet, own: Sequence[Graph], *, bound: float) -> tuple[Graph, ...]:
+    """The space's initial networks and those given, each without and with its activations bounded.
+
+    Raises ConfigError where one is not for these data.
+    """
     for graph in own:
         takes = tuple(graph.shapes[graph.input.id])
         if takes != data.shape or graph.classes != len(data.classes):
@@ -134,8 +139,9 @@ def _initial(data: DataSet, own: Sequence[Graph]) -> tuple[Graph, ...]:
                 f"an initial network takes images of shape {takes} and knows {graph.classes} classes; the data have "
                 f"{data.shape} and {len(data.classes)}"
             )
-    found = {architecture_id(graph): graph for _, graph in initial_graphs(data.shape, len(data.classes))}
-    return tuple((found | {architecture_id(graph): graph for graph in own}).values())
+    graphs = [*(graph for _, graph in initial_graphs(data.shape, len(data.classes))), *own]
+    found = {architecture_id(each): each for graph in graphs for each in (graph, bounded(graph, bound))}
+    return tuple(found.values())
 
 
 def _limits(config: RunConfig, profile: HardwareProfile) -> tuple[Limit, ...]:

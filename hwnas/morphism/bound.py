@@ -4,6 +4,9 @@
 2. Every activation of the network that may exceed it is clipped there, with the weights inherited as they are.
 
 What is never exceeded need not be stored: 8-bit values then have a smaller step, and a flipped top bit moves one by less.
+
+A network that learns with its bounds from the first image tolerates more than one that inherits weights made without them, even
+of one that was trained for longer since: so a search that bounds activations begins with bounded initial networks, too.
 """
 
 from dataclasses import dataclass
@@ -31,11 +34,16 @@ class BoundActivations:
         """Bound the activations; the bound is drawn uniformly among those that change something."""
         require_site(self, graph, site)
         bound = float(rng.choice([bound for bound in self.bounds if any(_tightens(bound, node) for node in graph)]))  # 1.
-        edit = Edit(graph)
-        for node in graph:  # 2.
-            if isinstance(node.op, Clip) and _tightens(bound, node):
-                edit.replace(node.id, Clip(low=node.op.low, high=bound))
-        return Morphed(graph=edit.done(), inheritance=Inheritance(exact=False))
+        return Morphed(graph=bounded(graph, bound), inheritance=Inheritance(exact=False))  # 2.
+
+
+def bounded(graph: Graph, bound: float) -> Graph:
+    """The network with every activation that may exceed ``bound`` clipped there."""
+    edit = Edit(graph)
+    for node in graph:
+        if isinstance(node.op, Clip) and _tightens(bound, node):
+            edit.replace(node.id, Clip(low=node.op.low, high=bound))
+    return edit.done()
 
 
 def _tightens(bound: float, node: Node) -> bool:

@@ -41,7 +41,8 @@ DRAWS = 16  # how often parents are drawn before a generation in which every chi
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LemonadeSettings:
     """Sizes of a generation. ``density`` uniform and ``inherit`` false (children from scratch) are ablations, as the paper has
-    them (from memory). ``bound_activations``: that operator is among those drawn, against bit flips."""
+    them (from memory). ``bound_activations``, against bit flips: that operator is among those drawn, and the search begins with
+    bounded initial networks, too."""
 
     proposals: int = 64
     accepted: int = 8

@@ -11,6 +11,7 @@ from hwnas.config import RunConfig, make_config
 from hwnas.errors import ConfigError, StoreError
 from hwnas.experiment import resume, start
 from hwnas.graph import architecture_id
+from hwnas.morphism.bound import bounded
 from hwnas.spaces import initial_graphs
 from hwnas.store import RunStore
 from tests.graphs import Builder
@@ -33,6 +34,18 @@ def test_own_networks_are_trained_beside_the_spaces_and_stay_when_the_run_goes_o
     first = [row.architecture_id for row in rows if row.generation == 0]
     assert sorted(first) == sorted(map(architecture_id, [*known, own]))
     assert {row.generation for row in rows} == {0, 1, 2}
+
+
+def test_a_search_that_bounds_activations_begins_with_bounded_networks_too(tmp_path: Path) -> None:
+    b = Builder(1, 8, 8)
+    b.conv(5, kernel=3)
+    own = b.head(10)
+    plain = [*(graph for _, graph in initial_graphs((1, 8, 8), 10)), own]
+    hwnas.start(tmp_path / "run", config=config(lemonade={"accepted": 2, "bound_activations": True}), initial=[own])
+    with RunStore.open(tmp_path / "run", write=False) as store:
+        first = {row.architecture_id for row in store.rows() if row.generation == 0}
+    assert first == {architecture_id(each) for graph in plain for each in (graph, bounded(graph, 2.0))}
+    assert len(first) == 2 * len(plain)
 
 
 def test_a_run_that_was_cut_short_before_its_first_networks_begins_with_its_own_when_it_goes_on(tmp_path: Path) -> None:

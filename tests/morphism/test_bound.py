@@ -9,7 +9,7 @@ import torch
 
 from hwnas.graph import Clip, Edit, Graph
 from hwnas.morphism import AGAINST_FLIPS, OPERATORS
-from hwnas.morphism.bound import BoundActivations
+from hwnas.morphism.bound import BoundActivations, bounded
 from hwnas.network import Network
 from tests.chains import STARTS
 from tests.graphs import SAMPLES
@@ -22,11 +22,6 @@ def bounds(graph: Graph) -> list[float]:
     return [node.op.high for node in graph if isinstance(node.op, Clip)]
 
 
-def bounded(graph: Graph, bound: float) -> Graph:
-    only = dataclasses.replace(OPERATOR, bounds=(bound,))
-    return only.apply(graph, only.sites(graph)[0], np.random.default_rng(0)).graph
-
-
 def test_it_is_no_operator_of_a_search_that_does_not_ask_for_it() -> None:
     assert set(AGAINST_FLIPS) - set(OPERATORS) == {OPERATOR.name}
 
@@ -34,7 +29,9 @@ def test_it_is_no_operator_of_a_search_that_does_not_ask_for_it() -> None:
 @pytest.mark.parametrize("name", STARTS)
 def test_every_activation_is_bounded_and_nothing_else_changes(name: str) -> None:
     graph = STARTS[name]()
-    child = bounded(graph, 2.0)
+    only = dataclasses.replace(OPERATOR, bounds=(2.0,))
+    child = only.apply(graph, only.sites(graph)[0], np.random.default_rng(0)).graph
+    assert child == bounded(graph, 2.0)
     assert set(bounds(child)) == {2.0}
     assert [node.id for node in child] == [node.id for node in graph]
     assert child.tensors() == graph.tensors()
