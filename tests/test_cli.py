@@ -203,6 +203,7 @@ def test_pick_says_why(tiny_run: Made) -> None:
     assert result.exit_code == 0
     assert result.stdout.splitlines()[1].split()[0] == best.id
     assert "error: 100 %" in result.stdout
+    assert "It gives up nothing" in result.stdout
 
 
 def test_report_writes_one_page(tiny_run: Made, tmp_path: Path) -> None:
@@ -316,7 +317,10 @@ def test_wrong_questions_about_a_run(tiny_run: Made, tmp_path: Path) -> None:
     refused(invoke("pick", run, "--prefer", "beauty=1"), 2, "unknown objective beauty")
     refused(invoke("pick", run, "--prefer", "error"), 2, "--prefer takes NAME=NUMBER")
     refused(invoke("pick", run, "--prefer", "error=-1"), 2, "weights of at least 0")
+    refused(invoke("pick", run, "--prefer", "error=1,error=2"), 2, "got two for error")
+    refused(invoke("pick", run, "--prefer", "memory=1,memory_kb=2"), 2, "several for one: memory, memory_kb")
     refused(invoke("export", run, "--out", tmp_path / "bundle", "--models", "g9-9"), 2, "no model g9-9")
+    refused(invoke("export", run, "--out", tmp_path / "bundle", "--models", ""), 2, "no model '' in")
     refused(invoke("export", run, "--out", tmp_path / "bundle", "--precision", "int4"), 2, "int4", "float16")
     refused(invoke("resume", run, "--time-budget", "soon"), 2, "'soon'", "30m")
     refused(invoke("resume", run, "--keep", "some"), 2, "all or front", "'some'")

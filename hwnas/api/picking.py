@@ -32,8 +32,9 @@ class Pick:
             if weight > 0
         ]
         second = "" if self.choice.runner_up is None else f"; next best is {self.among[self.choice.runner_up]}"
-        limiting = self.objectives[self.choice.limiting]
-        return f"best balance of {len(self.among)} models. {'; '.join(parts)}. It gives up most in {limiting}{second}."
+        choice, limiting = self.choice, self.choice.limiting
+        loses = f"most in {self.objectives[limiting]}" if choice.losses[limiting] * choice.weights[limiting] > 0 else "nothing"
+        return f"best balance of {len(self.among)} models. {'; '.join(parts)}. It gives up {loses}{second}."
 
 
 def pick(front: Sequence[Entry], objectives: Sequence[str], limits: Mapping[str, float], prefer: Mapping[str, float]) -> Pick:
@@ -41,6 +42,8 @@ def pick(front: Sequence[Entry], objectives: Sequence[str], limits: Mapping[str,
     from hwnas.pareto.choosing import choose
 
     weights = {_objective(name): weight for name, weight in prefer.items()}
+    if len(weights) < len(prefer):
+        raise ConfigError(f"preferences are one weight for each objective, got several for one: {', '.join(prefer)}")
     if any(not 0 <= weight < float("inf") for weight in weights.values()) or (weights and not any(weights.values())):
         raise ConfigError(f"preferences are weights of at least 0, one above 0, such as error=2,latency=1, got {weights}")
     bounds = [Limit(objective=_objective(name), maximum=value) for name, value in limits.items()]

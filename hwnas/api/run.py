@@ -1,6 +1,7 @@
 """A run on disk, and everything that can be asked of it."""
 
 import os
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -178,7 +179,8 @@ class Run:
         ids = [models] if isinstance(models, str) else list(dict.fromkeys(models))
         unknown = [candidate_id for candidate_id in ids if candidate_id not in known]
         if unknown:
-            raise RequestError(f"no model {', '.join(unknown)} in {self.folder}; see: hwnas front {self.folder} --all")
+            named = ", ".join(map(shlex.quote, unknown))  # an empty name, too
+            raise RequestError(f"no model {named} in {self.folder}; see: hwnas front {self.folder} --all")
         return [known[candidate_id] for candidate_id in ids]
 
 

@@ -35,15 +35,18 @@ MaxMemory = Annotated[float | None, typer.Option(help="Limit on peak activations
 
 def numbers(pairs: list[str], option: str, kind: Callable[[str], Any]) -> dict[str, Any]:
     """``NAME=NUMBER`` pairs. Raises ConfigError."""
-    found = {}
+    found: dict[str, Any] = {}
     for pair in pairs:
-        name, sign, number = pair.partition("=")
+        name, sign, text = (part.strip() for part in pair.partition("="))
         try:
-            found[name.strip()] = kind(number)
+            number = kind(text)
         except ValueError:
             sign = ""
-        if not sign or not name.strip():
+        if not sign or not name:
             raise ConfigError(f"{option} takes NAME=NUMBER, got {pair!r}")
+        if name in found:
+            raise ConfigError(f"{option} takes one number for each name, got two for {name}")
+        found[name] = number
     return found
 
 
