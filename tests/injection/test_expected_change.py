@@ -56,11 +56,11 @@ def test_weights_of_a_linear_network_are_exact(layout: Format) -> None:
     assert weight_changes(made, pictures, layout).mean() == pytest.approx(truth, rel=1e-3)
 
 
-def test_activations_of_a_linear_network_are_exact() -> None:
+def test_feature_maps_of_a_linear_network_are_exact() -> None:
     made, pictures = layouts(FLOAT32), images(linear(), 2)
     clean = made.run(pictures)
     truth = 0.0
-    for step, tensor in enumerate(made.activations.tensors):
+    for step, tensor in [*enumerate(made.activations.tensors)][1:-1]:  # neither the image nor the logits
         for element in range(tensor.size):
             for bit in range(16, 32):  # the lower ones do nothing
                 upsets = [Upset(image=i, element=element, mask=1 << bit) for i in range(2)]
@@ -86,7 +86,7 @@ def test_a_network_whose_answers_are_not_finite_is_the_worst_not_nan() -> None:
     graph = linear()
     state, pixels = random_state(graph), (images(graph, 4) * 255).byte()
     vast = {name: tensor * 1e19 if tensor.ndim > 1 else tensor for name, tensor in state.items()}
-    bits = 8 * Program.of(graph, state).activations.size / 32
+    bits = 8 * sum(tensor.size for tensor in Program.of(graph, state).activations.tensors[1:-1])
     assert expected_change(graph, state, pixels, mean=(0.5,), std=(0.25,)) < bits
     assert expected_change(graph, vast, pixels, mean=(0.5,), std=(0.25,)) == bits
 
@@ -107,6 +107,12 @@ def test_another_draw_of_images_says_the_same_within_the_resolution() -> None:
         state = random_state(graph, seed)
         drawn = [expected_change(graph, state, some, mean=(0.5,), std=(0.25,)) for some in pixels.chunk(8)]
         assert np.std(np.log(drawn)) < np.log1p(resolution), seed
+
+
+def test_a_network_without_a_feature_map_has_the_least_not_none() -> None:
+    graph = Builder(1, 3, 3).head(3)
+    pixels = (images(graph, 4) * 255).byte()
+    assert expected_change(graph, random_state(graph), pixels, mean=(0.5,), std=(0.25,)) < 1e3
 
 
 @given(changes=arrays(np.float64, st.integers(1, 400), elements=st.floats(1e-3, 1e6)))
