@@ -91,9 +91,9 @@ from hwnas.training import TrainerSettings, evaluate, train
 QUESTION = "How many more bit errors does a network searched for resilience tolerate than MobileNetV2- and ResNet-style ones?"
 GTSRB = Path(__file__).resolve().parents[2] / "shared" / "data" / "gtsrb"
 SIZE, GROUPS, CLASSES = (16, 16), r"path:^\d+/\d+_", 10
-SEED, SPLIT_SEED, GENERATIONS, IMAGES, MAX_ERROR = 5, 4, 9, 15_000, 0.1
+SEED, SPLIT_SEED, GENERATIONS, IMAGES, MAX_ERROR = 9, 7, 10, 40_000, 0.1
 OBJECTIVES = ("error", "expected_change")
-REACH, FINALISTS, FINALIST_TRIALS = 0.03, 4, 7  # validation error in the search above the better reference's; how many; blocks
+REACH, FINALISTS, FINALIST_TRIALS = 0.03, 8, 7  # validation error in the search above the better reference's; how many; blocks
 WITHIN = 0.005  # of validation error above the better reference's, trained alike
 TRAINING_SEEDS, TRAINING_IMAGES = (0, 1), 60_000
 REFERENCES: Mapping[str, Graph] = {
@@ -128,20 +128,21 @@ def main() -> None:
 def everything(work: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The search, the references, the finalists and the choice among them: a row for each network."""
     subset(work)
-    front = searched(work / "run", work / "gtsrb10")
-    record.progress(f"{len(front)} networks on the front")
+    tried = searched(work / "run", work / "gtsrb10")
+    front = [member for member in tried if member["front"]]
+    record.progress(f"{len(tried)} networks tried, {len(front)} on the front")
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         references = [(name, to_json(graph), seed) for seed in TRAINING_SEEDS for name, graph in REFERENCES.items()]
         errors = list(pool.map(partial(validation_error, work), *zip(*references, strict=True)))
         means = [np.mean([e for (name, _, _), e in zip(references, errors, strict=True) if name == n]) for n in REFERENCES]
         best = float(min(means))
-        near = finalists(front, best + REACH)
+        near = finalists(tried, best + REACH)
         found = list(pool.map(partial(validated, work), near))
         member = chosen(found, best + WITHIN)
         record.progress(f"chosen: {member['id']}, validation error {member['trained_error']:.4f}, the limit {best + WITHIN:.4f}")
         winners = [("searched", member["graph"], seed) for seed in TRAINING_SEEDS]
         rows = list(pool.map(partial(trained_row, work), *zip(*references, *winners, strict=True)))
-    return rows, {"front": front, "finalists": found, "chosen": member["id"], "error_limit": best + WITHIN}
+    return rows, {"tried": len(tried), "front": front, "finalists": found, "chosen": member["id"], "error_limit": best + WITHIN}
 
 
 def subset(work: Path) -> Path:
@@ -159,7 +160,7 @@ def subset(work: Path) -> Path:
 
 
 def searched(folder: Path, source: Path) -> list[dict[str, Any]]:
-    """Search, unless the folder holds the run already; the front's members."""
+    """Search, unless the folder holds the run already; every network that was trained, the front first."""
     macs = max(cost(graph).macs for graph in REFERENCES.values())
     settings = {
         "seed": SEED, "workers": 2, "objectives": OBJECTIVES, "max_error": MAX_ERROR, "limits": {"macs": macs},
@@ -174,18 +175,20 @@ def searched(folder: Path, source: Path) -> list[dict[str, Any]]:
     return [
         {
             "id": entry.id,
+            "front": entry.on_front,
             **{name: entry.value(name) for name in names},
             "operator": entry.row.candidate.operator,
             "graph": to_json(entry.row.candidate.graph),
         }
-        for entry in run.front()
+        for entry in run.rows()
+        if entry.status == "finished"
     ]
 
 
-def finalists(front: Sequence[dict[str, Any]], limit: float) -> list[dict[str, Any]]:
+def finalists(tried: Sequence[dict[str, Any]], limit: float) -> list[dict[str, Any]]:
     """Those of the lowest expected change within the limit on validation error; of the lowest error where none is within."""
-    within = [member for member in front if member["error"] <= limit]
-    return sorted(within or front, key=lambda member: member["expected_change" if within else "error"])[:FINALISTS]
+    within = [member for member in tried if member["error"] <= limit]
+    return sorted(within or tried, key=lambda member: member["expected_change" if within else "error"])[:FINALISTS]
 
 
 def validated(work: Path, member: Mapping[str, Any]) -> dict[str, Any]:
