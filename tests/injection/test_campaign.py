@@ -106,7 +106,7 @@ def test_a_curve_with_more_trials_than_are_drawn_is_refused(tmp_path: Path, monk
 
 
 def test_every_fault_before_a_stop_is_kept(tmp_path: Path) -> None:
-    made, path, calls = program(SAMPLES["flat"]()), tmp_path / "c.jsonl", iter(range(40))
+    made, path, calls = program(SAMPLES["flat"]()), tmp_path / "c.jsonl", iter(range(1 + 40))  # the clean images, then faults
 
     def check() -> None:
         if next(calls, None) is None:
@@ -162,6 +162,15 @@ def test_the_mean_drop_holds_the_exhaustive_truth() -> None:
     assert found.device_drop.value == pytest.approx(found.drop.value * found.bits * 1e-6)
     layers = {part.layer for part in found.parts} - {"all"}
     assert sum(part.bits for part in found.parts if part.layer in layers and part.group == "all") == found.bits
+
+
+def test_the_most_that_a_fault_can_change_is_not_told_by_one_micro_batch() -> None:
+    made = program(SAMPLES["flat"]())
+    data, settings = examples(made), FaultSettings(images=6, half_width=20.0)
+    order = np.random.default_rng([settings.seed, 2]).permutation(12)
+    data.labels[order[:5]] = (data.labels[order[:5]] + 1) % 3  # of the first six one is right, of all twelve seven are
+    plan = Campaign("m", TorchBench(made), data, settings).single(None, silent).sampler.plan
+    assert plan.largest_value == pytest.approx(100 * 7 / 12)
 
 
 def test_more_errors_are_worse_and_trials_are_shared_by_networks(tmp_path: Path) -> None:
