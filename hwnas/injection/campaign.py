@@ -316,8 +316,11 @@ class Campaign:
 
 
 def _check_data(bench: Bench, examples: Examples) -> None:
-    if tuple(examples.images.shape[1:]) != tuple(bench.shape):
-        raise DataError(f"the model takes images of shape {tuple(bench.shape)}, the data have {examples.images.shape[1:]}")
+    takes, have = tuple(bench.shape), tuple(examples.images.shape[1:])
+    if takes != have:
+        is_last = takes[-1] == have[0] != takes[0]
+        why = "; its channels come last (NHWC): export it with channels first (NCHW), as tf2onnx does with --inputs-as-nchw"
+        raise DataError(f"the model takes images of shape {takes}, the data have {have}{why if is_last else ''}")
     if len(examples.labels) < 2 or int(examples.labels.max()) >= bench.classes:
         raise DataError(
             f"the model knows {bench.classes} classes, the data have {len(examples.labels)} images of classes up to number "

@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from hwnas.errors import ModelError
+from hwnas.errors import DataError, ModelError
 from hwnas.export import emit
 from hwnas.injection import Campaign, Examples, FastEngine, FaultSettings, Program, Upset, from_onnx, onnx_subject
 from hwnas.injection.onnx_bench import OnnxBench
@@ -199,6 +199,20 @@ def test_what_cannot_be_run_in_parts_is_refused_by_its_operators(tmp_path, nodes
     path.write_bytes(model(nodes, others=more))
     with pytest.raises(ModelError, match=f"operators {message} are not supported.*{why}"):
         onnx_subject(path, "float32")
+
+
+@pytest.mark.parametrize(("shape", "is_last"), [(("n", 6, 6, 2), True), (("n", 9, 8, 2), True), (("n", 2, 8, 8), False)])
+def test_a_file_whose_channels_come_last_is_told_what_to_do(tmp_path, shape: tuple, is_last: bool) -> None:
+    turned = N("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2]) if is_last else N("Tanh", ["x"], ["t"])
+    body = [N("Conv", ["t", "w"], ["h"], kernel_shape=[3, 3]), *HEAD]
+    proto = onnx.load_model_from_string(model([turned, *body]))
+    proto.graph.input[0].CopyFrom(helper.make_tensor_value_info("x", TensorProto.FLOAT, shape))
+    path = tmp_path / "own.onnx"
+    onnx.save(proto, path)
+    bench = onnx_subject(path, "float32").bench()
+    with pytest.raises(DataError, match=r"takes images of shape .*, the data have \(2, 6, 6\)") as raised:
+        Campaign("own", bench, Examples(images=pictures(), labels=np.zeros(6, np.int64)), FaultSettings())
+    assert ("channels first (NCHW)" in str(raised.value)) == is_last
 
 
 def test_a_file_that_was_read_wrongly_is_reported_not_run_by_another_engine(tmp_path, monkeypatch) -> None:
