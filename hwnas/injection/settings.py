@@ -23,7 +23,8 @@ class FaultSettings:
     half_width: of the 95 % interval to stop at, in points of accuracy: of the mean drop of one fault, or of the area under the
         accuracy-BER curve (1 point is 0.01 of it).
     images: in a micro-batch, all of which meet every fault. Under one fault they agree (correlation 0.7): 50 instead of 25 narrow
-        the interval by 0.4 %. max_faults: stop there in any case.
+        the interval by 0.4 %. max_faults: behind as many no batch begins (of 64; of activations, 512), whatever the width;
+        a campaign goes on where a larger number is asked for.
 
     Raises ConfigError.
     """

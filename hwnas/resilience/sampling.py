@@ -28,8 +28,9 @@ from hwnas.resilience.strata import Stratum
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingPlan:
-    """Settings of a sampler: faults in the pilot of a stratum, in a batch, and altogether at most.
+    """Settings of a sampler: faults in the pilot of a stratum and in a batch; behind `max_faults` no batch begins.
 
+    Batches are never cut at `max_faults`, so that a sample with a larger one begins with the same faults and can go on from it.
     `largest_value` is the largest outcome possible to either side (100 points of accuracy): the interval allows for what was
     not seen in proportion to it.
     """
@@ -139,17 +140,15 @@ class Sampler:
         return FaultSample(design=self.design, strata=np.array(self._strata, np.int64), values=np.array(self._values))
 
     def done(self, half_width: float) -> bool:
-        """Whether the pilot is complete and the interval narrow enough, or nothing is left to try; False inside a batch."""
+        """Whether the pilot is complete, and the interval narrow enough or nothing more to be tried; False inside a batch."""
         if self._pending or self._pilot_left().any():
             return False
-        return self._left() == 0 or self.estimate().half_width <= half_width
+        is_full = self.plan.max_faults is not None and len(self._values) >= self.plan.max_faults
+        return is_full or self._left() == 0 or self.estimate().half_width <= half_width
 
     def _left(self) -> int:
-        """How many more faults may be tried after the pilot, which is always completed."""
-        limit = int(self.design.sizes.sum())
-        if self.plan.max_faults is not None:
-            limit = min(limit, self.plan.max_faults)
-        return max(0, limit - len(self._values))
+        """How many faults of the population were not tried yet."""
+        return int(self.design.sizes.sum()) - len(self._values)
 
     def _pilot_left(self) -> Indices:
         """Faults of each stratum, (h,), that the pilot still needs."""

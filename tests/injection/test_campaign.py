@@ -69,6 +69,19 @@ def test_a_stopped_campaign_goes_on_as_if_it_had_not_been(tmp_path: Path, target
 
 
 @pytest.mark.parametrize("target", ["weights", "activations"])
+def test_a_campaign_whose_limit_is_raised_goes_on_as_if_it_had_had_it(tmp_path: Path, target: str) -> None:
+    made = program(SAMPLES["flat"]())
+    whole = campaign(made, target=target, half_width=0.01, max_faults=1500).single(tmp_path / "whole.jsonl", silent)
+    path, rows = tmp_path / "part.jsonl", 0
+    for limit in (700, 1100, 700, 1500):  # a smaller one keeps what was tried
+        found = campaign(made, target=target, half_width=0.01, max_faults=limit).single(path, silent)
+        assert len(found.rows) >= max(rows, limit)
+        rows = len(found.rows)
+    assert path.read_text() == (tmp_path / "whole.jsonl").read_text()
+    assert single_result(found) == single_result(whole)
+
+
+@pytest.mark.parametrize("target", ["weights", "activations"])
 def test_a_stopped_curve_goes_on_as_if_it_had_not_been(tmp_path: Path, target: str) -> None:
     made = program(SAMPLES["flat"]())
     asked = {"target": target, "fault": "ber", "bers": (1e-5, 1e-3, 1e-1), "half_width": 4.0}

@@ -154,12 +154,37 @@ def test_equal_outcomes_have_an_interval_of_what_stayed_unseen() -> None:
     assert (1 - hidden) ** estimate.n < 0.15
 
 
-def test_the_largest_number_of_faults_is_kept_after_the_pilot() -> None:
+def test_no_batch_begins_behind_the_largest_number_of_faults_but_the_pilot() -> None:
     population = network([500, 500])
     drops = top_heavy(population, np.random.default_rng(0))
     sampler = run(stratify(population), SamplingPlan(seed=0, max_faults=300), drops, 0.0)
-    assert sampler.estimate().n == 300
+    assert sampler.estimate().n == 20 + 5 * 64  # of which 300 is in the last
     assert run(stratify(population), SamplingPlan(seed=0, max_faults=1), drops, 0.0).estimate().n == 20
+
+
+@pytest.mark.parametrize("limit", [1, 150, 212, 300])
+def test_a_larger_limit_goes_on_as_if_it_had_been_there_and_a_smaller_one_keeps_what_was_tried(limit: int) -> None:
+    population = network([500, 500])
+    strata, drops = stratify(population), top_heavy(population, np.random.default_rng(0))
+    costs = np.where(np.arange(population.size) < population.size // 2, 5.0, 1.0)
+
+    def go_on(sampler: Sampler) -> list[Outcomes]:
+        told = []
+        while not sampler.done(0.0):
+            told.append(tell(sampler, sampler.ask().bits, drops, costs))
+        return told
+
+    for seed in range(5):
+        stopped, whole = (Sampler(strata, SamplingPlan(seed=seed, max_faults=most)) for most in (limit, 500))
+        told = go_on(stopped)
+        stored = Outcomes(**{name: np.concatenate([getattr(o, name) for o in told]) for name in ("bits", "values", "costs")})
+        resumed = Sampler.replay(strata, whole.plan, stored)
+        go_on(whole), go_on(resumed)
+        np.testing.assert_array_equal(resumed.sample().values, whole.sample().values)
+        assert resumed.estimate() == whole.estimate()
+        lowered = Sampler.replay(strata, SamplingPlan(seed=seed, max_faults=1), stored)
+        assert lowered.done(0.0)
+        assert lowered.estimate() == stopped.estimate()
 
 
 def test_faults_not_asked_for_are_refused_and_change_nothing() -> None:
