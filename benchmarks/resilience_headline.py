@@ -3,36 +3,32 @@
 Schorn et al. (arXiv 1909.13844) report models up to seven times more bit-error resilient than MobileNetV2 and NASNet-A, GTSRB
 among their data sets. Method, written down before the full run.
 
-Looked at before. First on all 43 classes; then a full run on this data (search seed 0, 6 generations, error, sensitivity and
-expected_change; test images): 0.66 [0.49, 0.83] times the better reference in int8 feature maps. Then, to learn why, on
-validation images of the split of seed 0, one training of 60,000 images each: of what a ResNet loses, the top bit alone causes
-two thirds and the stem's map (the largest, which ASI takes for harmless) half, because min-max ranges are wide: 99 % of a map's
-values lie in a third of its range. ResNet tolerated 6.6e-4; with every ReLU bounded at 2 and nothing else changed 5.6e-3
-(1.4 % error instead of 1.2 %); with all tensors bounded at 1, 3.3e-3 (2.5 %).
-Shallow wide ones without skips were less accurate (3.7 and 7.9 %) and no more resilient (3.3e-4 and 5.8e-4), at an ASI of a
-half and a quarter. Guarded (99.9 % of values, after training), ResNet 2.4e-3, bounded 6.1e-3, MobileNetV2 6.6e-4 instead of
-2.6e-4. So the operator bound_activations and the int8 guard were added to the product, and a search has a new protocol.
-With 8 generations of 10,000 images, three finalists and seed 2 it ended on validation data (never on test images): the bounded
-finalist tolerated 4.1e-4 there (the same ResNet 4.5e-4), since depthwise convolutions without activation and a concat with the
-image came with its bounds (and, by a mistake mended since, the image's copy was hit). At 10,000 images a lineage's length said
-more about the expected change than the network did. So, with another seed and the same split and references, more images a
-child; and after 5 generations, whose one finalist (all activations bounded at 4) tolerated 8.3e-4 on validation images, 4 more.
-That full run (seed 3, split 2, bounds 1, 2 and 4) gave 2.26 [1.90, 2.99] times the better reference on test images, 4.5 times
-mobilenet_v2. Half of its front were constant classifiers, which have the least expected change, and got half of the children;
-the bound 1 ruined each network that it met. So a search may be told the largest error that is of use (--max-error), the bounds
-are 2 and 4, and with another seed, another split and nothing else changed:
+Looked at before. Four protocols were run to their end, each declared before, three of them on test images: 0.66 [0.49, 0.83]
+times the better reference in int8 feature maps (seed 0, ASI among the objectives), 2.26 [1.90, 2.99] (seed 3) and 3.30 [2.79,
+4.16] (seed 5); one ended on validation images (seed 2). Between them, always on validation images: of what a ResNet loses the
+top bit alone causes two thirds, because min-max ranges are wide; so bounded activations, the int8 guard and --max-error came
+into the product. The ResNet bounded at 2 and nothing else tolerated seven times as much, yet the searches took children bounded
+at 4: those bounded at 2 had a larger expected change.
 
-Data: the ten most frequent classes of GTSRB (19,620 training and 6,480 test images; all 43 took more CPU time than there was) at
-16x16 pixels, the validation split by physical sign, no augmentation, the product's trainer at its defaults.
-Search: the objectives error and expected_change (ASI said nothing), no error above 10 %, seed 5 (split: seed 4), beginning with
-the space's initial networks and both references, 9 generations of 8 children, 15,000 images each, no more MACs than the larger
-reference.
+Why, was looked into on validation images of split 6. On 21 networks (ResNet, MobileNetV2 and plain ones, bounded at 1 to 4 or
+not) the expected change, a mean that a few images on the brink made and of which the image's own flips were 0.6 in bounded
+networks, ranked what they tolerate at rho -0.76; read where one answer in twenty changes and of the feature maps alone, -0.91.
+And a network learns better with a bound than it learns to live with one. So the objective is now defined so, and a search that
+bounds activations has bounded initial networks. Two searches with the definition in parts (seeds 6 and 8, the second broken
+off) gave a finalist of 6.8 times the ResNet's rate; one with all of it (seed 8, eight finalists of one training) 4.7 to 9.0
+times, on validation images of split 6 all. Therefore, with another seed and another split:
+
+Data: the ten most frequent classes of GTSRB (19,620 training and 6,480 test images; all 43 took more CPU time than there was)
+at 16x16 pixels, the validation split by physical sign, no augmentation, the product's trainer at its defaults.
+Search: the objectives error and expected_change, no error above 10 %, seed 9 (split: seed 7), beginning with the space's
+initial networks and both references, each also bounded at 2, 10 generations of 8 children, 30,000 images each, no more MACs
+than the larger reference.
 References: resnet (78 k parameters) and mobilenet_v2 (36 k) of reference_nets.py, seeds 0 and 1, 60,000 images from scratch.
-Finalists: of the front's members whose error in the search is at most three points above the better reference's mean validation
-error the four of lowest expected change (of lowest error, where none is). Their architectures are trained from scratch exactly
-as the references are, seed 0. Chosen, on validation images alone: of those at most half a point above the better reference's
-mean validation error, the one that tolerates most (int8 feature maps, seven trials); where there is none, that of the lowest
-validation error. It is trained with seed 1 too. The weights of the search itself are used for nothing.
+Finalists: of all networks that the search trained and whose error there is at most three points above the better reference's
+mean validation error, the ten of lowest expected change (of lowest error, where none is). Their architectures are trained from
+scratch exactly as the references are, with both seeds. Chosen, on validation images alone: of those whose mean error is at most
+half a point above the better reference's, the one that tolerates most (int8 feature maps, seven trials, geometric mean of the
+seeds); where there is none, that of the lowest error. The weights of the search itself are used for nothing.
 
 Bit errors: each bit flips with a probability, the bit error rate. Memory, primary: the stored feature maps of an image, as ASI
 counts them: image and logits, of one size in every network, are left out. Beside it: all stored activations with image and
@@ -46,14 +42,7 @@ maps in int8 against the *better* reference (the one that tolerates more), a str
 ``tolerated_ber_ratio`` and the lower end of its 95 % bootstrap interval over fault seeds and images (training seeds are shown
 side by side). All others, the worse reference, the other formats and memories, are in the table.
 
-Last result: 3.30 [2.79, 4.16] times the better reference (resnet), 6.1 [5.4, 7.3] times mobilenet_v2, at a test error of 2.2 %
-instead of 2.2 and 2.3 %. Guarded alike: 1.52 [1.26, 1.87] and 3.4 times. In log8 1.40 [1.11, 1.73] and 2.2 times; all stored
-activations 1.96 [1.50, 2.76] and 3.4 times; int8 weights 0.73 [0.13, 2.27] times resnet: what was searched for shields feature
-maps. The network is the ResNet with activations bounded at 4 and a few morphisms; the seven children bounded at 2 had a larger
-expected change (138 to 706; 61 of the one that was chosen), with 15,000 images since. Known before, on validation images of other
-splits: the ResNet with nothing but the bound 2 tolerates 7.0 times as much as without (guarded both, 2.7 times).
-
-    python benchmarks/resilience_headline.py [--quick]   (full: about 25 minutes on 2 cores; quick: recomputes all figures from
+    python benchmarks/resilience_headline.py [--quick]   (full: about 40 minutes on 2 cores; quick: recomputes all figures from
                                                          the stored rows, trains a network anew and measures it with other faults)
 """
 
@@ -91,9 +80,9 @@ from hwnas.training import TrainerSettings, evaluate, train
 QUESTION = "How many more bit errors does a network searched for resilience tolerate than MobileNetV2- and ResNet-style ones?"
 GTSRB = Path(__file__).resolve().parents[2] / "shared" / "data" / "gtsrb"
 SIZE, GROUPS, CLASSES = (16, 16), r"path:^\d+/\d+_", 10
-SEED, SPLIT_SEED, GENERATIONS, IMAGES, MAX_ERROR = 9, 7, 10, 40_000, 0.1
+SEED, SPLIT_SEED, GENERATIONS, IMAGES, MAX_ERROR = 9, 7, 10, 30_000, 0.1
 OBJECTIVES = ("error", "expected_change")
-REACH, FINALISTS, FINALIST_TRIALS = 0.03, 8, 7  # validation error in the search above the better reference's; how many; blocks
+REACH, FINALISTS, FINALIST_TRIALS = 0.03, 10, 7  # validation error in the search above the better reference's; how many; blocks
 WITHIN = 0.005  # of validation error above the better reference's, trained alike
 TRAINING_SEEDS, TRAINING_IMAGES = (0, 1), 60_000
 REFERENCES: Mapping[str, Graph] = {
@@ -137,7 +126,8 @@ def everything(work: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         means = [np.mean([e for (name, _, _), e in zip(references, errors, strict=True) if name == n]) for n in REFERENCES]
         best = float(min(means))
         near = finalists(tried, best + REACH)
-        found = list(pool.map(partial(validated, work), near))
+        trainings = [(member, seed) for member in near for seed in TRAINING_SEEDS]
+        found = averaged(near, list(pool.map(partial(validated, work), *zip(*trainings, strict=True))))
         member = chosen(found, best + WITHIN)
         record.progress(f"chosen: {member['id']}, validation error {member['trained_error']:.4f}, the limit {best + WITHIN:.4f}")
         winners = [("searched", member["graph"], seed) for seed in TRAINING_SEEDS]
@@ -191,15 +181,25 @@ def finalists(tried: Sequence[dict[str, Any]], limit: float) -> list[dict[str, A
     return sorted(within or tried, key=lambda member: member["expected_change" if within else "error"])[:FINALISTS]
 
 
-def validated(work: Path, member: Mapping[str, Any]) -> dict[str, Any]:
-    """A finalist trained as the references are, and what it tolerates on validation images."""
+def validated(work: Path, member: Mapping[str, Any], seed: int) -> tuple[float, float]:
+    """A finalist trained as the references are: its error and the rate that it tolerates, on validation images."""
     data = prepared(work / "gtsrb10")
-    network = trained(work, member["graph"], TRAINING_SEEDS[0], data)
+    network = trained(work, member["graph"], seed, data)
     bench = deployed(network.graph, network.state(), "int8", data)
-    found = tolerance(bench, data.validation, "maps", seed=0, trials=FINALIST_TRIALS)
+    rate = tolerated(tolerance(bench, data.validation, "maps", seed=0, trials=FINALIST_TRIALS))
     error = evaluate(network, data, data.validation).error
-    record.progress(f"{member['id']}: validation error {error:.4f}, tolerates {tolerated(found):.1e} on validation images")
-    return dict(member) | {"trained_error": error, "trained_tolerates": tolerated(found)}
+    record.progress(f"{member['id']} {seed}: validation error {error:.4f}, tolerates {rate:.1e} on validation images")
+    return error, rate
+
+
+def averaged(near: Sequence[dict[str, Any]], found: Sequence[tuple[float, float]]) -> list[dict[str, Any]]:
+    """The finalists with what ``found`` says of each training, member by member: mean error, geometric mean of the rates."""
+    values = np.array(found).reshape(len(near), len(TRAINING_SEEDS), 2)
+    errors, rates = values[..., 0].mean(1), np.exp(np.log(values[..., 1]).mean(1))
+    return [
+        member | {"trained_error": float(error), "trained_tolerates": float(rate), "trainings": each.tolist()}
+        for member, error, rate, each in zip(near, errors, rates, values, strict=True)
+    ]
 
 
 def chosen(found: Sequence[dict[str, Any]], limit: float) -> dict[str, Any]:

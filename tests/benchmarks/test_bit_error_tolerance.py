@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from bit_error_tolerance import AROUND, LOSS, answers, around_one_point, ber, crossing, interval, resampled, tolerated
-from resilience_headline import FINALISTS, chosen, compared, finalists
+from resilience_headline import FINALISTS, averaged, chosen, compared, finalists
 
 from hwnas.resilience import INT8, Population, Role, TensorBits
 
@@ -92,6 +92,14 @@ def test_the_most_tolerant_within_the_limit_is_chosen_else_the_most_accurate() -
     ]
     assert chosen(found, 0.03)["id"] == "b"
     assert chosen(found, 0.01)["id"] == "a"
+
+
+def test_a_finalists_trainings_count_alike() -> None:
+    (first, second) = averaged([{"id": "a"}, {"id": "b"}], [(0.01, 1e-3), (0.03, 4e-3), (0.02, 1e-4), (0.02, 1e-4)])
+    assert (first["id"], second["id"]) == ("a", "b")
+    assert first["trained_error"] == pytest.approx(0.02)
+    assert first["trained_tolerates"] == pytest.approx(2e-3)
+    assert second["trained_tolerates"] == pytest.approx(1e-4)
 
 
 @pytest.mark.parametrize("image", [["t1"], ["image", "t1"]])
