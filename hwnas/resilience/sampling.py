@@ -1,9 +1,9 @@
 """Which faults to try next, and when enough were tried: a two-stage stratified sample without replacement.
 
-Pilot: two faults in every stratum, which is what a variance takes. Then batches by cost-aware Neyman allocation,
-n_h ~ W_h s_h / sqrt(c_h), s_h pooled over the layers of a bit group, until the interval is narrow enough. No stratum looks
-calmer to the plan, or to the interval, than if one large damage had been met somewhere (`FaultSample.moments`): so the calm
-ones get their share, and the narrower the interval is to be, the more. A plain uniform sample is the same with one stratum.
+Pilot: two faults in every stratum, which is what a variance takes. Then batches, until the interval is narrow enough: most of
+each (EVEN) as if all strata varied alike, n_h ~ W_h / sqrt(c_h), the rest by cost-aware Neyman allocation,
+n_h ~ W_h s_h / sqrt(c_h), s_h pooled over the layers of a bit group. No stratum looks calmer to the plan, or to the interval,
+than if one large damage had been met somewhere (`FaultSample.moments`). A plain uniform sample is the same with one stratum.
 
     sampler = Sampler(stratify(population), SamplingPlan(seed=0))
     while not sampler.done(half_width=0.5):
@@ -24,6 +24,8 @@ from hwnas.errors import ConfigError, StoreError
 from hwnas.resilience.estimators import Design, FaultSample
 from hwnas.resilience.intervals import DEFAULT_CONFIDENCE, Estimate, Floats, Indices, StratumMoments
 from hwnas.resilience.strata import Stratum
+
+EVEN = 0.75  # of the faults behind the pilot: dealt whatever was seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,8 +166,19 @@ class Sampler:
             return missing
         moments = self.sample().moments(self.plan.largest_value)
         costs = np.bincount(self._strata, self._costs) / moments.counts
-        appeal = moments.weights * np.sqrt(self._variances(moments) / costs)
-        return neyman_counts(moments, appeal, min(self.plan.batch, left))
+        return neyman_counts(moments, self._appeal(moments, costs), min(self.plan.batch, left))
+
+    def _appeal(self, moments: StratumMoments, costs: Floats) -> Floats:
+        """Share of each stratum in the sample to be, (h,): a defensive mixture (Hesterberg 1995) of even and Neyman allocation.
+
+        Planned by what was seen alone, a bit group that showed no damage by luck is hardly tried again, and its error stays:
+        where one bit in a hundred, of whatever group, costs all, intervals hold the truth in 82 to 90 % of campaigns; with half
+        of the faults dealt evenly in 92 to 93 %, with three quarters in 93.5 to 97 % (simulated). What it costs: 4 times as many
+        faults as by Neyman's allocation at the very worst, none to a third more in the populations of the tests.
+        """
+        even = moments.weights / np.sqrt(costs)
+        neyman = even * np.sqrt(self._variances(moments))
+        return np.asarray(EVEN * even / even.sum() + (1 - EVEN) * neyman / neyman.sum())
 
     def _variances(self, moments: StratumMoments) -> Floats:
         """Variance of each stratum for planning, (h,): that of its bit group, pooled over the layers.
