@@ -15,7 +15,7 @@ from hwnas.errors import DataError, StoreError
 from hwnas.injection.answers import Damage, damage
 from hwnas.injection.bench import Bench, Engine, Images
 from hwnas.injection.bit_errors import activation_masks
-from hwnas.injection.curve_trials import CurveTrials
+from hwnas.injection.curve_trials import CurveTrials, draws_sha256
 from hwnas.injection.engine import Upset
 from hwnas.injection.journal import Journal
 from hwnas.injection.settings import FaultSettings
@@ -91,9 +91,13 @@ class SingleCampaign:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurveCampaign:
-    """Trials at bit error rates, a row for each; ``limited``: their number reached its limit before the interval its width."""
+    """Trials at bit error rates, a row for each; ``limited``: their number reached its limit before the interval its width.
+
+    ``draws`` as by `draws_sha256`.
+    """
 
     curve: Curve
+    draws: str
     limited: bool
     rows: list[dict[str, Any]] = field(repr=False)
 
@@ -113,6 +117,7 @@ class Campaign:
         self.name, self.bench, self.settings, self._check = name, bench, settings, check
         self._images, self._labels = examples.images[order], examples.labels[order]
         self._data_sha256 = examples.sha256()
+        self._population = bench.memory.population if settings.target == "weights" else bench.activations
         self._engines: dict[int, Engine] = {}
         self._parts: dict[int, Engine] = {}
 
@@ -129,8 +134,7 @@ class Campaign:
     def single(self, path: Path | None, watch: Watch) -> SingleCampaign:
         """Faults one at a time until the mean drop is known to ``half_width`` points."""
         settings, on_weights = self.settings, self.settings.target == "weights"
-        population = self.bench.memory.population if on_weights else self.bench.activations
-        strata = stratify(population)
+        strata = stratify(self._population)
         plan = SamplingPlan(
             seed=settings.seed,
             batch=WEIGHT_BATCH if on_weights else ACTIVATION_BATCH,
@@ -152,7 +156,7 @@ class Campaign:
             batches += 1
             watch(Stage(model=self.name, what=settings.fault, faults=len(journal.rows), estimate=_so_far(sampler)))
         self.bench.memory.check_unharmed()
-        return SingleCampaign(population=population, strata=strata, sampler=sampler, rows=journal.rows)
+        return SingleCampaign(population=self._population, strata=strata, sampler=sampler, rows=journal.rows)
 
     def curve(self, path: Path | None, watch: Watch) -> CurveCampaign:
         """Trials of every kind, until the area under the curve is known to the half-width or ``TrialPlan.limit`` were run.
@@ -165,7 +169,7 @@ class Campaign:
         clean = self._curve_clean
         if clean <= chance:
             raise DataError(f"{self.name} is right on {clean:.1%} of the images, no more than by chance: it has no curve")
-        errors = BitErrors(self.bench.memory.population, settings.bers) if settings.target == "weights" else None
+        errors = BitErrors(self._population, settings.bers) if settings.target == "weights" else None
         trials = CurveTrials(plain_kinds(len(settings.bers)) if errors is None else errors.kinds, settings.bers, clean, chance)
         while True:
             for number, trial in trials.wanted():
@@ -184,7 +188,8 @@ class Campaign:
                     "move the file away to start anew"
                 )
         self.bench.memory.check_unharmed()
-        return CurveCampaign(curve=trials.curve(), limited=not reached, rows=journal.rows)
+        draws = draws_sha256(self._population, self._data_sha256, settings)
+        return CurveCampaign(curve=trials.curve(), draws=draws, limited=not reached, rows=journal.rows)
 
     def clean_error(self) -> float:
         """Share of all images that the network gets wrong without a fault."""
