@@ -377,10 +377,10 @@ def _fault_columns(fault: Fault, layer: str, words: int) -> dict[str, Any]:
 
 def _word_columns(layout: Format, fault: Fault, before: Any, after: Any) -> dict[str, Any]:
     words = [int(layout.words(np.array([value], layout.storage))[0]) for value in (before, after)]
-    lowest = fault.bits[0]
-    bits = [(word >> lowest) & 1 for word in words]
+    bits = [(word >> fault.bits[0]) & 1 for word in words]
     old, new = (float(layout.decode(np.array([value], layout.storage))[0]) for value in (before, after))
-    return {"direction": f"{bits[0]}->{bits[1]}", "old": _json_number(old), "new": _json_number(new)}
+    direction, effective = f"{bits[0]}->{bits[1]}", words[0] != words[1]
+    return {"direction": direction, "effective": effective, "old": _json_number(old), "new": _json_number(new)}
 
 
 def _json_number(value: float) -> float | str:

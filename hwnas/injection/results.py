@@ -98,7 +98,8 @@ def single_result(campaign: SingleCampaign, clean_error: float | None = None) ->
     gain, loss = (100.0, 100.0) if clean_error is None else (100.0 * clean_error, 100.0 * (1.0 - clean_error))
     sample = campaign.sampler.sample()
     columns = {
-        name: np.array([row[name] for row in campaign.rows], float) for name in ("drop", "changed", "unrecoverable", "masked")
+        name: np.array([row[name] for row in campaign.rows], float)
+        for name in ("drop", "changed", "unrecoverable", "masked", "effective")
     }
 
     def told(values: np.ndarray) -> FaultSample:
@@ -114,7 +115,7 @@ def single_result(campaign: SingleCampaign, clean_error: float | None = None) ->
         drop=drop,
         critical=told((columns["drop"] > CRITICAL_POINTS).astype(float)).share(),
         device_drop=drop.scaled(campaign.population.size * DEVICE_RATE),
-        effective=told(np.array([row["direction"] not in ("0->0", "1->1") for row in campaign.rows], float)).share(),
+        effective=told(columns["effective"]).share(),
         parts=tuple(_parts(campaign, sample, -gain, loss)),
         **shares,
     )

@@ -32,6 +32,7 @@ def test_a_bit_that_is_stuck_at_its_level_changes_nothing_and_else_it_is_a_flip(
     seen = set()
     for place, row in enumerate(found["stuck-at"]):
         before, after = row["direction"].split("->")
+        assert row["effective"] is (before != after)
         assert after == row["kind"][-1]  # stuck-at-0 and stuck-at-1
         assert (str(row["old"]) == str(row["new"])) or before != after
         if before == after:
