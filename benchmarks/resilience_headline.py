@@ -11,12 +11,12 @@ into the product. The ResNet bounded at 2 and nothing else tolerated seven times
 at 4: those bounded at 2 had a larger expected change.
 
 Why, was looked into on validation images of split 6. On 21 networks (ResNet, MobileNetV2 and plain ones, bounded at 1 to 4 or
-not) the expected change, a mean that a few images on the brink made and of which the image's own flips were 0.6 in bounded
-networks, ranked what they tolerate at rho -0.76; read where one answer in twenty changes and of the feature maps alone, -0.91.
-And a network learns better with a bound than it learns to live with one. So the objective is now defined so, and a search that
-bounds activations has bounded initial networks. Two searches with the definition in parts (seeds 6 and 8, the second broken
-off) gave a finalist of 6.8 times the ResNet's rate; one with all of it (seed 8, eight finalists of one training) 4.7 to 9.0
-times, on validation images of split 6 all. Therefore, with another seed and another split:
+not) the expected change was a mean that a few images on the brink made, and ranked what they tolerate at rho -0.76; read where
+one answer in twenty changes, -0.91. In bounded networks the image's own flips were 0.6 of it. And a network learns better with
+a bound than it learns to live with one. So the objective is now defined so, of feature maps alone, and a search that bounds
+activations has bounded initial networks. Two searches with the definition in parts (seeds 6 and 8, the second broken off) gave
+a finalist of 6.8 times the ResNet's rate; one with all of it (seed 8, eight finalists of one training) 4.7 to 9.0 times, on
+validation images of split 6 all. Therefore, with another seed and another split:
 
 Data: the ten most frequent classes of GTSRB (19,620 training and 6,480 test images; all 43 took more CPU time than there was)
 at 16x16 pixels, the validation split by physical sign, no augmentation, the product's trainer at its defaults.
@@ -41,6 +41,12 @@ Ratio: the geometric mean over seeds of the searched network's tolerated rate by
 maps in int8 against the *better* reference (the one that tolerates more), a stricter reading than the paper's:
 ``tolerated_ber_ratio`` and the lower end of its 95 % bootstrap interval over fault seeds and images (training seeds are shown
 side by side). All others, the worse reference, the other formats and memories, are in the table.
+
+Last result: 8.36 [6.53, 10.84] times the better reference (resnet), 19.9 [14.2, 26.4] times mobilenet_v2, at a test error of
+2.6 % instead of 2.3 and 2.4 %; with 57 k parameters instead of 78 and 36 k. Guarded alike 2.5 [2.1, 3.2] and 7.1 times; all
+stored activations 2.8 [2.0, 4.0] and 4.7 times, where the image, which no network can shield, is hit too; int8 weights 3.2 [1.8, 5.3] and
+9.5 times; log8 2.5 [2.0, 3.1] and 3.4 times. The network descends from the ResNet bounded at 2, with a branch kernel enlarged,
+one skip more and a narrower end: most of the factor is the bound's, which the search now chooses by itself.
 
     python benchmarks/resilience_headline.py [--quick]   (full: about 40 minutes on 2 cores; quick: recomputes all figures from
                                                          the stored rows, trains a network anew and measures it with other faults)

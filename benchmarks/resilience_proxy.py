@@ -39,12 +39,12 @@ the difference to ASI, and both CIFAR-10 sets together.
 Kept to. All 64 are usable: rho 0.88 [0.81, 0.93], ASI -0.37 [-0.59, -0.13], the difference [1.01, 1.47]. So expected_change is
 the default. On ``cifar10_more`` the number of bits alone has 0.84 [0.73, 0.92], which is not clearly less; on ``digits`` -0.02.
 
-Then its definition was changed, for resilience_headline.py, where it ranked networks of GTSRB at -0.76 and now does at -0.91: it is
-read where one answer in twenty changes, and of feature maps, without image and logits. What that does here was looked at on all
-sets but ``cifar10_more`` before it was kept. All proxies are those of the definition as it is, from the same trainings done again
-(the expected change by weight flips came out the same to a thousandth), faults as they were measured: on ``digits`` 0.87 [0.76,
-0.92] (0.85 [0.73, 0.92] before), on ``cifar10_more`` 0.88 [0.81, 0.93] as before, with ``cifar10`` (alone 0.66 [0.27, 0.89]) 0.87
-[0.81, 0.92].
+Then its definition was changed, for resilience_headline.py, where it ranked networks of GTSRB at -0.76 and now does at -0.91:
+it is read where one answer in twenty changes, and of feature maps, without image and logits. What that does here was looked at
+on all sets but ``cifar10_more`` before it was kept. All proxies are those of the definition as it is, from the same trainings
+done again (the expected change by weight flips came out the same to a thousandth), faults as they were measured: on ``digits``
+0.87 [0.76, 0.92] (0.85 [0.73, 0.92] before), on ``cifar10_more`` 0.88 [0.81, 0.93] as before, with ``cifar10`` (alone 0.66
+[0.27, 0.89]) 0.87 [0.81, 0.92].
 
     python benchmarks/resilience_proxy.py [--quick] [--sets digits,cifar10,cifar10_more] [--processes 2]
 
