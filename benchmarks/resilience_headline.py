@@ -44,9 +44,9 @@ side by side). All others, the worse reference, the other formats and memories, 
 
 Last result: 8.36 [6.53, 10.84] times the better reference (resnet), 19.9 [14.2, 26.4] times mobilenet_v2, at a test error of
 2.6 % instead of 2.3 and 2.4 %; with 57 k parameters instead of 78 and 36 k. Guarded alike 2.5 [2.1, 3.2] and 7.1 times; all
-stored activations 2.8 [2.0, 4.0] and 4.7 times, where the image, which no network can shield, is hit too; int8 weights 3.2 [1.8, 5.3] and
-9.5 times; log8 2.5 [2.0, 3.1] and 3.4 times. The network descends from the ResNet bounded at 2, with a branch kernel enlarged,
-one skip more and a narrower end: most of the factor is the bound's, which the search now chooses by itself.
+stored activations 2.8 [2.0, 4.0] and 4.7 times, where the image, which no network can shield, is hit too; int8 weights 3.2
+[1.8, 5.3] and 9.5 times; log8 2.5 [2.0, 3.1] and 3.4 times. The network descends from the ResNet bounded at 2, with a branch
+kernel enlarged, one skip more and a narrower end: most of the factor is the bound's, which the search now chooses by itself.
 
     python benchmarks/resilience_headline.py [--quick]   (full: about 40 minutes on 2 cores; quick: recomputes all figures from
                                                          the stored rows, trains a network anew and measures it with other faults)
