@@ -34,8 +34,6 @@ def remarks(report: "FaultReport", faults: Sequence[str]) -> list[str]:
         if "stuck-at" in faults and network.single is not None:
             share = _share(network.single.effective)
             left_out.append(f"{network.model}: {share} % of the stuck bits were stuck at another level than they had.")
-    if len(report.networks) <= PAIRS and any(difference.paired for difference in report.by_area):
-        left_out.append("Area, paired: over those trials in which the same bits of both networks were hit, on the same images.")
     if len(report.networks) > PAIRS and (report.by_drop or report.by_area):
         left_out.append("Every pair of networks, with its difference and its interval, is in the file of --json.")
     return left_out
@@ -113,7 +111,7 @@ def standing_table(report: "FaultReport") -> Table:
 def _pair(what: str, names: list[str], difference: "Difference", factor: float) -> list[str]:
     return [
         f"{names[difference.first]} - {names[difference.second]}",
-        f"{what}, paired" if difference.paired else what,
+        what,
         _points(difference.estimate.scaled(factor)),
         f"{difference.p_holm:.2g}",
         "yes" if difference.real else "no",

@@ -96,22 +96,6 @@ def test_the_command_prints_tables_writes_every_fault_and_plots(run: Run, tmp_pa
     assert "<html>" in (run.folder / "faults" / "faults.html").read_text()[:200]
 
 
-def test_a_file_and_its_guarded_one_are_compared_in_pairs(run: Run, tmp_path: Path) -> None:
-    model, bundle, written = best(run), tmp_path / "bundle", tmp_path / "faults.json"
-    run.export(bundle, models=model, precisions=("int8",), guard=True)
-    files = [part for name in (f"{model}.int8.onnx", f"{model}.int8.guard.onnx") for part in ("--onnx", str(bundle / name))]
-    options = ["--dtype", "int8", "--fault", "ber", "--ber", "1e-4,1e-2", "--half-width", "4", "--json", str(written)]
-    result = CliRunner().invoke(app, ["faults", str(run.folder), "--models", "none", *files, *options])
-    assert result.exit_code == 0, result.output
-    content = json.loads(written.read_text())
-    apart = sum(network["curve"]["area"]["standard_error"] ** 2 for network in content["networks"]) ** 0.5
-    (found,) = content["by_area"]
-    assert found["paired"]
-    assert found["estimate"]["standard_error"] < apart
-    assert "area, paired" in result.stdout
-    assert "Area, paired: over those trials" in result.stderr
-
-
 @pytest.mark.parametrize(
     ("options", "words"),
     [

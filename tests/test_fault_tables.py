@@ -49,15 +49,6 @@ def test_figures_that_stopped_at_the_limit_of_trials_say_so(found: FaultReport) 
     assert not remarks(found, ["single", "ber"])
 
 
-def test_a_paired_comparison_says_so_and_what_it_means(found: FaultReport) -> None:
-    two = many(found, 2)
-    assert [row[1] for row in tables(two)[-1][1]] == ["drop of one fault", "area"]
-    assert not any("paired" in remark for remark in remarks(two, ["ber"]))
-    paired = replace(two, by_area=tuple(replace(each, paired=True) for each in two.by_area))
-    assert [row[1] for row in tables(paired)[-1][1]] == ["drop of one fault", "area, paired"]
-    assert any("paired" in remark for remark in remarks(paired, ["ber"]))
-
-
 def test_of_many_networks_the_standing_is_told(found: FaultReport) -> None:
     count = PAIRS + 1
     base = many(found, count)

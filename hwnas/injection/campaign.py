@@ -15,7 +15,7 @@ from hwnas.errors import DataError, StoreError
 from hwnas.injection.answers import Damage, damage
 from hwnas.injection.bench import Bench, Engine, Images
 from hwnas.injection.bit_errors import activation_masks
-from hwnas.injection.curve_trials import CurveTrials, draws_sha256
+from hwnas.injection.curve_trials import CurveTrials
 from hwnas.injection.engine import Upset
 from hwnas.injection.journal import Journal
 from hwnas.injection.settings import FaultSettings
@@ -40,6 +40,7 @@ CHUNKS = 16  # micro-batches that faults take turns on, so that no 25 images dec
 WEIGHT_BATCH, ACTIVATION_BATCH = 64, 512
 CURVE_IMAGES, TRIAL_IMAGES = 200, 50  # of a curve, and of a trial: its images agree, four times as many tell hardly more
 _STREAM_BER, _STREAM_IMAGES = 1, 2
+_READ = ("bit", "drop", "changed", "unrecoverable", "masked", "cost", "effective")  # of a row, to go on or for the figures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,13 +92,9 @@ class SingleCampaign:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurveCampaign:
-    """Trials at bit error rates, a row for each; ``limited``: their number reached its limit before the interval its width.
-
-    ``draws`` as by `draws_sha256`.
-    """
+    """Trials at bit error rates, a row for each; ``limited``: their number reached its limit before the interval its width."""
 
     curve: Curve
-    draws: str
     limited: bool
     rows: list[dict[str, Any]] = field(repr=False)
 
@@ -117,14 +114,13 @@ class Campaign:
         self.name, self.bench, self.settings, self._check = name, bench, settings, check
         self._images, self._labels = examples.images[order], examples.labels[order]
         self._data_sha256 = examples.sha256()
-        self._population = bench.memory.population if settings.target == "weights" else bench.activations
         self._engines: dict[int, Engine] = {}
         self._parts: dict[int, Engine] = {}
 
     def header(self) -> dict[str, Any]:
         """What the campaign's file must say to be gone on with."""
         return {
-            "campaign": "hwnas faults 6",
+            "campaign": "hwnas faults 7",
             "model": self.name,
             "memory_sha256": self.bench.memory.sha256(),
             "data_sha256": self._data_sha256,
@@ -134,7 +130,8 @@ class Campaign:
     def single(self, path: Path | None, watch: Watch) -> SingleCampaign:
         """Faults one at a time until the mean drop is known to ``half_width`` points."""
         settings, on_weights = self.settings, self.settings.target == "weights"
-        strata = stratify(self._population)
+        population = self.bench.memory.population if on_weights else self.bench.activations
+        strata = stratify(population)
         plan = SamplingPlan(
             seed=settings.seed,
             batch=WEIGHT_BATCH if on_weights else ACTIVATION_BATCH,
@@ -156,7 +153,7 @@ class Campaign:
             batches += 1
             watch(Stage(model=self.name, what=settings.fault, faults=len(journal.rows), estimate=_so_far(sampler)))
         self.bench.memory.check_unharmed()
-        return SingleCampaign(population=self._population, strata=strata, sampler=sampler, rows=journal.rows)
+        return SingleCampaign(population=population, strata=strata, sampler=sampler, rows=journal.rows)
 
     def curve(self, path: Path | None, watch: Watch) -> CurveCampaign:
         """Trials of every kind, until the area under the curve is known to the half-width or ``TrialPlan.limit`` were run.
@@ -169,7 +166,7 @@ class Campaign:
         clean = self._curve_clean
         if clean <= chance:
             raise DataError(f"{self.name} is right on {clean:.1%} of the images, no more than by chance: it has no curve")
-        errors = BitErrors(self._population, settings.bers) if settings.target == "weights" else None
+        errors = BitErrors(self.bench.memory.population, settings.bers) if settings.target == "weights" else None
         trials = CurveTrials(plain_kinds(len(settings.bers)) if errors is None else errors.kinds, settings.bers, clean, chance)
         while True:
             for number, trial in trials.wanted():
@@ -188,8 +185,7 @@ class Campaign:
                     "move the file away to start anew"
                 )
         self.bench.memory.check_unharmed()
-        draws = draws_sha256(self._population, self._data_sha256, settings)
-        return CurveCampaign(curve=trials.curve(), draws=draws, limited=not reached, rows=journal.rows)
+        return CurveCampaign(curve=trials.curve(), limited=not reached, rows=journal.rows)
 
     def clean_error(self) -> float:
         """Share of all images that the network gets wrong without a fault."""
@@ -200,9 +196,9 @@ class Campaign:
         return self._curve_clean > 1.0 / self.bench.classes
 
     def _largest_drop(self) -> float:
-        """The most that a fault can cost or gain, in points: what the network has right, or wrong, of the images of curves.
+        """About the most that a fault can cost or gain, in points: what the network has right, or wrong, of the curves' images.
 
-        Of one micro-batch alone it would be another by a fifth from seed to seed, and batches take turns on many.
+        A micro-batch may hold a few points more; of one alone it would be another by a fifth from seed to seed.
         """
         return 100.0 * max(self._curve_clean, 1.0 - self._curve_clean)
 
@@ -342,10 +338,9 @@ def _replay(sampler: Sampler, journal: Journal) -> int:
     while told < len(journal.rows):
         size = len(sampler.ask().bits)
         part = journal.rows[told : told + max(1, size)]
-        try:
-            sampler.tell(_outcomes(part))
-        except KeyError as error:
-            raise StoreError(f"a row of the campaign file has no {error}; move the file away to start anew") from error
+        if missing := [name for row in part for name in _READ if name not in row]:
+            raise StoreError(f"a row of the campaign file has no {missing[0]}; move the file away to start anew")
+        sampler.tell(_outcomes(part))
         told += len(part)
         batches += len(part) == size
     return batches

@@ -1,23 +1,12 @@
 """The trials of an accuracy-BER curve: those that are known, and which to run next."""
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from hwnas.errors import StoreError
-from hwnas.injection.settings import FaultSettings
-from hwnas.resilience import Curve, Population, TrialKind, TrialPlan, area_weights, next_trials, stratify, trial_moments
-
-
-def draws_sha256(population: Population, data_sha256: str, settings: FaultSettings) -> str:
-    """Hash of what decides which bits and images trial number n of a kind meets: equal of two networks, their trials are pairs.
-
-    Of the memory, what counts is where which kind of bit lies: not what tensors are called, nor what they hold.
-    """
-    layout = [(stratum.group, stratum.pieces) for stratum in stratify(population)]
-    return hashlib.sha256(repr((layout, data_sha256, settings.identity())).encode()).hexdigest()
+from hwnas.resilience import Curve, TrialKind, TrialPlan, area_weights, next_trials, trial_moments
 
 
 class CurveTrials:

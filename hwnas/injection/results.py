@@ -9,12 +9,10 @@ import numpy as np
 from hwnas.injection.campaign import CurveCampaign, SingleCampaign
 from hwnas.injection.settings import FaultSettings
 from hwnas.resilience import (
-    Curve,
     CurveSummary,
     Difference,
     Estimate,
     FaultSample,
-    area_differences,
     independent_differences,
     summarise,
 )
@@ -56,19 +54,14 @@ class SingleResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurveResult:
-    """Accuracy against bit error rate; ``limited``: the number of trials reached its limit before the interval its half-width.
-
-    ``draws`` as by `draws_sha256`, ``measured`` are the trials themselves.
-    """
+    """Accuracy against bit error rate; ``limited``: the number of trials reached its limit before the interval its half-width."""
 
     bers: tuple[float, ...]
     clean: float
     chance: float
     trials: int
     limited: bool
-    draws: str
     summary: CurveSummary
-    measured: Curve = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,23 +147,21 @@ def curve_result(campaign: CurveCampaign, settings: FaultSettings) -> CurveResul
         chance=curve.chance,
         trials=sum(len(trials) for trials in curve.trials),
         limited=campaign.limited,
-        draws=campaign.draws,
-        measured=curve,
         summary=summarise(curve, np.random.default_rng([settings.seed, 4])),
     )
 
 
 def report(networks: Sequence[NetworkResult]) -> FaultReport:
-    """Networks side by side: drawn apart, on the same images, but for trials of the same bits of networks of one layout."""
+    """Networks side by side. Faults and trials of different networks are not the same bits: drawn apart, on the same images."""
     singles = [network.single for network in networks]
-    curves = [network.curve for network in networks if network.curve is not None]
+    curves = [network.curve for network in networks]
     by_drop: tuple[Difference, ...] = ()
     by_area: tuple[Difference, ...] = ()
     if len(networks) > 1:
         if all(single is not None for single in singles):
             by_drop = independent_differences([single.drop for single in singles if single is not None])
-        if len(curves) == len(networks):
-            by_area = area_differences([curve.measured for curve in curves], [curve.draws for curve in curves])
+        if all(curve is not None for curve in curves):
+            by_area = independent_differences([curve.summary.area for curve in curves if curve is not None])
     return FaultReport(networks=tuple(networks), by_drop=by_drop, by_area=by_area)
 
 
@@ -179,7 +170,6 @@ def as_json(found: FaultReport, settings: Mapping[str, Any]) -> dict[str, Any]:
     content = {"settings": dict(settings), **asdict(found)}
     for network in content["networks"]:
         if network["curve"] is not None:
-            del network["curve"]["measured"]  # its trials are among the rows
             network["curve"].update(network["curve"].pop("summary"))
     plain: dict[str, Any] = _plain(content)
     return plain

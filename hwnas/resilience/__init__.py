@@ -1,7 +1,7 @@
 """Resilience: what topology and fault models say of how a network stands bit flips. numpy and scipy only."""
 
 from hwnas.resilience.bootstrap import cluster_bootstrap, percentile_interval, resampled_weights
-from hwnas.resilience.comparison import Difference, area_differences, holm, independent_differences, rank_intervals
+from hwnas.resilience.comparison import Difference, holm, independent_differences, rank_intervals
 from hwnas.resilience.correlation import (
     Reliability,
     correlate,
@@ -86,7 +86,6 @@ __all__ = [
     "TrialPlan",
     "WordMasks",
     "adcr",
-    "area_differences",
     "area_weights",
     "cluster_bootstrap",
     "correlate",

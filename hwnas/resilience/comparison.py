@@ -1,7 +1,7 @@
 """Which differences between networks are real: all pairs, Holm's correction over them."""
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -10,25 +10,18 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from hwnas.resilience.bootstrap import percentile_interval
-from hwnas.resilience.curve import Curve, paired_area_difference
 from hwnas.resilience.intervals import DEFAULT_CONFIDENCE, Estimate
-
-ROUNDING = 1e-12  # what it may leave of differences that are 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """Network number `first` minus `second`: the estimate with its own interval, and p values before and after Holm.
-
-    ``paired``: it is of trials that hit the same bits of both on the same images, not of samples drawn apart.
-    """
+    """Network number `first` minus `second`: the estimate with its own interval, and p values before and after Holm."""
 
     first: int
     second: int
     estimate: Estimate
     p_value: float
     p_holm: float
-    paired: bool = False
 
     @property
     def real(self) -> bool:
@@ -41,29 +34,9 @@ def independent_differences(estimates: Sequence[Estimate]) -> tuple[Difference, 
 
     Not paired, on purpose: the unit is the fault, the bits of two networks are not the same bits, and each campaign stops after
     as many as it needs. All that two networks share is the images: trials of one number, on the same 50 of them, correlated at
-    -0.2 to 0.3 in five pairs of campaigns, from which pairing would hardly gain. Nor are single faults, even where networks have
-    the same bits: each campaign draws where its own network breaks, and a bit drawn in both meets other images.
+    -0.2 to 0.3 in five pairs of campaigns, from which pairing would hardly gain.
     """
-    return _corrected([(i, j, _welch(estimates[i], estimates[j]), False) for i, j in combinations(range(len(estimates)), 2)])
-
-
-def area_differences(curves: Sequence[Curve], draws: Sequence[Hashable]) -> tuple[Difference, ...]:
-    """All pairs of networks by area under the curve: paired where that tells more, else as samples drawn apart.
-
-    Networks of equal ``draws`` had the same bits hit on the same images in each trial of a kind and number: one before and
-    after retraining, or with its activations clipped. Of two networks of digits against their guarded files, pairs were 4 and 8
-    times narrower in int8. But only trials that both ran are pairs: where one campaign needed many more of a kind than the other
-    did, more is lost than cancels (float32: 2.3 times narrower and 2.3 times wider). The narrower one is told; pairs that all
-    agree are none, since how often they would not is unknown.
-    """
-    areas = [curve.area() for curve in curves]
-    compared = []
-    for i, j in combinations(range(len(curves)), 2):
-        apart = _welch(areas[i], areas[j])
-        pairs = paired_area_difference(curves[i], curves[j]) if draws[i] == draws[j] else apart
-        paired = ROUNDING < pairs.standard_error < apart.standard_error
-        compared.append((i, j, pairs if paired else apart, paired))
-    return _corrected(compared)
+    return _corrected([(i, j, _welch(estimates[i], estimates[j])) for i, j in combinations(range(len(estimates)), 2)])
 
 
 def rank_intervals(values: ArrayLike, samples: ArrayLike, confidence: float = DEFAULT_CONFIDENCE) -> tuple[Estimate, ...]:
@@ -102,11 +75,11 @@ def _welch(first: Estimate, second: Estimate) -> Estimate:
     )
 
 
-def _corrected(compared: Sequence[tuple[int, int, Estimate, bool]]) -> tuple[Difference, ...]:
-    p_values = [_two_sided_p(estimate) for _, _, estimate, _ in compared]
+def _corrected(pairs: Sequence[tuple[int, int, Estimate]]) -> tuple[Difference, ...]:
+    p_values = [_two_sided_p(estimate) for _, _, estimate in pairs]
     return tuple(
-        Difference(first=i, second=j, estimate=estimate, p_value=p, p_holm=float(adjusted), paired=paired)
-        for (i, j, estimate, paired), p, adjusted in zip(compared, p_values, holm(p_values), strict=True)
+        Difference(first=i, second=j, estimate=estimate, p_value=p, p_holm=float(adjusted))
+        for (i, j, estimate), p, adjusted in zip(pairs, p_values, holm(p_values), strict=True)
     )
 
 

@@ -58,16 +58,19 @@ class Curve:
 
     def mean(self, weights: ArrayLike, confidence: float = DEFAULT_CONFIDENCE) -> Estimate:
         """The mean of the accuracies at the rates with weights (k,) that add up to 1, with its t interval for skewed trials."""
-        return _mean(self.kinds, np.asarray(weights, float), self.trials, self.clean, confidence)
+        weights = np.asarray(weights, float)
+        chosen = [number for number, kind in enumerate(self.kinds) if weights[kind.rate] > 0]
+        if not chosen:  # no trial at this rate hits anything
+            return replace(_NOTHING, value=self.clean, low=self.clean, high=self.clean, confidence=confidence)
+        kinds, trials = [self.kinds[number] for number in chosen], [self.trials[number] for number in chosen]
+        moments = trial_moments(kinds, weights, trials, self.clean)
+        hit = float(moments.sizes.sum() / NO_LIMIT)
+        return stratified_mean(moments, confidence).scaled(hit).shifted((1 - hit) * self.clean)
 
     def area(self, confidence: float = DEFAULT_CONFIDENCE) -> Estimate:
         """The normalised area. Its bootstrap covers less than it claims while trials are few and some do all the damage."""
         accuracy = self.mean(area_weights(self.bers), confidence)
         return accuracy.shifted(-self.chance).scaled(1 / (self.clean - self.chance))
-
-    def normalised(self) -> tuple[Floats, ...]:
-        """What each trial left of what the network knows above chance, (t_h,) of each kind: 1 is all of it, and clean."""
-        return tuple((trial - self.chance) / (self.clean - self.chance) for trial in self.trials)
 
     def _means(self, means: Floats) -> Floats:
         found = np.full((len(means), len(self.bers)), self.clean)
@@ -77,29 +80,6 @@ class Curve:
 
 
 _NOTHING = Estimate(value=0.0, low=0.0, high=0.0, confidence=DEFAULT_CONFIDENCE, standard_error=0.0, dof=math.inf, n=0)
-
-
-def paired_area_difference(first: Curve, second: Curve, confidence: float = DEFAULT_CONFIDENCE) -> Estimate:
-    """Normalised area of the first curve less that of the second, over the trials of each kind that both networks ran.
-
-    For curves of the same kinds whose trials of one number are pairs: the same bits, hit on the same images. What moves both
-    alike cancels. A trial without a hit leaves no difference.
-    """
-    both = zip(first.normalised(), second.normalised(), strict=True)
-    differences = [one[: len(other)] - other[: len(one)] for one, other in both]
-    return _mean(first.kinds, area_weights(first.bers), differences, 0.0, confidence)
-
-
-def _mean(
-    kinds: Sequence[TrialKind], weights: Floats, trials: Sequence[Floats], clean: float, confidence: float
-) -> Estimate:
-    """The mean over the rates, weights (k,) adding up to 1, of trials (t_h,) of each kind; those of no kind are ``clean``."""
-    chosen = [number for number, kind in enumerate(kinds) if weights[kind.rate] > 0]
-    if not chosen:  # no trial at this rate hits anything
-        return replace(_NOTHING, value=clean, low=clean, high=clean, confidence=confidence)
-    moments = trial_moments([kinds[number] for number in chosen], weights, [trials[number] for number in chosen], clean)
-    hit = float(moments.sizes.sum() / NO_LIMIT)
-    return stratified_mean(moments, confidence).scaled(hit).shifted((1 - hit) * clean)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
