@@ -1,7 +1,7 @@
 """Which faults to try next, and when enough were tried: a two-stage stratified sample without replacement.
 
 Pilot: two faults in every stratum, which is what a variance takes. Then batches, until the interval is narrow enough: most of
-each (EVEN) as if all strata varied alike, n_h ~ W_h / sqrt(c_h), the rest by cost-aware Neyman allocation,
+each (EVEN) in proportion to size, n_h ~ W_h, whatever was seen, the rest by cost-aware Neyman allocation,
 n_h ~ W_h s_h / sqrt(c_h), s_h pooled over the layers of a bit group. No stratum looks calmer to the plan, or to the interval,
 than if one large damage had been met somewhere (`FaultSample.moments`). A plain uniform sample is the same with one stratum.
 
@@ -173,12 +173,11 @@ class Sampler:
 
         Planned by what was seen alone, a bit group that showed no damage by luck is hardly tried again, and its error stays:
         where one bit in a hundred, of whatever group, costs all, intervals hold the truth in 82 to 90 % of campaigns; with half
-        of the faults dealt evenly in 92 to 93 %, with three quarters in 93.5 to 97 % (simulated). What it costs: 4 times as many
-        faults as by Neyman's allocation at the very worst, none to a third more in the populations of the tests.
+        of the faults dealt evenly in 92 to 93 %, with three quarters in 93.5 to 97 % (simulated). The even part is blind to
+        costs, too: where all damage is in a layer ten times as dear as others, one that minds them covers 79 %, this one 94 %.
         """
-        even = moments.weights / np.sqrt(costs)
-        neyman = even * np.sqrt(self._variances(moments))
-        return np.asarray(EVEN * even / even.sum() + (1 - EVEN) * neyman / neyman.sum())
+        neyman = moments.weights * np.sqrt(self._variances(moments) / costs)
+        return np.asarray(EVEN * moments.weights + (1 - EVEN) * neyman / neyman.sum())
 
     def _variances(self, moments: StratumMoments) -> Floats:
         """Variance of each stratum for planning, (h,): that of its bit group, pooled over the layers.
@@ -192,7 +191,7 @@ class Sampler:
 
 
 def neyman_counts(moments: StratumMoments, appeal: Floats, count: int) -> Indices:
-    """At most `count` further draws per stratum, (h,), towards totals in proportion to `appeal` (h,), W_h s_h / sqrt(c_h)."""
+    """At most `count` further draws per stratum, (h,), towards totals in proportion to `appeal` (h,)."""
     room = moments.sizes - moments.counts
     target = (moments.counts.sum() + count) * appeal / appeal.sum()
     gap = np.clip(target - moments.counts, 0.0, room)

@@ -106,6 +106,23 @@ def test_stratified_mean_with_the_stop_rule(sizes: list[int], layout: Format, da
     assert held / campaigns >= LEAST
 
 
+@pytest.mark.slow
+def test_damage_where_faults_are_dearest_is_not_passed_by() -> None:
+    population = network([400, 400, 400, 1600], INT8)
+    strata, layers = stratify(population), population.locate(np.arange(population.size)).tensors
+    costs = np.array([1.05, 0.7, 0.4, 0.1])[layers]
+    drops = np.where((layers == 0) & (np.random.default_rng(1).random(population.size) < 0.05), 100.0, 0.0)
+    held = 0
+    for seed in range(200):
+        sampler = Sampler(strata, SamplingPlan(seed=seed))
+        while not sampler.done(0.5):
+            bits = sampler.ask().bits
+            sampler.tell(Outcomes(bits=bits, values=drops[bits], costs=costs[bits]))
+        estimate = sampler.estimate()
+        held += estimate.low <= drops.mean() <= estimate.high
+    assert held / 200 >= LEAST
+
+
 def test_stratification_needs_many_times_fewer_faults_than_a_plain_sample() -> None:
     population = network([20, 50, 150, 450, 1500], FLOAT32)
     drops, half_width = drops_of(population, "spread"), 0.1

@@ -118,12 +118,14 @@ def test_allocation_follows_weight_spread_and_cost() -> None:
     for _ in range(12):
         tell(sampler, sampler.ask().bits, drops, costs)
     counts = {(s.layer, s.group): n for s, n in zip(sampler.strata, sampler.sample().counts, strict=True)}
-    sign, top = ([counts[f"layer {i}", f"int8 {group}"] for i in range(3)] for group in ("sign", "top"))
-    for group in (sign, top):
-        assert group[0] / group[1] == pytest.approx(2, rel=0.15)  # four times the cost, half the faults
-        assert group[0] / group[2] == pytest.approx(4, rel=0.15)  # in proportion to size
-    even = EVEN * sampler.sample().counts.sum() / 8 / 1.75  # one group in eight; the other layers count a half and a quarter
-    assert (sign[0] - even) / (top[0] - even) == pytest.approx(8, rel=0.25)  # beyond that, in proportion to the spread
+    even = EVEN * sampler.sample().counts.sum() * np.array([4000, 4000, 1000]) / 9000 / 8  # of one bit of each layer
+    sign, top = (
+        np.array([counts[f"layer {i}", f"int8 {group}"] for i in range(3)]) - even for group in ("sign", "top")
+    )
+    assert sign[0] / sign[1] == pytest.approx(2, rel=0.2)  # beyond the even part four times the cost, half the faults
+    assert sign[0] / sign[2] == pytest.approx(4, rel=0.2)  # in proportion to size
+    assert sign[0] / top[0] == pytest.approx(8, rel=0.3)  # and to the spread
+    assert min(*sign, *top) > 0
 
 
 @given(st.integers(0, 10**6), st.integers(1, 250), st.randoms(use_true_random=False))
