@@ -42,16 +42,38 @@ def cut_at_logits(proto: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _logits_of(output: str, producer: Mapping[str, NodeProto]) -> str:
-    """What an output's classes are taken from; the output itself where no operator does that."""
-    node = producer.get(_behind(output, producer, RESHAPED))
-    return _behind(node.input[0] if node is not None and node.op_type in CLASSES else output, producer, PROBABILITIES)
+    """What an output's classes are taken from; the output itself where no operator does that.
+
+    Raises ModelError for an arg max or a top k that says anything else than which class has the largest logit.
+    """
+    indices = _behind(output, producer, RESHAPED)
+    node = producer.get(indices)
+    if node is None or node.op_type not in CLASSES:
+        return _behind(output, producer, PROBABILITIES)
+    if not _is_over_classes(node) or _attribute(node, "largest", 1) != 1 or indices != node.output[-1]:
+        raise ModelError(
+            f"{node.op_type} {node.name or indices} is not the number of the class with the largest logit; "
+            "export the model with the logits alone"
+        )
+    return _behind(node.input[0], producer, PROBABILITIES)
 
 
 def _behind(name: str, producer: Mapping[str, NodeProto], operators: tuple[str, ...]) -> str:
-    """The tensor that these operators, one after another, made this one of."""
-    while name in producer and producer[name].op_type in operators:
-        name = producer[name].input[0]
+    """The tensor that these operators, one after another, made this one of; probabilities over classes alone."""
+    while (node := producer.get(name)) is not None and node.op_type in operators:
+        if node.op_type in PROBABILITIES and not _is_over_classes(node):
+            break
+        name = node.input[0]
     return name
+
+
+def _is_over_classes(node: NodeProto) -> bool:
+    """Whether it works along the classes of logits (n, classes)."""
+    return _attribute(node, "axis", 0 if node.op_type == "ArgMax" else -1) in (1, -1)
+
+
+def _attribute(node: NodeProto, name: str, default: int) -> int:
+    return next((attribute.i for attribute in node.attribute if attribute.name == name), default)
 
 
 def _reads(node: NodeProto) -> Iterator[str]:

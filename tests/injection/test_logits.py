@@ -67,7 +67,7 @@ def test_the_classes_are_those_of_the_whole_file(kind: str, ending: str, tmp_pat
 
 
 def test_several_outputs_of_the_same_logits_are_one_classifier() -> None:
-    whole = with_ending(body("fast"), [*ENDINGS["softmax"], N("ArgMax", ["y"], ["class"])], ("y", "end", "class"))
+    whole = with_ending(body("fast"), [*ENDINGS["softmax"], N("ArgMax", ["y"], ["class"], axis=1)], ("y", "end", "class"))
     cut = cut_at_logits(whole)
     assert [output.name for output in cut.graph.output] == ["y"]
     assert [node.op_type for node in cut.graph.node] == [node.op_type for node in whole.graph.node[:-2]]
@@ -83,6 +83,26 @@ def test_outputs_among_which_one_would_have_to_guess_are_refused(kind: str, tmp_
     (tmp_path / "own.onnx").write_bytes(with_ending(proto, [], (inside, "y")).SerializeToString())
     with pytest.raises(ModelError, match=rf"one output, logits \(n, classes\), got 2 outputs \({inside}, y\)"):
         onnx_subject(tmp_path / "own.onnx", "int8" if kind == "int8" else "float32")
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        [N("TopK", ["y", "two"], ["v", "end"], axis=1, largest=0)],
+        [N("TopK", ["y", "two"], ["end", "i"], axis=1)],
+        [N("ArgMax", ["y"], ["end"], axis=0)],
+        [N("ArgMax", ["y"], ["end"])],
+    ],
+    ids=["smallest", "values", "over images", "over images by default"],
+)
+def test_an_ending_that_is_not_the_largest_logits_class_is_refused(ending: list[onnx.NodeProto]) -> None:
+    with pytest.raises(ModelError, match="is not the number of the class with the largest logit"):
+        cut_at_logits(with_ending(body("fast"), ending, ("end",)))
+
+
+def test_a_softmax_over_images_is_not_taken_for_one_over_classes() -> None:
+    whole = with_ending(body("fast"), [N("Softmax", ["y"], ["end"], axis=0)], ("end",))
+    assert cut_at_logits(whole) is whole
 
 
 def test_what_is_no_logits_is_said_with_its_shape(tmp_path) -> None:
