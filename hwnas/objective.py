@@ -15,7 +15,8 @@ class Objective:
     ``cheap``: known from the architecture (and the device), without training. ``resolution``: values closer than this count as
     equal (DESIGN.md, idea 7), a step of that size or, where ``relative``, that share of the value; 0 compares exactly.
     ``size_like``: spans orders of magnitude, so that densities look at its logarithm. ``most``: above it a network is of no use,
-    whatever else it is good at (see ``compared``); None: none is.
+    whatever else it is good at (see ``compared``); None: none is. ``definition``: counts what the name has meant; values of two
+    definitions are not compared.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Objective:
     relative: bool = False
     size_like: bool = False
     most: float | None = None
+    definition: int = 1
 
     def __post_init__(self) -> None:
         if not (self.resolution >= 0 and math.isfinite(self.resolution)):
@@ -46,7 +48,9 @@ OBJECTIVES: Mapping[str, Objective] = {
         Objective(name="sensitivity", unit="1", cheap=True, size_like=True, resolution=0.25, relative=True),
         Objective(name="sensitivity_mean", unit="1", cheap=True, size_like=True, resolution=0.25, relative=True),
         Objective(name="sensitivity_max", unit="1", cheap=True, size_like=True, resolution=0.25, relative=True),
-        Objective(name="expected_change", unit="1", cheap=False, size_like=True, resolution=0.25, relative=True),
+        Objective(
+            name="expected_change", unit="1", cheap=False, size_like=True, resolution=0.25, relative=True, definition=2
+        ),
         Objective(name="adcr", unit="1", cheap=True, size_like=True, resolution=0.1, relative=True),
         Objective(name="macs", unit="1", cheap=True, size_like=True),
         Objective(name="memory_kb", unit="kB", cheap=True, size_like=True),

@@ -197,6 +197,7 @@ def _meta(parts: Parts, images: int, initial: Sequence[Graph]) -> dict[str, obje
         "shape": list(parts.data.shape),
         "trainer": parts.trainer.model_dump(),
         "initial": [to_json(graph) for graph in initial],
+        "definitions": {objective.name: objective.definition for objective in parts.objectives},
         **_device_meta(parts),
     }
 
@@ -222,7 +223,14 @@ def _refuse_unexpected(config: RunConfig, expected: Mapping[str, object]) -> Non
 
 
 def _refuse_other(parts: Parts, store: RunStore, *, remeasure: bool) -> None:
-    """Raise RequestError where the run was started on other data or another device, or cannot be measured anew as asked."""
+    """Raise RequestError where the run was started on other data, another device or with an objective of another meaning, or
+    cannot be measured anew as asked."""
+    meant = store.find_meta("definitions") or {}  # None: a version in which every name had its first meaning
+    if changed := [objective.name for objective in parts.objectives if meant.get(objective.name, 1) != objective.definition]:
+        raise RequestError(
+            f"{', '.join(changed)} of this run's networks is not what this version of hwnas means by it, and the two do not "
+            "compare; start a new run (this one can still be shown and exported), or go on with the version it was started with"
+        )
     data, then = parts.data.fingerprint, store.meta("data_fingerprint")
     if data != then:
         raise RequestError(f"this run's data had fingerprint {then}, now it is {data}; a run goes on with its own data")

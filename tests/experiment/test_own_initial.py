@@ -63,7 +63,7 @@ def test_a_run_that_was_cut_short_before_its_first_networks_begins_with_its_own_
 def test_a_run_of_a_version_that_did_not_keep_its_own_networks_goes_on(tmp_path: Path) -> None:
     start(config(), tmp_path / "run", initial=[Builder(1, 8, 8).head(10)])
     with closing(sqlite3.connect(tmp_path / "run" / "run.sqlite")) as connection, connection:
-        connection.execute("DELETE FROM meta WHERE name = 'initial'")
+        connection.execute("DELETE FROM meta WHERE name IN ('initial', 'definitions')")
     assert resume(tmp_path / "run", changes={"generations": 2}).trained > 0
 
 

@@ -1,12 +1,16 @@
 """A search that minimises what flips can be expected to change in trained weights."""
 
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from hwnas.data import DataSettings, load
+from hwnas.errors import RequestError
 from hwnas.execution import unpack
-from hwnas.experiment import start
+from hwnas.experiment import resume, start
 from hwnas.injection.expected_change import expected_change
 from hwnas.objective import objectives_named
 from hwnas.report import entries
@@ -34,6 +38,18 @@ def test_every_trained_network_has_the_value_of_its_weights(folder: Path) -> Non
             state = unpack(store.weights(row.outcome.weights))
             again = expected_change(row.candidate.graph, state, data.train.images, mean=data.mean, std=data.std)
             assert row.values["expected_change"] == pytest.approx(again, rel=1e-4)
+
+
+@pytest.mark.parametrize("meant", [None, '{"expected_change": 1, "error": 1}'])
+def test_a_run_whose_objective_meant_something_else_does_not_go_on(folder: Path, tmp_path: Path, meant: str | None) -> None:
+    shutil.copytree(folder, tmp_path / "run")
+    with closing(sqlite3.connect(tmp_path / "run" / "run.sqlite")) as connection, connection:
+        connection.execute("DELETE FROM meta WHERE name = 'definitions'")
+        if meant is not None:
+            connection.execute("INSERT INTO meta VALUES ('definitions', ?)", (meant,))
+    with pytest.raises(RequestError, match="expected_change of this run's networks is not what this version"):
+        resume(tmp_path / "run", changes={"generations": 9})
+    assert front(tmp_path / "run") == front(folder)
 
 
 def test_two_workers_find_the_same_bits(folder: Path, tmp_path: Path) -> None:
