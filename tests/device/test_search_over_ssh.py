@@ -58,8 +58,16 @@ def at(phase: str, generation: int, done: int, act: Callable[[], object]) -> Cal
 def agents_of(server: Server) -> list[psutil.Process]:
     """The agents that this sshd started, and not those of other tests on the same machine; the newest last."""
     children = psutil.Process(server.process.pid).children(recursive=True)
-    found = [child for child in children if any("agent.py" in word for word in child.cmdline())]
+    found = [child for child in children if any("agent.py" in word for word in words_of(child))]
     return sorted(found, key=lambda agent: agent.create_time())
+
+
+def words_of(process: psutil.Process) -> list[str]:
+    """Its command line; none where it ended meanwhile, waited for or not yet."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
 
 
 def used_s(folder: Path) -> float:

@@ -97,6 +97,7 @@ def test_a_run_that_keeps_its_front_alone_is_the_run_that_keeps_all(copied, tmp_
     assert len(names) < len(list((copied / "weights").iterdir())) == len(rows(copied))
 
 
+@pytest.mark.slow
 def test_a_steady_state_run_that_keeps_its_front_alone_goes_on(tmp_path):
     start(tiny(keep="front", asynchronous=True, workers=2), tmp_path / "run")
     resume(tmp_path / "run", changes={"generations": 3})

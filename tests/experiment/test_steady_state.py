@@ -269,6 +269,7 @@ def test_on_this_machine_nothing_trains_while_a_generation_is_measured(
         assert [event.payload["of"] for event in store.events("predictor")] == ["leave_one_out"] + ["generation"] * 3
 
 
+@pytest.mark.slow
 def test_children_train_while_others_are_measured_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LinkedDevice, "is_elsewhere", True)
     folder = tmp_path / "run"

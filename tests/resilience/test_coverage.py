@@ -67,9 +67,9 @@ def drops_of(population: Population, damage: str) -> np.ndarray:
     ("sizes", "layout", "damage", "half_width"),
     [
         ([200] * 10, FLOAT32, "spread", 0.5),
-        ([20, 50, 150, 450, 1500], FLOAT32, "spread", 0.25),
+        pytest.param([20, 50, 150, 450, 1500], FLOAT32, "spread", 0.25, marks=pytest.mark.slow),
         ([500], FLOAT32, "spread", 0.25),
-        ([200] * 10, FLOAT32, "all or nothing", 0.3),
+        pytest.param([200] * 10, FLOAT32, "all or nothing", 0.3, marks=pytest.mark.slow),
         ([20, 50, 150, 450, 1500], FLOAT32, "all or nothing", 0.5),
         ([30, 1500], FLOAT32, "all or nothing", 0.5),
         ([30, 300, 1500], FLOAT32, "rare", 0.5),
