@@ -95,10 +95,10 @@ def activation_changes(program: Program, images: Tensor, layout: Format) -> Exac
             return values[-1]
 
         margins = _margins(program.run(batch, disturb=kept))
-        gradients = torch.autograd.grad(margins.sum(), values)
+        maps = values[1:-1]  # neither the image nor the logits
+        gradients = torch.autograd.grad(margins.sum(), maps) if maps else ()
         found.append(np.zeros(len(batch)))
-        stored = list(enumerate(zip(values, gradients, strict=True)))
-        for number, (value, gradient) in stored[1:-1]:  # neither the image nor the logits
+        for number, (value, gradient) in enumerate(zip(maps, gradients, strict=True), 1):
             # an integer's bit is worth the same wherever it flips
             moves = _powers(steps[number]) if layout is INT8 else _moves(value.detach().flatten(1).numpy(), layout)
             found[-1] += _expected(_ratio(gradient.flatten(1), margins), moves)
