@@ -39,17 +39,19 @@ from hwnas.resilience import (
 CHUNKS = 16  # micro-batches that faults take turns on, so that no 25 images decide
 WEIGHT_BATCH, ACTIVATION_BATCH = 64, 512
 CURVE_IMAGES, TRIAL_IMAGES = 200, 50  # of a curve, and of a trial: its images agree, four times as many tell hardly more
+KEPT_BYTES = 2**28  # of clean passes, float32, a sum and a value for each element
 _STREAM_BER, _STREAM_IMAGES = 1, 2
 _READ = ("bit", "drop", "changed", "unrecoverable", "masked", "cost", "effective")  # of a row, to go on or for the figures
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # not slotted: the hash is computed once for all networks of a study
 class Examples:
     """Labelled images: float32 (n, C, H, W) in [0, 1] and int64 (n,)."""
 
     images: Images
     labels: NDArray[np.int64]
 
+    @cached_property
     def sha256(self) -> str:
         """Hash of shape, pixels and labels."""
         digest = hashlib.sha256(str(self.images.shape).encode())
@@ -110,12 +112,12 @@ class Campaign:
         Raises DataError where images or labels do not fit the network.
         """
         _check_data(bench, examples)
-        order = np.random.default_rng([settings.seed, _STREAM_IMAGES]).permutation(len(examples.labels))
+        self._order = np.random.default_rng([settings.seed, _STREAM_IMAGES]).permutation(len(examples.labels))
         self.name, self.bench, self.settings, self._check = name, bench, settings, check
-        self._images, self._labels = examples.images[order], examples.labels[order]
-        self._data_sha256 = examples.sha256()
-        self._engines: dict[int, Engine] = {}
-        self._parts: dict[int, Engine] = {}
+        self._examples, self._labels = examples, examples.labels[self._order]
+        self._models = settings.models()
+        self._together = TRIAL_IMAGES if settings.fault == "ber" else settings.images
+        self._engines: dict[range, Engine] = {}
 
     def header(self) -> dict[str, Any]:
         """What the campaign's file must say to be gone on with."""
@@ -123,7 +125,7 @@ class Campaign:
             "campaign": "hwnas faults 7",
             "model": self.name,
             "memory_sha256": self.bench.memory.sha256(),
-            "data_sha256": self._data_sha256,
+            "data_sha256": self._examples.sha256,
             **self.settings.identity(),
         }
 
@@ -207,31 +209,35 @@ class Campaign:
         return 1.0 - self._wrong(CURVE_IMAGES)
 
     def _wrong(self, images: int) -> float:
-        labels, wrong = self._labels[:images], 0
-        for start in range(0, len(labels), CURVE_IMAGES):
+        """Share of the first ``images`` that the network gets wrong, in the micro-batches that faults meet."""
+        images, wrong = min(images, len(self._labels)), 0
+        for start in range(0, images, self._together):
             self._check()
-            part = slice(start, min(start + CURVE_IMAGES, images))
-            wrong += int((self.bench.engine(self._images[part]).classes != self._labels[part]).sum())
-        return wrong / len(labels)
+            engine, labels = self._before(range(start, min(start + self._together, images)))
+            wrong += int((engine.classes != labels).sum())
+        return wrong / images
+
+    def _before(self, part: range) -> tuple[Engine, NDArray[np.int64]]:
+        """The engine and the labels of some images. The first made are kept: parts take turns, the last would never serve."""
+        if part not in self._engines:
+            room = KEPT_BYTES // (8 * sum(tensor.size for tensor in self.bench.activations.tensors))
+            while self._engines and sum(map(len, self._engines)) + len(part) > room:
+                self._engines.popitem()
+            self._engines[part] = self.bench.engine(self._examples.images[self._order[part.start : part.stop]])
+        return self._engines[part], self._labels[part.start : part.stop]
 
     def _part(self, trial: int) -> tuple[Engine, NDArray[np.int64]]:
         """The engine and the labels of the images that a trial meets: trials take turns on parts of those of the curve."""
         images = min(CURVE_IMAGES, len(self._labels))
         ends = np.linspace(0, images, max(1, images // TRIAL_IMAGES) + 1).astype(int)
         number = trial % (len(ends) - 1)
-        part = slice(int(ends[number]), int(ends[number + 1]))
-        if number not in self._parts:
-            self._parts[number] = self.bench.engine(self._images[part])
-        return self._parts[number], self._labels[part]
+        return self._before(range(int(ends[number]), int(ends[number + 1])))
 
     def _chunk(self, batch: int) -> tuple[Engine, NDArray[np.int64]]:
         """The engine and the labels of the micro-batch that a batch of faults meets."""
         size = min(self.settings.images, len(self._labels))
         number = batch % min(CHUNKS, len(self._labels) // size)
-        part = slice(number * size, (number + 1) * size)
-        if number not in self._engines:
-            self._engines = {number: self.bench.engine(self._images[part])}  # one at a time: a clean pass is kept whole
-        return self._engines[number], self._labels[part]
+        return self._before(range(number * size, (number + 1) * size))
 
     def _weight_rows(self, batch: Batch, number: int) -> Iterator[dict[str, Any]]:
         engine, labels = self._chunk(number)
@@ -284,7 +290,7 @@ class Campaign:
                     }
 
     def _faults(self, population: Population, bit: int) -> tuple[Fault, ...]:
-        models = self.settings.models()
+        models = self._models
         rng = np.random.default_rng([self.settings.seed, bit])
         return models[int(rng.integers(len(models)))].at(population, bit, rng)
 

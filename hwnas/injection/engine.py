@@ -49,7 +49,6 @@ class Clean:
             self.sums.append(program.accumulate(step, [self.values[source] for source in step.reads], program.weights))
             self.values.append(program.finish(step, self.sums[-1]))
         self.largest = [_largest(value) for value in self.values]
-        self.gains = [_gain(program.weights.get(step.weight)) for step in program.steps]
         self.logits: NDArray[np.float32] = self.values[-1].numpy()
         self.classes = classes_of(self.logits)
 
@@ -146,7 +145,7 @@ class FastEngine:
             if number == first:
                 sums = disturbed_channels(program, clean, first, change)
             elif any(source in dirty for source in step.reads):
-                if clean.gains[number] * max(largest.get(source, 0.0) for source in step.reads) > LIMITS["float32"]:
+                if program.gains[number] * max(largest.get(source, 0.0) for source in step.reads) > LIMITS["float32"]:
                     return None
                 sums = propagate(program, clean, number, dirty)
             else:
@@ -192,11 +191,6 @@ def _answers(logits: NDArray[np.float32], clean: Clean) -> Answers:
 def _largest(values: Tensor) -> float:
     low, high = torch.aminmax(values)
     return max(-float(low), float(high)) if low == low else float("nan")
-
-
-def _gain(weight: Tensor | None) -> float:
-    """How much larger than its inputs a sum of products can be, partial sums included."""
-    return 1.0 if weight is None else float(weight.flatten(1).abs().sum(1).max())
 
 
 def _smallest_gap(logits: NDArray[np.float32]) -> float:

@@ -8,6 +8,7 @@ scale for each tensor: the least power of two that is not below any weight, or a
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -112,6 +113,12 @@ class Program:
     ) -> "Program":
         """The program of a trained network, which takes images in [0, 1]."""
         return cls(graph, deploy(graph, state, mean=mean, std=std), layout, calibration=calibration)
+
+    @cached_property
+    def gains(self) -> tuple[float, ...]:
+        """Of each step, how much larger than its inputs a sum of products can be, partial sums included."""
+        weights = [self.weights.get(step.weight) for step in self.steps]
+        return tuple(1.0 if weight is None else float(weight.flatten(1).abs().sum(1).max()) for weight in weights)
 
     def image(self, images: Tensor) -> Tensor:
         """Images (n, C, H, W) in [0, 1] as the first stored tensor."""

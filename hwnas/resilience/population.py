@@ -82,6 +82,10 @@ class Population:
         """First bit of every tensor, and the total, (tensors + 1,)."""
         return np.concatenate([[0], np.cumsum([tensor.bits for tensor in self.tensors])]).astype(np.int64)
 
+    @cached_property
+    def _word_bits(self) -> Indices:
+        return np.array([tensor.format.bits for tensor in self.tensors], np.int64)
+
     @property
     def size(self) -> int:
         """Number of bits, the memory a fault can strike."""
@@ -104,9 +108,7 @@ class Population:
                 f"{indices.max()}; was the fault list made for this model?"
             )
         tensors = np.searchsorted(self.offsets, indices, side="right") - 1
-        elements, bits = np.divmod(
-            indices - self.offsets[tensors], np.array([tensor.format.bits for tensor in self.tensors])[tensors]
-        )
+        elements, bits = np.divmod(indices - self.offsets[tensors], self._word_bits[tensors])
         return Places(tensors=tensors, elements=elements, bits=bits)
 
     def index(self, *, tensor: str, element: int, bit: int) -> int:

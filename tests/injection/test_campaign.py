@@ -119,7 +119,7 @@ def test_a_curve_with_more_trials_than_are_drawn_is_refused(tmp_path: Path, monk
 
 
 def test_every_fault_before_a_stop_is_kept(tmp_path: Path) -> None:
-    made, path, calls = program(SAMPLES["flat"]()), tmp_path / "c.jsonl", iter(range(1 + 40))  # the clean images, then faults
+    made, path, calls = program(SAMPLES["flat"]()), tmp_path / "c.jsonl", iter(range(2 + 40))  # two clean passes, then faults
 
     def check() -> None:
         if next(calls, None) is None:
@@ -132,6 +132,30 @@ def test_every_fault_before_a_stop_is_kept(tmp_path: Path) -> None:
     campaign(made, half_width=3.0).single(path, silent)
     campaign(made, half_width=3.0).single(tmp_path / "whole.jsonl", silent)
     assert path.read_text() == (tmp_path / "whole.jsonl").read_text()
+
+
+def test_clean_passes_are_made_once_where_memory_allows_and_else_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, before = program(SAMPLES["flat"]()), []
+
+    class Counting(TorchBench):
+        def engine(self, images):
+            before.append(images.tobytes())
+            return super().engine(images)
+
+    def rows() -> list:
+        before.clear()
+        tried = Campaign("m", Counting(made), examples(made, 24), FaultSettings(images=6, half_width=0.3))
+        tried.clean_error()
+        return tried.single(None, silent).rows
+
+    whole = rows()
+    assert len(before) == len(set(before)) == 4
+    assert whole[-1]["batch"] > 4  # every micro-batch came, some twice
+    elements = sum(tensor.size for tensor in made.activations.tensors)
+    monkeypatch.setattr("hwnas.injection.campaign.KEPT_BYTES", 8 * elements * 13)  # room for two
+    assert rows() == whole
+    assert len(set(before)) == 4 < len(before)
+    assert before.count(before[0]) == 1  # the first is kept
 
 
 def test_a_campaign_that_lost_part_of_a_batch_tries_the_rest(tmp_path: Path) -> None:
