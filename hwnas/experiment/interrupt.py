@@ -7,9 +7,10 @@ from typing import Self
 
 
 class Interrupt:
-    """While it is entered, a first SIGINT is only noted; ``check`` raises it where stopping is clean.
+    """While it is entered, a first SIGINT is only noted; ``check`` raises it where stopping is clean, and so does leaving.
 
-    Signals reach the main thread alone: in another one this does nothing.
+    Signals reach the main thread alone: in another one this does nothing. An ignored Ctrl-C (a script's background job) stays
+    ignored.
     """
 
     def __init__(self) -> None:
@@ -22,13 +23,15 @@ class Interrupt:
             raise KeyboardInterrupt
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
             self._before = signal.signal(signal.SIGINT, self._note)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._before is not None:
             signal.signal(signal.SIGINT, self._before)
+        if kind is None:
+            self.check()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self._asked:
