@@ -30,8 +30,11 @@ ANSWER_STARTS = (b'{"ok":', b'{"error":')
 
 
 def agent_command(python: str, source_bytes: int) -> str:
-    """The remote command: an interpreter that reads the agent's source from stdin and runs it, quoted for a POSIX shell."""
-    program = f"import sys;exec(compile(sys.stdin.buffer.read({source_bytes}),'agent.py','exec'))"
+    """The remote command: an interpreter that reads the agent's source from stdin and runs it, quoted for a POSIX shell.
+
+    First it ends the line, lest the first answer stand in that of a login shell's greeting.
+    """
+    program = f"import sys;print(flush=True);exec(compile(sys.stdin.buffer.read({source_bytes}),'agent.py','exec'))"
     return f"{shlex.quote(python)} -c {shlex.quote(program)}"
 
 

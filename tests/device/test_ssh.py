@@ -124,11 +124,14 @@ def test_an_unknown_host_key_is_refused(server: Server, device_python: Path, tmp
     assert not isinstance(caught.value, DeviceUnreachableError)
 
 
-def test_a_greeting_before_the_answers_is_passed_over(server: Server, device_python: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("greeting", ["""echo Welcome; echo '{"uptime": 3}'""", "printf 'without a line end'"])
+def test_a_greeting_before_the_answers_is_passed_over(
+    greeting: str, server: Server, device_python: Path, tmp_path: Path
+) -> None:
     python = tmp_path / "python"
-    python.write_text(f"""#!/bin/sh\necho Welcome; echo '{{"uptime": 3}}'; exec {device_python} "$@"\n""")
+    python.write_text(f"""#!/bin/sh\n{greeting}; exec {device_python} "$@"\n""")
     python.chmod(0o755)
-    with open_device(server.profile(python)) as opened:
+    with open_device(server.profile(python, answer_timeout_s=10.0)) as opened:
         assert opened.measure(conv_net(), half_width=0.5, time_limit_s=1.0).latency_ms > 0
 
 
@@ -213,7 +216,7 @@ def test_nothing_reaches_the_shell_unquoted(server: Server, tmp_path: Path) -> N
     assert shlex.split(agent_command("a b;c", 5)) == [
         "a b;c",
         "-c",
-        "import sys;exec(compile(sys.stdin.buffer.read(5),'agent.py','exec'))",
+        "import sys;print(flush=True);exec(compile(sys.stdin.buffer.read(5),'agent.py','exec'))",
     ]
 
 
