@@ -31,7 +31,7 @@ Duration = Annotated[float, BeforeValidator(seconds)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")  # a limit may be infinite
 
 
 class Budget(_Section):
@@ -46,7 +46,7 @@ class Budget(_Section):
     max_evaluations: int | None = Field(default=None, ge=1)
     images_per_child: int | None = Field(default=None, ge=1)
     child_time: Duration | None = None
-    child_memory_mb: float | None = Field(default=None, gt=0)
+    child_memory_mb: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
 
 class RunConfig(_Section):
