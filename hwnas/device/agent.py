@@ -14,9 +14,8 @@ The latency protocol (our definition, DESIGN.md idea 6)
 3. *Drift*: block i of the model is divided by the mean of the reference blocks before and after it, so that whatever slows
    both cancels: clock changes, throttling, a busy neighbour. Corrected = that ratio x the reference's nominal latency,
    a constant of the run. The plain median of what the clock said is reported beside it.
-4. *Interval*: the trimmed mean of the ratios (20 % from each end) with Yuen's t interval, widened by the lag-1
-   autocorrelation of the ratios (n becomes n (1 - r) / (1 + r)), because neighbouring blocks see the same disturbance,
-   and by 1.2 for the stop rule.
+4. *Interval*: the trimmed mean of the ratios (20 % from each end) with Yuen's t interval, widened by their lag-1 autocorrelation
+   (n becomes n (1 - r) / (1 + r)), because neighbouring blocks see the same disturbance, and by 1.2 for the stop rule.
 5. *Stop* when the half-width is within the target (after at least 3 blocks, 5 for targets of 3 % and less) or when the
    time is up; then the wider interval is reported as it is. Two blocks are always measured.
 """
@@ -24,6 +23,7 @@ The latency protocol (our definition, DESIGN.md idea 6)
 from __future__ import annotations
 
 import base64
+import ctypes
 import json
 import math
 import os
@@ -286,6 +286,7 @@ def reset_peak_memory() -> int | None:
     """Forget the peak of resident memory; the memory resident now, in kB, or None where the system does not count it."""
     try:
         with open("/proc/self/clear_refs", "w", encoding="ascii") as file:
+            getattr(ctypes.CDLL(None), "malloc_trim", int)(0)  # what glibc keeps of the last model's would hide this one's
             file.write("5")
         return _status_kb("VmRSS")
     except OSError:

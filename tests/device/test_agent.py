@@ -137,20 +137,13 @@ def test_another_busy_process_is_counted() -> None:
     assert others > 0.2
 
 
-def test_memory_that_a_model_needs_shows_in_the_peak() -> None:
+def test_memory_that_a_model_needs_shows_in_the_peak_however_often_it_is_measured() -> None:
     if agent.reset_peak_memory() is None:
         pytest.skip("this system does not count peak memory")
-    answers = served(
-        configure(),
-        {
-            "op": "measure",
-            "model": one_node("Relu", [8 << 20]),
-            "feeds": {"x": np.ones(8 << 20, np.float32)},
-            "half_width": 0.5,
-            "time_limit_s": 0.1,
-        },
-    )
-    assert answers[1]["ok"]["peak_memory_kb"] >= 4 * (8 << 20) // 1024
+    values, limits = 1 << 20, {"half_width": 0.5, "time_limit_s": 0.05}
+    model, feeds = one_node("Relu", [values]), {"x": np.ones(values, np.float32)}
+    _, *answers = served(configure(), *[{"op": "measure", "model": model, "feeds": feeds, **limits}] * 4)
+    assert min(answer["ok"]["peak_memory_kb"] for answer in answers) >= 4 * values // 1024
 
 
 def test_waiting_for_a_core_is_counted_and_taken_off() -> None:
