@@ -159,10 +159,14 @@ class Sitting:
             raise WorkError(f"no initial network could be trained: {'; '.join(sorted(failures)) or 'the time was too short'}")
 
     def lay_yardstick(self, initial: Sequence[Outcome]) -> None:
-        """Lay the box that the hypervolume is measured in around the initial networks, once."""
+        """Lay the box that the hypervolume is measured in around the initial networks, once.
+
+        Around the front where it has outlived them all: on another device they may be over a limit that their children keep.
+        """
         if self._yardstick is None and self.front:
-            first = [outcome.values for outcome in initial if outcome.status == "finished"]
-            self._yardstick = Yardstick.of(self.parts.objectives, first)
+            finished = [outcome for outcome in initial if outcome.status == "finished"]
+            first = finished or [self.evaluator.outcomes[member] for member in self.front]
+            self._yardstick = Yardstick.of(self.parts.objectives, [outcome.values for outcome in first])
 
     def summarise(self, generation: int) -> None:
         """Store the summary of a generation, once."""

@@ -1,7 +1,9 @@
 """Steady-state runs: no worker waits for another, and the order of completion is part of the record."""
 
+import dataclasses
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 import time
@@ -112,6 +114,16 @@ def test_a_finished_run_resumed_does_nothing_and_a_larger_budget_continues_it(ru
     assert told(folder)[: INITIAL + CHILDREN] == before[0]
     assert all(row.outcome and row.outcome.status == "finished" for row in rows(folder))  # no more were asked for than fitted
     assert refuse_another_replay(folder) == front(folder)
+
+
+def test_children_outlive_initial_networks_that_another_device_rules_out(run: tuple[Path, Ended], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(run[0], tmp_path / "run"))
+    over = [row.outcome for row in rows(folder) if row.parent is None and row.outcome]
+    with RunStore.open(folder, write=True) as store:  # as measuring anew ends
+        store.revise([dataclasses.replace(outcome, status="infeasible") for outcome in over])
+    assert resume(folder).trained == 0
+    assert front(folder)
+    assert not set(front(folder)) & {outcome.candidate_id for outcome in over}
 
 
 def test_reports_count_generations_not_asks(run: tuple[Path, Ended]) -> None:
