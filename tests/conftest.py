@@ -9,6 +9,7 @@ import pytest
 
 TINY = """
 objectives = ["error", "parameters", "macs"]
+max_error = 1.0  # some are no better than guessing
 workers = 1
 [lemonade]
 proposals = 8

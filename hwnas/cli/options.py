@@ -25,7 +25,8 @@ TimeBudget = Annotated[
 KeepOption = Annotated[str | None, typer.Option("--keep", metavar="all|front", help="Whose trained weights stay on the disk.")]
 Evaluations = Annotated[int | None, typer.Option(help="Stop after this many trained networks.")]
 MaxError = Annotated[
-    float | None, typer.Option(help="Validation error, a share such as 0.1, above which a network is of no use.")
+    float | None,
+    typer.Option(help="Validation error above which a network is of no use, such as 0.1.", show_default="that of guessing"),
 ]
 MaxLatency = Annotated[float | None, typer.Option(help="Latency limit on the device, in ms.")]
 MaxParameters = Annotated[float | None, typer.Option(help="Limit on the number of parameters.")]

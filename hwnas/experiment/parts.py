@@ -17,11 +17,12 @@ from hwnas.morphism.bound import BoundActivations, bounded
 from hwnas.objective import Limit, Objective, objectives_named
 from hwnas.search import CheapValues, Lemonade, LemonadeSettings, Rungs, Strategy
 from hwnas.spaces import initial_graphs
-from hwnas.training import TrainerSettings
+from hwnas.training import TrainerSettings, error_of_guessing
 
 # Above this many pixels a network is bound by arithmetic, not by the number of operations.
 LARGE_IMAGE_PIXELS = 16 * 16
 SHIFTS_FROM_EPOCHS = 5
+LESS = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +99,6 @@ def assemble(config: RunConfig, kept: Kept = Kept()) -> Parts:
     the device cannot be reached."""
     if config.strategy != "lemonade":
         raise ConfigError(f"unknown strategy {config.strategy!r}; known is lemonade")
-    objectives = objectives_named(config.objectives, config.max_error)
     profile = kept.profile or load_profile(config.device)
     limits = _limits(config, profile)
     lemonade = settings_of(LemonadeSettings, config.lemonade, "[lemonade]")
@@ -106,6 +106,8 @@ def assemble(config: RunConfig, kept: Kept = Kept()) -> Parts:
     data_settings = settings_of(DataSettings, {"seed": config.seed, **config.data}, "[data]")
     settings_of(TrainerSettings, config.trainer, "[trainer]")
     data = load(data_settings)
+    config = config if config.max_error is not None else config.model_copy(update={"max_error": _largest_useful(config, data)})
+    objectives = objectives_named(config.objectives, config.max_error)
     chosen = settings_of(TrainerSettings, {**_trainer_defaults(config, data), **config.trainer}, "[trainer]")
     augmentation = settings_of(Augmentation, config.augmentation, "[augmentation]") if config.augmentation else None
     measures = "latency_ms" in {objective.name for objective in objectives} | {limit.objective for limit in limits}
@@ -142,6 +144,15 @@ def _initial(data: DataSet, own: Sequence[Graph], *, bound: float) -> tuple[Grap
     graphs = [*(graph for _, graph in initial_graphs(data.shape, len(data.classes))), *own]
     found = {architecture_id(each): each for graph in graphs for each in (graph, bounded(graph, bound))}
     return tuple(found.values())
+
+
+def _largest_useful(config: RunConfig, data: DataSet) -> float:
+    """The error that a network must have less than guessing to be of use; 1, so any, where guessing is always right.
+
+    The constant answer needs no network: it beats those that are no better in every objective.
+    """
+    guessing = error_of_guessing(data.validation.labels, config.metric)
+    return guessing - LESS if guessing > LESS else 1.0
 
 
 def _limits(config: RunConfig, profile: HardwareProfile) -> tuple[Limit, ...]:

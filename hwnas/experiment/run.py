@@ -43,7 +43,7 @@ def start(config: RunConfig, folder: Path, *, initial: Sequence[Graph] = (), lis
         with _executor(parts) as executor:
             executor.warm_up()
             images = _images_per_child(parts, executor)
-            with RunStore.create(folder, config=config.model_dump_json(), meta=_meta(parts, images, initial)) as store:
+            with RunStore.create(folder, config=parts.config.model_dump_json(), meta=_meta(parts, images, initial)) as store:
                 return _search(parts, store, executor, clock, images, listener)
 
 
@@ -83,7 +83,9 @@ def resume(
 def stored_config(store: RunStore) -> RunConfig:
     """The run's configuration, with the budget that it was last resumed with."""
     config = config_from_json(store.config)
-    return config.model_copy(update={"budget": settings_of(type(config.budget), store.meta("budget"), "budget")})
+    budget = settings_of(type(config.budget), store.meta("budget"), "budget")
+    most = 1.0 if config.max_error is None else config.max_error  # None: an older version, to which every network was of use
+    return config.model_copy(update={"budget": budget, "max_error": most})
 
 
 def _kept(store: RunStore, *, remeasure: bool) -> Kept:

@@ -2,7 +2,7 @@
 
 from hwnas.training.calibration import CALIBRATION_IMAGES, calibrate
 from hwnas.training.checkpoint import Checkpoint
-from hwnas.training.evaluation import Evaluation, evaluate, evaluation_of
+from hwnas.training.evaluation import Evaluation, error_of_guessing, evaluate, evaluation_of
 from hwnas.training.loop import Training, learning_rate, train
 from hwnas.training.placement import device_of, training_device
 from hwnas.training.settings import TrainerSettings
@@ -15,6 +15,7 @@ __all__ = [
     "Training",
     "calibrate",
     "device_of",
+    "error_of_guessing",
     "evaluate",
     "evaluation_of",
     "learning_rate",

@@ -74,6 +74,12 @@ def evaluation_of(logits: Tensor, labels: Tensor, classes: int) -> Evaluation:
     )
 
 
+def error_of_guessing(labels: Tensor, metric: str) -> float:
+    """The least value of a metric that one and the same answer for every image has: what a network must do better than."""
+    present = torch.bincount(labels)
+    return 1.0 - (1 / int((present > 0).sum()) if metric == "balanced_error" else int(present.max()) / len(labels))
+
+
 def _balanced(wrong: Tensor, images: Tensor) -> tuple[float, float]:
     """The mean of the classes' shares (k,) and the half-width of its 95 % interval (our definition).
 

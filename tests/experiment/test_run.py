@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from hwnas.api import open_run
+from hwnas.data import DataSettings, load
 from hwnas.errors import ConfigError, RequestError, RunFolderError
 from hwnas.experiment import resume, start
+from hwnas.experiment.run import stored_config
 from hwnas.objective import objectives_named
 from hwnas.pareto import Resolution
 from hwnas.pareto import front as pareto_front
@@ -55,6 +57,26 @@ def test_the_front_is_that_of_all_finished_and_alone_was_tested(first_run):
     )
     assert tuple(front(folder)) == expected
     assert {row.id for row in found if "test_error" in row.final} == set(expected)
+
+
+def test_networks_no_better_than_guessing_are_of_no_use_unless_the_user_says_so(tmp_path):
+    start(tiny(budget={"generations": 0, "images_per_child": 320}, max_error=None), tmp_path / "useful")
+    start(tiny(budget={"generations": 0, "images_per_child": 320}), tmp_path / "all")
+    useful, everything = (open_run(tmp_path / name) for name in ("useful", "all"))
+    (error,) = (each for each in useful.objectives if each.name == "error")
+    labels = load(DataSettings()).validation.labels
+    guessing = 1 - np.bincount(labels).max() / len(labels)
+    assert error.most == pytest.approx(guessing)
+    assert not error.allows(guessing)
+    errors = {entry.id: entry.value("error") for entry in everything.rows()}
+    assert max(errors[entry.id] for entry in everything.front()) >= guessing  # a condition of this test
+    assert {entry.id for entry in useful.front()} == {entry.id for entry in everything.front() if errors[entry.id] < guessing}
+
+
+def test_to_a_run_of_an_older_version_every_network_stays_of_use(tmp_path):
+    config = tiny(max_error=None)
+    with RunStore.create(tmp_path / "old", config=config.model_dump_json(), meta={"budget": config.budget.model_dump()}) as store:
+        assert stored_config(store).max_error == 1.0
 
 
 def test_two_workers_give_the_run_of_one_bit_for_bit(first_run, tmp_path):

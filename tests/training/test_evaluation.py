@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hwnas.data import normalise
 from hwnas.errors import DivergedError
-from hwnas.training import evaluate
+from hwnas.training import error_of_guessing, evaluate, evaluation_of
 from tests.training.samples import answers, channel_picker, digits, equal, fresh, trained
 
 
@@ -19,6 +19,13 @@ def test_errors_by_hand():
     assert (found.wrong, found.images) == (3, 7)
     assert found.error == pytest.approx(3 / 7)
     assert found.balanced_error == pytest.approx((1 / 4 + 1 / 2 + 1) / 3)  # the fourth class does not occur
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=40), st.sampled_from(["error", "balanced_error"]))
+def test_guessing_is_the_best_of_the_constant_answers(labels, metric):
+    constant = [evaluation_of(torch.eye(4)[[guess] * len(labels)], torch.tensor(labels), 4) for guess in range(4)]
+    best = min(found.by(metric)[0] for found in constant)
+    assert error_of_guessing(torch.tensor(labels), metric) == pytest.approx(best)
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=60))
