@@ -7,7 +7,7 @@ attempt on the same device measures only what is left.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from hwnas.candidate import Outcome
 from hwnas.errors import RequestError
@@ -17,6 +17,7 @@ from hwnas.experiment.evaluator import UNUSABLE, unusable
 from hwnas.experiment.latency import LatencySource, latency_source
 from hwnas.experiment.parts import Parts
 from hwnas.network import State
+from hwnas.objective import Limit
 from hwnas.store import Row, RunStore
 
 LATENCY = ("latency_ms", "latency_ci_ms")
@@ -28,17 +29,19 @@ def remeasure(parts: Parts, store: RunStore, *, meta: Mapping[str, object], chec
 
     Who breaks a limit there is infeasible from now on, and who broke it on the other device may be finished again; one whose
     file this device cannot run has failed. Final latencies are forgotten: the end of the search measures its front anew, and,
-    where the device computes the errors itself, tests it anew. ``check`` may raise between two networks. Weights that were
-    collected are refused before: `refuse_collected`.
+    where one of the two devices computes the errors itself, tests it anew. ``check`` may raise between two networks. Weights
+    that were collected are refused before: `refuse_collected`.
     """
     latencies = latency_source(parts, store)
     assert latencies is not None
     deployment = Deployment(parts)
+    errors_stand = deployment.is_exact and store.meta("profile")["precision"] == "float32"
+    measured = functools.partial(_measured, parts=parts, latencies=latencies, deployment=deployment, errors_stand=errors_stand)
     revised = []
     for row in _ended(store):
-        revised.append(_anew(row, parts, store, latencies, deployment))
+        revised.append(_anew(row, parts.limits, store, measured))
         check()
-    store.revise(revised, forget=LATENCY if deployment.is_exact else LATENCY + TEST, meta=meta)
+    store.revise(revised, forget=LATENCY if errors_stand else LATENCY + TEST, meta=meta)
 
 
 def refuse_collected(store: RunStore) -> None:
@@ -57,7 +60,7 @@ def _ended(store: RunStore) -> list[Row]:
     return [row for row in store.rows() if row.outcome is not None and row.outcome.status != "unfinished"]
 
 
-def _anew(row: Row, parts: Parts, store: RunStore, latencies: LatencySource, deployment: Deployment) -> Outcome:
+def _anew(row: Row, limits: Sequence[Limit], store: RunStore, measured: Callable[[Row, State], Mapping[str, float]]) -> Outcome:
     """The outcome of a candidate as it is on this device; what was never trained has no latency here."""
     outcome = row.outcome
     assert outcome is not None
@@ -65,16 +68,18 @@ def _anew(row: Row, parts: Parts, store: RunStore, latencies: LatencySource, dep
     if outcome.weights is None:
         return dataclasses.replace(outcome, values=values)
     try:
-        values |= _measured(row, unpack(store.weights(outcome.weights)), parts, latencies, deployment)
+        values |= measured(row, unpack(store.weights(outcome.weights)))
     except UNUSABLE as error:
         return dataclasses.replace(outcome, status="failed", values=values, failure=unusable(error))
-    feasible = all(limit.allows(values[limit.objective]) for limit in parts.limits)
+    feasible = all(limit.allows(values[limit.objective]) for limit in limits)
     return dataclasses.replace(outcome, status="finished" if feasible else "infeasible", values=values, failure=None)
 
 
-def _measured(row: Row, state: State, parts: Parts, latencies: LatencySource, deployment: Deployment) -> dict[str, float]:
+def _measured(
+    row: Row, state: State, *, parts: Parts, latencies: LatencySource, deployment: Deployment, errors_stand: bool
+) -> dict[str, float]:
     graph = row.candidate.graph
     values = dict(latencies.values(graph, functools.partial(deployment.model, graph, state)))
-    if not deployment.is_exact:  # another device's kernels round in their own way
+    if not errors_stand:  # another device's kernels round in their own way
         values |= error_values(deployment.evaluate(graph, state, parts.data.validation), parts.config.metric)
     return values

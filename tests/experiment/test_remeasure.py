@@ -9,16 +9,22 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from hwnas.api import Run
+from hwnas.data import DataSettings, load
 from hwnas.errors import DivergedError, ExportError, RequestError
+from hwnas.execution import unpack
 from hwnas.experiment import remeasure, resume, start
+from hwnas.network import Network
 from hwnas.store import RunStore
+from hwnas.training import evaluate
 from tests.experiment.conftest import TINY, front, rows, tiny
 
 OTHER = "another"
+PROFILES = Path(__file__).parents[2] / "hardware_profiles"
 
 
 @pytest.fixture(scope="module")
@@ -124,16 +130,36 @@ def test_who_breaks_a_limit_on_the_new_device_leaves_the_front_and_may_come_back
 def test_who_is_of_no_use_on_the_new_device_has_failed_for_the_reason_that_a_search_gives(elsewhere, monkeypatch, error, kind):
     broken, measured = front(elsewhere)[0], remeasure._measured
 
-    def measure(row, *rest):
+    def measure(row, *rest, **others):
         if row.id == broken:
             raise error("no answers here")
-        return measured(row, *rest)
+        return measured(row, *rest, **others)
 
     monkeypatch.setattr(remeasure, "_measured", measure)
     resume(elsewhere, remeasure=True)
     outcome = next(row.outcome for row in rows(elsewhere) if row.id == broken)
     assert (outcome.status, outcome.failure.kind) == ("failed", kind)
     assert broken not in front(elsewhere)
+
+
+def test_errors_are_those_of_the_precision_that_the_run_goes_on_with(tmp_path):
+    profile, int8 = tmp_path / "own.toml", (PROFILES / "local-cpu-int8.toml").read_text()
+    profile.write_text(int8)
+    budget = {"generations": 0, "images_per_child": 640, "max_evaluations": 4}
+    start(tiny(device=str(profile), objectives=("error", "parameters", "latency_ms"), budget=budget), tmp_path / "run")
+    before = rows(tmp_path / "run")
+    profile.write_text(int8.replace('"int8"', '"float32"'))
+    resume(tmp_path / "run", remeasure=True)
+    assert meta(tmp_path / "run", "errors_computed") == "by torch, in float32"
+    data, changed = load(DataSettings()), False
+    with RunStore.open(tmp_path / "run", write=False) as store:
+        for row, then in zip(rows(tmp_path / "run"), before, strict=True):
+            if row.outcome.status == "finished":
+                network = Network(row.candidate.graph, unpack(store.weights(row.outcome.weights)))
+                assert row.values["error"] == evaluate(network, data, data.validation).error
+                assert row.final.get("test_plain_error", 0) in (0, evaluate(network, data, data.test).error)
+                changed |= row.values["error"] != then.values["error"]
+    assert changed
 
 
 def test_collected_weights_cannot_be_measured_and_nothing_changes(elsewhere):
