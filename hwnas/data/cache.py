@@ -21,7 +21,7 @@ from hwnas.data.settings import DataSettings
 from hwnas.errors import DataError
 
 # Raise it whenever decoding gives other pixels or the file another layout.
-_VERSION = 1
+_VERSION = 2
 _LOG = logging.getLogger(__name__)
 
 

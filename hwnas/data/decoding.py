@@ -1,7 +1,9 @@
 """From tables of encoded rows to tensors: labels numbered, groups numbered, images decoded to one shape."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -91,14 +93,16 @@ def _classes(
     names: tuple[str, ...] | None, surveys: dict[str, _Survey], files: SourceFiles
 ) -> tuple[list[int | str], tuple[str, ...]]:
     """Return the raw label of each class, and its name: as a ClassLabel states them, else the training labels in order."""
-    if names is not None:
-        return list(range(len(names))), names
     values = set(surveys["train"].labels)
+    known: Mapping[Any, str] = dict(enumerate(names or ()))
     for split, survey in surveys.items():
         if strange := set(survey.labels) - values:
+            label = min(strange, key=str)
             raise DataError(
-                f"label {min(strange, key=str)!r} of the {split} split in {files.source} has no training image; remove its rows"
+                f"label {known.get(label, label)!r} of the {split} split in {files.source} has no training image; remove its rows"
             )
+    if names is not None:
+        return list(range(len(names))), names
     ordered = sorted(values, key=lambda value: (isinstance(value, str), value))
     return ordered, tuple(map(str, ordered))
 

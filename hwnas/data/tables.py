@@ -5,11 +5,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import datasets
 import pyarrow
+import pyarrow.parquet
 from datasets.data_files import DataFilesDict, DataFilesList
 from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
 from datasets.packaged_modules.parquet.parquet import Parquet
@@ -18,6 +20,8 @@ from hwnas.data.files import SourceFiles
 from hwnas.errors import DataError
 
 _BATCH_ROWS = 1000
+# Column types that hold images as the bytes of a file (null: all of them are missing), or the files' names.
+_ENCODED, _NAMED = ("binary", "large_binary", "null"), ("string", "large_string")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,16 +58,16 @@ class Table:
 
     def _batches(self) -> Iterator[pyarrow.Table]:
         batches = iter(self.stream.iter(batch_size=_BATCH_ROWS))
-        try:
-            while (batch := _quiet_next(batches)) is not None:
-                yield batch
-        except (pyarrow.ArrowException, datasets.exceptions.DatasetsError, OSError) as error:
-            raise DataError(
-                f"the {self.split} files in {self.files.source} cannot be read ({error}); fetch them again"
-            ) from error
+        while True:
+            with _readable(f"the {self.split} split in {self.files.source}"):
+                batch = _quiet_next(batches)
+            if batch is None:
+                return
+            yield batch
 
-    def _row(self, number: int, image: dict[str, Any] | bytes | None, label: int | str | None, group: object) -> Row:
-        content, path = (image.get("bytes"), image.get("path") or "") if isinstance(image, dict) else (image, "")
+    def _row(self, number: int, image: dict[str, Any] | bytes | str | None, label: int | str | None, group: object) -> Row:
+        cell: dict[str, Any] = image if isinstance(image, dict) else {"path" if isinstance(image, str) else "bytes": image}
+        content, path = cell.get("bytes"), cell.get("path") or ""
         if content is None and Path(path).is_relative_to(self.files.root):
             path = Path(path).relative_to(self.files.root).as_posix()
         where = f"row {number} of the {self.split} split in {self.files.source}" + (f" ({path})" if path else "")
@@ -96,23 +100,52 @@ def open_tables(files: SourceFiles, label_column: str | None, group_column: str 
             stream = stream.cast_column(image, datasets.Image(decode=False))
         stream = stream.select_columns(wanted).with_format("arrow")
         tables[split] = Table(split=split, files=files, stream=stream, image=image, label=label, group=group, names=names)
+    _check_class_names(files, tables["train"].label)
     return tables
 
 
 def _streams(files: SourceFiles) -> dict[str, Any]:
-    """Open the files with the builders themselves: `load_dataset` would report its use to a server."""
-    data_files = DataFilesDict(
-        {split: DataFilesList(list(map(str, paths)), [(str(path),) for path in paths]) for split, paths in files.splits.items()}
-    )
-    with tempfile.TemporaryDirectory(prefix="hwnas-") as folder, _quiet():
-        try:
-            if files.kind == "parquet":
-                builder = Parquet(cache_dir=folder, data_files=data_files, batch_size=_BATCH_ROWS)
-            else:
-                builder = ImageFolder(cache_dir=folder, data_files=data_files, drop_labels=False)
+    """Open the files with the builders themselves: `load_dataset` would report its use to a server.
+
+    A parquet split has the columns of its own files; image folders are opened together, so that one number is one class.
+    """
+    data_files = {
+        split: DataFilesList(list(map(str, paths)), [(str(path),) for path in paths]) for split, paths in files.splits.items()
+    }
+    with tempfile.TemporaryDirectory(prefix="hwnas-") as folder, _quiet(), _readable(str(files.source)):
+        if files.kind == "images":
+            builder = ImageFolder(cache_dir=folder, data_files=DataFilesDict(data_files), drop_labels=False)
             return dict(builder.as_streaming_dataset())
-        except (pyarrow.ArrowException, datasets.exceptions.DatasetsError, OSError, ValueError) as error:
-            raise DataError(f"{files.source} cannot be read as a data set ({error}); fetch or write it again") from error
+        builders = {
+            split: Parquet(cache_dir=folder, data_files=DataFilesDict({split: listed}), batch_size=_BATCH_ROWS)
+            for split, listed in data_files.items()
+        }
+        return {split: builder.as_streaming_dataset()[split] for split, builder in builders.items()}
+
+
+@contextmanager
+def _readable(what: str) -> Iterator[None]:
+    """What `datasets` and pyarrow raise on files that are damaged, or whose columns differ, is one error."""
+    try:
+        yield
+    except (pyarrow.ArrowException, datasets.exceptions.DatasetsError, OSError, ValueError, TypeError) as error:
+        raise DataError(f"{what} cannot be read ({' '.join(str(error).split())}); fetch or write it again") from error
+
+
+def _check_class_names(files: SourceFiles, label: str) -> None:
+    """Raise DataError where files number their classes differently: one number would be two classes."""
+    stated: dict[tuple[str, ...], Path] = {}
+    for path in (path for paths in files.splits.values() for path in paths if files.kind == "parquet"):
+        with _readable(str(path)):
+            feature = datasets.Features.from_arrow_schema(pyarrow.parquet.read_schema(path)).get(label)
+        if isinstance(feature, datasets.ClassLabel):
+            stated.setdefault(tuple(feature.names), path)
+    if len(stated) > 1:
+        (one, first), (other, second) = list(stated.items())[:2]
+        number, names = next(pair for pair in enumerate(zip_longest(one, other)) if len(set(pair[1])) > 1)
+        raise DataError(
+            f"class number {number} is {names[0]} in {first} and {names[1]} in {second}; write both with one list of classes"
+        )
 
 
 @contextmanager
@@ -138,6 +171,10 @@ def _image_column(features: Any, files: SourceFiles) -> str:
     found = found or [name for name in ("image", "img") if name in features]
     if not found:
         raise DataError(f"no image column in {files.source}; expected image: {{bytes, path}}, found {', '.join(features)}")
+    feature = features[found[0]]
+    held, allowed = (feature["bytes"], _ENCODED) if isinstance(feature, dict) else (feature, (*_ENCODED, *_NAMED))
+    if not isinstance(feature, datasets.Image) and getattr(held, "dtype", None) not in allowed:
+        raise DataError(f"the image column {found[0]!r} in {files.source} holds {feature}; expected encoded images, such as PNG")
     return str(found[0])
 
 

@@ -85,6 +85,29 @@ def test_class_names_come_from_a_class_label(tmp_path: Path, load_from: Loader) 
     assert load_from(path).classes == ("owl", "ant", "bee")
 
 
+@pytest.mark.parametrize("names", [["owl", "bee", "ant"], ["owl", "ant", "bee", "cat"]])
+def test_files_that_number_their_classes_differently_are_refused(names: list[str], tmp_path: Path, load_from: Loader) -> None:
+    for split, classes in {"train": ["owl", "ant", "bee"], "test": names}.items():
+        features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=classes)})
+        table = datasets.Dataset.from_dict({"image": noise(60), "label": THREE}, features=features)
+        table.to_parquet(tmp_path / f"set/{split}.parquet")
+    with pytest.raises(DataError, match=r"class number [13] is \w+ in .*test.parquet and \w+ in .*train.parquet"):
+        load_from(tmp_path / "set")
+
+
+def test_a_split_may_have_columns_that_another_lacks(tmp_path: Path, load_from: Loader) -> None:
+    write_parquet(tmp_path / "set/train.parquet", noise(60), THREE, sign=[number // 5 for number in range(60)])
+    write_parquet(tmp_path / "set/test.parquet", [row["bytes"] for row in noise(9)], THREE[:9])
+    assert len(load_from(tmp_path / "set", group_by="sign").test) == 9
+
+
+def test_images_may_be_files_beside_the_table(tmp_path: Path, load_from: Loader) -> None:
+    for number, row in enumerate(noise(60)):
+        (tmp_path / f"{number}.png").write_bytes(row["bytes"])
+    named = load_from(write_parquet(tmp_path / "a.parquet", [f"{number}.png" for number in range(60)], THREE))
+    assert named.fingerprint == load_from(write_parquet(tmp_path / "b.parquet", noise(60), THREE)).fingerprint
+
+
 def test_text_labels_are_classes_in_order(tmp_path: Path, load_from: Loader) -> None:
     data = load_from(write_parquet(tmp_path / "text.parquet", noise(60), ["owl", "ant", "bee"] * 20))
     assert data.classes == ("ant", "bee", "owl")
@@ -143,6 +166,9 @@ BROKEN: dict[str, tuple[list[Any], list[Any] | None, str]] = {
     "one class": (noise(60), [3] * 60, r"one class only \(3\)"),
     "few": (noise(2), [0, 1], "too few images"),
     "too few for the classes": (noise(9), list(range(9)), "too few images"),
+    "pixels": ([[[0, 255], [7, 8]]] * 60, THREE, r"image column 'image' .* holds List\(.*expected encoded images"),
+    "numbers": ([7] * 60, THREE, r"image column 'image' .* holds .*int64.*expected encoded images"),
+    "text": ([{"bytes": "iVBORw0"}] * 60, THREE, r"image column 'image' .* holds .*string.*expected encoded images"),
     "missing": ([*noise(59), {"bytes": None, "path": None}], THREE, "row 59 of the train split.* holds no image"),
     "absent": ([*noise(59), {"bytes": None, "path": "http://localhost/x.png"}], THREE, "row 59 .*names no regular file"),
     "rubbish": (
@@ -223,6 +249,10 @@ def test_a_label_that_is_never_trained_is_refused(tmp_path: Path, load_from: Loa
     write_parquet(tmp_path / "set/test.parquet", noise(3), [0, 1, 7])
     with pytest.raises(DataError, match="label 7 of the test split"):
         load_from(tmp_path / "set")
+    write_folder(tmp_path / "folders/train", ["cat", "dog"])
+    write_folder(tmp_path / "folders/val", ["cat", "dog", "owl"])
+    with pytest.raises(DataError, match="label 'owl' of the validation split"):
+        load_from(tmp_path / "folders")
 
 
 def test_a_missing_extra_is_named_with_the_command(tmp_path: Path, load_from: Loader, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,3 +285,5 @@ def test_a_row_that_names_no_regular_file_is_refused_and_not_waited_for(path: st
     rows = [*noise(59), {"bytes": None, "path": path}]
     with pytest.raises(DataError, match=r"row 59 of the train split.* names no regular file"):
         load_from(write_parquet(tmp_path / "a.parquet", rows, THREE))
+    with pytest.raises(DataError, match=r"row 0 of the train split.* names no regular file"):
+        load_from(write_parquet(tmp_path / "b.parquet", [path] * 60, THREE))
