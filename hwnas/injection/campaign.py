@@ -344,8 +344,8 @@ def _replay(sampler: Sampler, journal: Journal) -> int:
     while told < len(journal.rows):
         size = len(sampler.ask().bits)
         part = journal.rows[told : told + max(1, size)]
-        if missing := [name for row in part for name in _READ if name not in row]:
-            raise StoreError(f"a row of the campaign file has no {missing[0]}; move the file away to start anew")
+        if missing := [name for row in part for name in _READ if not isinstance(row.get(name), int | float)]:
+            raise StoreError(f"a row of the campaign file has no number {missing[0]}; move the file away to start anew")
         sampler.tell(_outcomes(part))
         told += len(part)
         batches += len(part) == size

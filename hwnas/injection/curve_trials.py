@@ -31,7 +31,8 @@ class CurveTrials:
         """What came of a trial. Raises StoreError where the row is another's."""
         kind = self.kinds[number]
         expected = {"ber": self._bers[kind.rate], "kind": kind.name, "trial": trial}
-        if any(row.get(name) != value for name, value in expected.items()) or not {"accuracy", "cost"} <= row.keys():
+        numbers = all(isinstance(row.get(name), int | float) for name in ("accuracy", "cost"))
+        if not numbers or any(row.get(name) != value for name, value in expected.items()):
             raise StoreError(f"the campaign file has a row {row} where {expected} was drawn; move the file away to start anew")
         self._accuracies[number].append(row["accuracy"])
         self._costs[number] += row["cost"]

@@ -22,22 +22,33 @@ class Journal:
         if path is None:
             return
         expected = json.loads(json.dumps(header))
-        if path.exists():
-            self._read(path, expected)
-        else:
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(json.dumps(expected) + "\n", encoding="utf-8")
-            except OSError as error:
-                raise ConfigError(f"cannot write the campaign file {path}: {error.strerror}") from error
+        line = (json.dumps(expected) + "\n").encode()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            content = path.read_bytes() if path.exists() else b""
+            if line.startswith(content):  # new, or stopped before the first line was on the disk
+                content = line
+                path.write_bytes(content)
+            self._size = self._read(path, content, expected)
+            if self._size < len(content):  # a line that was being written when the campaign was stopped
+                os.truncate(path, self._size)
+        except OSError as error:
+            raise ConfigError(f"cannot write the campaign file {path}: {error.strerror}") from error
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Keep rows; they are on the disk when this returns."""
+        """Keep rows; they are on the disk when this returns.
+
+        Raises StoreError where they cannot be written, or another process wrote to the file: both draw the same faults.
+        """
         new = [dict(row) for row in rows]
         if self._path is not None:
-            text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in new)
+            text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in new).encode()
             try:
-                with self._path.open("a", encoding="utf-8") as file:
+                with self._path.open("ab") as file:
+                    if file.tell() != self._size:
+                        raise StoreError(
+                            f"another process writes {self._path}, too; wait until it is done, then the same command goes on"
+                        )
                     file.write(text)
                     file.flush()
                     os.fsync(file.fileno())
@@ -45,17 +56,19 @@ class Journal:
                 raise StoreError(
                     f"cannot write the campaign file {self._path}: {error.strerror}; what was written is kept"
                 ) from error
+            self._size += len(text)
         self.rows += new
 
-    def _read(self, path: Path, expected: Mapping[str, Any]) -> None:
-        content = path.read_bytes()
+    def _read(self, path: Path, content: bytes, expected: Mapping[str, Any]) -> int:
+        """Take the rows in; gives how many bytes are whole lines."""
         complete = content[: content.rfind(b"\n") + 1]
         try:
             lines = [json.loads(line) for line in complete.splitlines()]
         except ValueError as error:
             raise ConfigError(f"{path} is not a campaign file: {error}; move it away to start anew") from error
-        found = lines[0] if lines and isinstance(lines[0], dict) else {}
-        different = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+        if not lines or not all(isinstance(line, dict) for line in lines):
+            raise ConfigError(f"{path} is not a campaign file: its lines are no JSON objects; move it away to start anew")
+        different = sorted(name for name in expected.keys() | lines[0].keys() if expected.get(name) != lines[0].get(name))
         if different:
             known = {
                 "campaign": "another version of hwnas",
@@ -64,6 +77,5 @@ class Journal:
             }
             what = next((words for name, words in known.items() if name in different), "another campaign")
             raise ConfigError(f"{path} is the file of {what} ({', '.join(different)} differ); move it away to start anew")
-        if len(complete) < len(content):  # a line that was being written when the campaign was stopped
-            os.truncate(path, len(complete))
         self.rows = lines[1:]
+        return len(complete)
