@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from pydantic import TypeAdapter, ValidationError
+
 from hwnas import __version__
 from hwnas.config import settings_of
 from hwnas.data import DataSet, DataSettings, load
@@ -19,6 +21,7 @@ from hwnas.export import (
     Evaluation,
     ExportSettings,
     Manifest,
+    ModelFile,
     Precision,
     classification_error,
     read_manifest,
@@ -28,6 +31,7 @@ from hwnas.export import (
 from hwnas.store import Row, RunStore
 
 _HOST = "local-cpu"
+_split = TypeAdapter(dict[str, Any])
 
 
 def export_models(
@@ -69,7 +73,8 @@ class RecomputedError:
 def recomputed_errors(folder: Path, source: str) -> dict[str, RecomputedError]:
     """For each file of a bundle its error on the test split of ``source``, by its name.
 
-    Raises DataError where that split is not the one that the bundle's errors were computed on.
+    Raises DataError where that split is not the one that the bundle's errors were computed on, or the bundle's metadata, which
+    no hash guards, do not say.
     """
     manifest = read_manifest(folder)
     stated = manifest.files[0].metadata
@@ -83,16 +88,27 @@ def recomputed_errors(folder: Path, source: str) -> dict[str, RecomputedError]:
     predict, images, labels = runtime(load_profile(_HOST)), pixels(test), test.labels.numpy()
     errors: dict[str, RecomputedError] = {}
     for file in manifest.files:
-        said = file.metadata.get("test_error")
         error = classification_error(predict((folder / file.name).read_bytes(), images), labels)
-        errors[file.name] = RecomputedError(error=error, stated=None if said is None else float(said), images=len(labels))
+        errors[file.name] = RecomputedError(error=error, stated=_stated(file), images=len(labels))
     return errors
+
+
+def _stated(file: ModelFile) -> float | None:
+    said = file.metadata.get("test_error")
+    try:
+        return None if said is None else float(said)
+    except ValueError:
+        raise DataError(f"{file.name} states a test error that is no number, {said!r}; export the bundle again") from None
 
 
 def _data_settings_from(metadata: Mapping[str, str], source: str) -> DataSettings:
     if "data_settings" not in metadata or "test_sha256" not in metadata:
         raise DataError("this bundle does not say how its data were split; export it again with hwnas export")
-    return settings_of(DataSettings, json.loads(metadata["data_settings"]) | {"source": source}, "the bundle's data_settings")
+    try:
+        split = _split.validate_json(metadata["data_settings"])
+    except ValidationError:
+        raise DataError(f"the bundle's data_settings are damaged: {metadata['data_settings']!r}; export it again") from None
+    return settings_of(DataSettings, split | {"source": source}, "the bundle's data_settings")
 
 
 def _metadata(store: RunStore, settings: DataSettings) -> dict[str, str]:

@@ -58,7 +58,7 @@ class Manifest(_Table):
     version: Literal[1] = 1
     hwnas_version: str
     references_sha256: Sha256
-    files: tuple[ModelFile, ...]
+    files: tuple[ModelFile, ...] = Field(min_length=1)
 
     def names(self) -> set[str]:
         """Every file name in the bundle's folder."""
