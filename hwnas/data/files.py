@@ -1,7 +1,7 @@
 """Finding the files of a data set's splits on disk."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -37,6 +37,13 @@ def find_files(source: Path) -> SourceFiles:
     A file or folder named train, validation or test (`train.parquet`, `data/test-00000-of-00002.parquet`, `val/cat/1.png`)
     belongs to that split; a lone parquet file and class folders without splits are training data. Raises DataError.
     """
+    try:
+        return _found(source)
+    except OSError as error:
+        raise DataError(f"{error.filename or source} cannot be read: {error.strerror}; check its permissions") from error
+
+
+def _found(source: Path) -> SourceFiles:
     if not source.exists():
         raise DataError(f'there is no {source}; expected "digits", a parquet file, or a folder of parquet files or images')
     root = source.resolve()
@@ -47,10 +54,20 @@ def find_files(source: Path) -> SourceFiles:
     for pattern in ("*.parquet", "data/*.parquet", "*/*.parquet"):
         if parquets := _visible(root.glob(pattern), root):
             return SourceFiles(source=source, kind="parquet", root=root, splits=_parquet_splits(parquets, source))
-    images = [path for path in _visible(root.rglob("*"), root) if path.suffix.lower() in _IMAGES]
+    images = [path for path in _visible(_files_below(root), root) if path.suffix.lower() in _IMAGES]
     if not images:
         raise DataError(f"{source} holds neither parquet files nor images; expected train.parquet, or a folder per class")
     return SourceFiles(source=source, kind="images", root=root, splits=_image_splits(images, root, source))
+
+
+def _files_below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """Every file in a folder and below it, through links to folders too, unless one leads back up."""
+    here = (*above, folder.resolve())
+    for path in folder.iterdir():
+        if not path.is_dir():
+            yield path
+        elif path.resolve() not in here:
+            yield from _files_below(path, here)
 
 
 def _visible(paths: Iterable[Path], root: Path) -> list[Path]:
@@ -79,11 +96,25 @@ def _image_splits(paths: list[Path], root: Path, source: Path) -> dict[str, tupl
         if len(parts) < 2 or (len(parts) == 2 and parts[0].lower() in _SPLITS):
             raise DataError(f"{path} lies in no class folder; expected {source}/CLASS/IMAGE or {source}/train/CLASS/IMAGE")
         splits.setdefault(_SPLITS.get(parts[0].lower(), "") if len(parts) > 2 else "", []).append(path)
+    for found in splits.values():
+        _check_class_folders({path.parent for path in found}, source)
     if "" not in splits:
         return _with_training(splits, source)
     if len(splits) > 1:
         raise DataError(f"{splits[''][0]} lies beside the folders of the splits; move it into one, as in {source}/train/CLASS/")
     return {"train": tuple(paths)}
+
+
+def _check_class_folders(folders: set[Path], source: Path) -> None:
+    """Raise DataError where a class folder has a folder of images in it, or two have one name: the class is not clear."""
+    named: dict[str, Path] = {}
+    for folder in sorted(folders):
+        other = next((above for above in folder.parents if above in folders), named.setdefault(folder.name, folder))
+        if other != folder:
+            raise DataError(
+                f"{folder} lies in the class folder {other} or has its name: the class of its images is not clear; expected "
+                f"{source}/CLASS/IMAGE: move the images of a class into one folder"
+            )
 
 
 def _with_training(splits: dict[str, list[Path]], source: Path) -> dict[str, tuple[Path, ...]]:

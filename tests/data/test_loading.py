@@ -1,5 +1,6 @@
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pyarrow.parquet
 import pytest
 
 from hwnas.data import DataSettings, load
+from hwnas.data.files import find_files
 from hwnas.errors import ConfigError, DataError
 from tests.data.samples import Loader, encode, noise, write_folder, write_parquet
 
@@ -123,6 +125,29 @@ def test_image_folders_with_and_without_splits(tmp_path: Path, load_from: Loader
     assert (data.classes, len(data.train), len(data.validation), len(data.test)) == (("cat", "dog"), 12, 12, 12)
 
 
+def test_linked_class_folders_are_followed_but_not_in_circles(tmp_path: Path, load_from: Loader) -> None:
+    root = write_folder(tmp_path / "set", ["cat", "dog"])
+    (root / "owl").symlink_to(write_folder(tmp_path / "elsewhere", ["owls"]) / "owls")
+    (root / "dog" / "up").symlink_to(root)
+    data = load_from(root)
+    assert data.classes == ("cat", "dog", "owl")
+    assert [len(data.train), len(data.validation), len(data.test)] == [25, 4, 7]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user")
+def test_a_folder_that_cannot_be_read_is_no_missing_class() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        root = write_folder(Path(name), ["cat", "dog", "owl"])
+        root.chmod(0o755)
+        (root / "owl").chmod(0o700)
+        os.seteuid(65534)
+        try:
+            with pytest.raises(DataError, match="owl cannot be read: Permission denied"):
+                find_files(root)
+        finally:
+            os.seteuid(0)
+
+
 def test_the_size_is_the_common_one_else_64_else_what_is_asked(tmp_path: Path, load_from: Loader) -> None:
     path = write_parquet(tmp_path / "mixed.parquet", noise(30) + noise(30, 12, 9), THREE)
     assert load_from(path).shape == (3, 64, 64)
@@ -230,6 +255,9 @@ def test_folders_that_are_no_data_set_are_refused(tmp_path: Path, load_from: Loa
     (tmp_path / "notes.txt").write_text("no data")
     write_folder(tmp_path / "flat", ["train", "test"])
     write_folder(tmp_path / "tests only/test", ["cat", "dog"])
+    write_folder(tmp_path / "by year/cat", ["2024", "2025"])
+    write_folder(tmp_path / "by year/dog", ["2023", "2025"])
+    write_folder(tmp_path / "old", ["cat", "dog", "dog/old"])
     write_parquet(tmp_path / "odd/a.parquet", noise(3), [0, 1, 2])
     write_parquet(tmp_path / "odd/b.parquet", noise(3), [0, 1, 2])
     for name, message in {
@@ -238,6 +266,8 @@ def test_folders_that_are_no_data_set_are_refused(tmp_path: Path, load_from: Loa
         "notes.txt": "neither a parquet file nor a folder",
         "flat": "lies in no class folder",
         "tests only": "none for train",
+        "by year": "dog/2025 .* class folder .*cat/2025 or has its name",
+        "old": "dog/old lies in the class folder .*dog",
         "odd": "a.parquet belongs to no split",
     }.items():
         with pytest.raises(DataError, match=message):
