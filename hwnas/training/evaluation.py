@@ -1,7 +1,7 @@
 """How often a network is wrong, and how sure we are of it."""
 
 from dataclasses import dataclass
-from math import sqrt
+from math import prod, sqrt
 from statistics import NormalDist
 
 import torch
@@ -12,7 +12,7 @@ from hwnas.errors import DivergedError
 from hwnas.network import Network
 from hwnas.training.placement import device_of
 
-BATCH_SIZE = 1024
+BATCH_VALUES = 1024 * 3 * 32 * 32  # image values in a batch: what the maps of larger batches take, a worker may not have
 Z_95 = NormalDist().inv_cdf(0.975)
 
 
@@ -45,9 +45,10 @@ class Evaluation:
 def evaluate(network: Network, data: DataSet, split: Split) -> Evaluation:
     """Evaluate ``network`` in eval mode on ``split``. Raises DivergedError where its logits are not finite."""
     network.eval()
-    batches = evaluation_batches(data, split, BATCH_SIZE)
+    batches = evaluation_batches(data, split, max(1, min(1024, BATCH_VALUES // prod(data.shape))))
     device = device_of(network)
-    logits = [network(images.to(device).contiguous(memory_format=network.memory_format)) for images, _ in batches]
+    # walked, not called: a walk lets go of each map when no later node reads it
+    logits = [network.walk(images.to(device).contiguous(memory_format=network.memory_format)) for images, _ in batches]
     return evaluation_of(torch.cat(logits).cpu(), split.labels, len(data.classes))
 
 

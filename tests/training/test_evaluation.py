@@ -1,14 +1,17 @@
 """Evaluation, against networks whose answers are known."""
 
 import math
+import weakref
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwnas.data import normalise
+from hwnas.data import DataSet, Split, normalise
 from hwnas.errors import DivergedError
+from hwnas.network import Network
+from hwnas.spaces import initial_graphs
 from hwnas.training import error_of_guessing, evaluate, evaluation_of
 from tests.training.samples import answers, channel_picker, digits, equal, fresh, trained
 
@@ -52,6 +55,28 @@ def test_it_is_the_eval_mode_over_all_images_and_leaves_the_network_as_it_is():
     assert found.wrong == int((logits.argmax(1) != split.labels).sum())
     assert found.loss == pytest.approx(float(torch.nn.functional.cross_entropy(logits, split.labels)), rel=1e-4)
     assert equal(network.state(), state)
+
+
+def test_large_images_are_evaluated_in_small_batches_and_maps_that_nobody_reads_are_let_go():
+    class Watched(Network):
+        def walk(self, images, **_):
+            def after(node, value):
+                alive[:] = [*(held for held in alive if held() is not None), weakref.ref(value)]
+                most.append(sum(held().numel() for held in alive))
+                return value
+
+            alive: list[weakref.ref[torch.Tensor]] = []
+            sizes.append(len(images))
+            return super().walk(images, after=after)
+
+    sizes, most = [], []
+    (_, graph), *_ = initial_graphs((3, 128, 128), 2)
+    split = Split(images=torch.zeros((130, 3, 128, 128), dtype=torch.uint8), labels=torch.arange(130) % 2)
+    data = DataSet.of("large", ("cat", "dog"), split, split, split)
+    assert evaluate(Watched(graph), data, split).images == 130
+    assert sizes == [64, 64, 2]
+    image, maps = (64 * math.prod(shape) for shape in (data.shape, (4, 64, 64)))
+    assert max(most) <= image + 2 * maps
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
