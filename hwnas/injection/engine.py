@@ -49,7 +49,7 @@ class Clean:
             self.sums.append(program.accumulate(step, [self.values[source] for source in step.reads], program.weights))
             self.values.append(program.finish(step, self.sums[-1]))
         self.largest = [_largest(value) for value in self.values]
-        self.logits: NDArray[np.float32] = self.values[-1].numpy()
+        self.logits: NDArray[np.float32] = self.values[-1].flatten(1).numpy()
         self.classes = classes_of(self.logits)
 
 
@@ -131,7 +131,7 @@ class FastEngine:
             value = self._program.finish(step, self._program.accumulate(step, inputs, weights), spent=True)
             if not torch.equal(value, clean[number]):
                 values[number] = value
-        return values.get(len(clean) - 1, clean[-1]).numpy()
+        return values.get(len(clean) - 1, clean[-1]).flatten(1).numpy()
 
     def _by_difference(self, change: Change) -> NDArray[np.float32] | None:
         """Logits by propagating differences; None where rounding could decide an image's class."""
@@ -161,7 +161,7 @@ class FastEngine:
         last = len(program.steps) - 1
         if last not in dirty:
             return clean.logits
-        logits = joined(dirty[last], clean.values[last]).numpy()
+        logits = joined(dirty[last], clean.values[last]).flatten(1).numpy()
         assert self._margin is not None
         bound = self._margin * max(float(np.abs(logits).max()), growth * clean.largest[last])
         return logits if _smallest_gap(logits) > bound else None

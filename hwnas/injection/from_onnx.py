@@ -31,10 +31,12 @@ from hwnas.graph import (
     Op,
     WeightedAdd,
 )
+from hwnas.injection.image_input import image_of
 from hwnas.injection.logits import cut_at_logits
 from hwnas.injection.program import Program
 
 TOLERANCE, HALF_TOLERANCE = 1e-3, 1e-2  # of max(1, largest logit); the second where weights are float16
+FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
 Array = NDArray[np.float32]
 
 
@@ -74,17 +76,15 @@ class _Translation:
     def __init__(self, proto: onnx.ModelProto) -> None:
         self.graph = proto.graph
         self.constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in self.graph.initializer}
-        inputs = [put for put in self.graph.input if put.name not in self.constants]
-        dims = [dim.dim_value for dim in inputs[0].type.tensor_type.shape.dim] if len(inputs) == 1 else []
-        if len(dims) != 4 or min(dims[1:]) < 1:
-            raise ModelError(f"expected a model with one input of images (n, C, H, W), got {[i.name for i in inputs]} {dims}")
-        self.nodes: list[Node] = [Node(1, Input(channels=dims[1], height=dims[2], width=dims[3]))]
-        self.held = {inputs[0].name: 1}
+        image, (channels, height, width) = image_of(self.graph, self.constants, FLOATS)
+        self.nodes: list[Node] = [Node(1, Input(channels=channels, height=height, width=width))]
+        self.held = {image: 1}
         self.weights: dict[str, Array] = {}
         self.scale: Array | None = None
         self.offset: Array | None = None
         self.mixes: dict[int, tuple[float | None, float | None]] = {}
         self._factors: dict[str, tuple[int, float]] = {}
+        self._taken: list[Array] = []
         self._readers: dict[str, int] = {}
         for node in self.graph.node:
             for name in node.input:
@@ -135,6 +135,13 @@ class _Translation:
         if place >= len(node.input) or not node.input[place]:
             return None
         return np.asarray(self.constants[node.input[place]], np.float32)
+
+    def weight(self, node: NodeProto) -> Array:
+        constant = self.constants[node.input[1]]
+        if any(constant is other for other in self._taken):  # in memory once: a fault in them hits every layer
+            raise self.refuse(node, "layers that share their weights are not taken")
+        self._taken.append(constant)
+        return np.asarray(constant, np.float32)
 
     def alias(self, node: NodeProto) -> None:
         if node.input[0] in self.constants:
@@ -244,9 +251,7 @@ def _window(made: _Translation, node: NodeProto, kernel: list[int]) -> tuple[int
 
 
 def _conv(made: _Translation, node: NodeProto) -> None:
-    weight = made.constant(node, 1)
-    assert weight is not None
-    bias = made.constant(node, 2)
+    weight, bias = made.weight(node), made.constant(node, 2)
     kernel, stride, padding = _window(made, node, list(weight.shape[2:]))
     groups = int(_attributes(node).get("group", 1))  # type: ignore[call-overload]
     op = Conv(out_channels=len(weight), kernel=kernel, padding=padding, stride=stride, groups=groups, bias=bias is not None)
@@ -262,8 +267,7 @@ def _batch_norm(made: _Translation, node: NodeProto) -> None:
 
 
 def _linear(made: _Translation, node: NodeProto) -> None:
-    weight, found = made.constant(node, 1), _attributes(node)
-    assert weight is not None
+    weight, found = made.weight(node), _attributes(node)
     if found.get("transA", 0) or found.get("alpha", 1.0) != 1.0 or found.get("beta", 1.0) != 1.0 or weight.ndim != 2:
         raise made.refuse(node, "only plain products with a matrix of weights are taken")
     weight = weight if found.get("transB", 0) else weight.T
@@ -282,10 +286,10 @@ def _global_pool(made: _Translation, node: NodeProto) -> None:
 
 
 def _clip(made: _Translation, node: NodeProto) -> None:
+    old = _attributes(node)  # until opset 10
     low, high = made.constant(node, 1), made.constant(node, 2)
-    made.add(
-        node, Clip(low=-np.inf if low is None else float(low), high=np.inf if high is None else float(high)), made.source(node)
-    )
+    bounds = old.get("min", -np.inf) if low is None else low, old.get("max", np.inf) if high is None else high
+    made.add(node, Clip(low=float(bounds[0]), high=float(bounds[1])), made.source(node))  # type: ignore[arg-type]
 
 
 def _pool(made: _Translation, node: NodeProto) -> None:
@@ -354,9 +358,9 @@ _TRANSLATE: Mapping[str, Callable[[_Translation, NodeProto], None]] = {
 def _compare(model: bytes, program: Program) -> None:
     """Raise ModelError unless the translation computes what the file does."""
     shape = program.graph.shapes[program.graph.input.id]
-    images = np.random.default_rng(0).random((1, *shape), dtype=np.float32)
-    opened, kind = session(model, load_profile("local-cpu")), np.dtype(input_specs(model)[0].dtype)
-    images = images.astype(kind)
+    (spec,) = input_specs(model)
+    opened = session(model, load_profile("local-cpu"))
+    images = np.random.default_rng(0).random((spec.fixed_batch or 1, *shape), dtype=np.float32).astype(spec.dtype)
     expected = opened.run(None, {opened.get_inputs()[0].name: images})[0].astype(np.float32)
     with torch.inference_mode():
         got = program.run(torch.from_numpy(images.astype(np.float32))).numpy()

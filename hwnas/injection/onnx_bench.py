@@ -25,12 +25,12 @@ from hwnas.injection.answers import Answers, classes_of, masked_rows
 from hwnas.injection.bench import Engine, Images
 from hwnas.injection.bit_errors import Masks
 from hwnas.injection.engine import Upset
+from hwnas.injection.image_input import BATCH, for_any_batch, image_of
 from hwnas.injection.logits import cut_at_logits
 from hwnas.injection.memory import Change, Memory
-from hwnas.injection.qdq import HEAVY, image_of
+from hwnas.injection.qdq import HEAVY
 from hwnas.resilience import FLOAT32, Population, Role, TensorBits
 
-BATCH = "batch"
 VIEWS = ("Flatten", "Reshape", "Squeeze", "Unsqueeze", "Identity", "Dropout")  # the same memory under another name
 SHAPING = ("Resize", "Upsample", "Pad", "Clip", "Range", "ConstantOfShape", "Expand", "Tile")  # their constants are no weights
 OTHER_FORMATS = ("float16", "bfloat16", "double", "int8", "uint8")
@@ -64,7 +64,9 @@ class OnnxBench:
 
     def __init__(self, model: bytes) -> None:
         """Raises ModelError for a file that is no float32 classifier of images, or that ONNX Runtime cannot run in parts."""
-        self._proto = _folded(_for_any_batch(cut_at_logits(parse(model))))
+        proto = cut_at_logits(parse(model))
+        _refuse_control_flow(proto.graph)
+        self._proto = _folded(for_any_batch(proto))
         graph = self._proto.graph
         self._constants = {tensor.name: tensor for tensor in graph.initializer}
         self._producer = {output: node for node in graph.node for output in node.output}
@@ -238,19 +240,11 @@ class OnnxEngine:
         return Answers(classes=classes_of(logits), masked=masked_rows(logits, self._clean[self._bench.logits]))
 
 
-def _for_any_batch(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """A file that takes batches of any size. Raises ModelError for control flow, which is not cut into steps."""
-    graph = proto.graph
+def _refuse_control_flow(graph: onnx.GraphProto) -> None:
+    """Raise ModelError for branches and loops, which are not cut into steps."""
     inner = sorted({n.op_type for n in graph.node if any(a.HasField("g") or a.graphs for a in n.attribute)})
     if inner:
         raise ModelError(f"expected a classifier without control flow, got {', '.join(inner)}")
-    del graph.value_info[:]
-    constants = {tensor.name for tensor in graph.initializer}
-    for put in graph.input:
-        if put.name not in constants and put.type.tensor_type.shape.dim:
-            put.type.tensor_type.shape.dim[0].dim_param = BATCH
-    graph.output[0].CopyFrom(onnx.ValueInfoProto(name=graph.output[0].name))
-    return proto
 
 
 def _folded(proto: onnx.ModelProto) -> onnx.ModelProto:

@@ -26,6 +26,7 @@ from hwnas.graph import (
     Clip,
     Concat,
     Conv,
+    Flatten,
     GlobalAvgPool,
     Graph,
     Linear,
@@ -162,7 +163,7 @@ class Program:
                 inputs = [values[source] for source in step.reads]
                 value = self.finish(step, self.accumulate(step, inputs, self.weights if weights is None else weights))
             values.append(value if disturb is None else disturb(number, value))
-        return values[-1]
+        return values[-1].flatten(1)
 
     def _weight(self, name: str, array: Values) -> Tensor:
         return torch.from_numpy(np.array(self.decoded(name, array)))
@@ -188,7 +189,10 @@ class Program:
 
 def _steps(graph: Graph, deployed: Deployed) -> tuple[Step, ...]:
     # The logits go to the end: what lies behind them in another order does not read them.
-    stored = sorted(stored_tensors(graph), key=lambda tensor: tensor.node == graph.output)
+    logits = graph[graph.output]
+    while isinstance(logits.op, Flatten):
+        logits = graph[logits.inputs[0]]
+    stored = sorted(stored_tensors(graph), key=lambda tensor: tensor.node == logits.id)
     number = {tensor.node: place for place, tensor in enumerate(stored)}
     steps = []
     for tensor in stored:

@@ -12,9 +12,10 @@ import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper, version_converter
 
 from hwnas.device import HardwareProfile, load_profile, session
+from hwnas.device.agent import ORT_ERRORS
 from hwnas.device.model import parse
 from hwnas.errors import ModelError
 from hwnas.export.emit import OFFSET
@@ -22,12 +23,12 @@ from hwnas.injection.answers import Answers, classes_of, masked_rows
 from hwnas.injection.bench import Engine, Images
 from hwnas.injection.bit_errors import Masks
 from hwnas.injection.engine import Upset
+from hwnas.injection.image_input import BATCH, for_any_batch, image_of
 from hwnas.injection.logits import cut_at_logits
 from hwnas.injection.memory import Change, Memory
 from hwnas.injection.quantised_conv import CleanSums, quantised_convs
 from hwnas.resilience import INT8, INT32, Population, Role, TensorBits
 
-BATCH = "batch"
 XOR_OPSET = 18  # the first with BitwiseXor
 HEAVY = ("Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN", "Einsum")
 _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
@@ -39,7 +40,7 @@ class QdqBench:
 
     def __init__(self, model: bytes, profile: HardwareProfile | None = None) -> None:
         """Raises ModelError for a file that is no classifier of images with quantised weights."""
-        self._proto = cut_at_logits(parse(model))
+        self._proto = for_any_batch(cut_at_logits(parse(model)))
         self._profile = load_profile("local-cpu") if profile is None else profile
         graph = self._proto.graph
         self._initialisers = {tensor.name: tensor for tensor in graph.initializer}
@@ -51,10 +52,16 @@ class QdqBench:
             node.output[0] for node in graph.node if node.op_type == "QuantizeLinear" and node.input[0] not in self._initialisers
         ]
         self._clean = self.full(outputs=self.quantised)
-        probe = self.clean(np.zeros((1, *self.shape), np.float32))
-        if probe[0].ndim != 2 or probe[0].dtype.kind != "f":
+        try:
+            probe = self.clean(np.zeros((2, *self.shape), np.float32))
+        except ORT_ERRORS as error:
             raise ModelError(
-                f"expected a classifier with one output, logits (n, classes), got {probe[0].dtype} {tuple(probe[0].shape)}"
+                f"ONNX Runtime cannot run the file for several images at once: {str(error).splitlines()[0]}; export it with a "
+                "dynamic batch"
+            ) from error
+        if probe[0].ndim != 2 or len(probe[0]) != 2 or probe[0].dtype.kind != "f":
+            raise ModelError(
+                f"expected a classifier with one output, logits (n, classes), got {probe[0].dtype} {tuple(probe[0].shape)} for 2"
             )
         self.classes = int(probe[0].shape[1])
         self._shapes = {name: value.shape[1:] for name, value in zip(self.quantised, probe[1:], strict=True)}
@@ -111,11 +118,7 @@ class QdqBench:
     def disturbable(self) -> onnxruntime.InferenceSession:
         """The whole file, every 8-bit activation XORed with an input ``<its name>_mask`` (uint8, of its shape)."""
         if self._disturbable is None:
-            proto = onnx.ModelProto()
-            proto.CopyFrom(self._proto)
-            for opset in proto.opset_import:
-                opset.version = opset.version if opset.domain else max(opset.version, XOR_OPSET)
-            nodes = []
+            proto, nodes = _with_xor(self._proto), []
             for node in proto.graph.node:
                 made = onnx.NodeProto()
                 made.CopyFrom(node)
@@ -317,10 +320,16 @@ def _layer(node: NodeProto) -> str:
     return name.removesuffix("_QuantizeLinear_Input").removesuffix("_raw")
 
 
-def image_of(graph: onnx.GraphProto, initialisers: Mapping[str, TensorProto]) -> tuple[str, tuple[int, ...]]:
-    """Name and shape (C, H, W) of a model's one input. Raises ModelError for any other model."""
-    inputs = [put for put in graph.input if put.name not in initialisers]
-    dims = [dim.dim_value for dim in inputs[0].type.tensor_type.shape.dim] if len(inputs) == 1 else []
-    if len(dims) != 4 or min(dims[1:]) < 1:
-        raise ModelError(f"expected a model with one input of images (n, C, H, W), got {[put.name for put in inputs]} {dims}")
-    return inputs[0].name, tuple(dims[1:])
+def _with_xor(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy in an opset that has BitwiseXor. Raises ModelError where its operators cannot be brought there."""
+    found = onnx.ModelProto()
+    found.CopyFrom(proto)
+    (version,) = (opset.version for opset in proto.opset_import if opset.domain in ("", "ai.onnx"))
+    if version >= XOR_OPSET:
+        return found
+    try:
+        return version_converter.convert_version(found, XOR_OPSET)
+    except (RuntimeError, version_converter.ConvertError) as error:
+        raise ModelError(
+            f"the file cannot be brought from opset {version} to {XOR_OPSET}: {error}; export it with opset {XOR_OPSET}"
+        ) from error

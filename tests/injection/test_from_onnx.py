@@ -12,10 +12,11 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from hwnas.errors import ModelError
+from hwnas.errors import ModelError, UnsupportedOperatorError
 from hwnas.export import convert, emit
-from hwnas.graph import cost
-from hwnas.injection import Program, from_onnx
+from hwnas.graph import Clip, cost
+from hwnas.injection import FastEngine, NaiveEngine, Program, Upset, from_onnx
+from hwnas.injection.onnx_bench import OnnxBench
 from tests.export.samples import images, onnx_logits, random_state, statistics
 from tests.injection.injection_samples import SAMPLES
 
@@ -34,7 +35,7 @@ def test_our_own_files_are_read_back(name: str, precision: str) -> None:
     assert cost(read).macs == pytest.approx(cost(graph).macs, rel=0.1)
 
 
-def model_of(nodes: list, constants: dict[str, np.ndarray], *, shape=("n", 2, 6, 6)) -> bytes:
+def model_of(nodes: list, constants: dict[str, np.ndarray], *, shape=("n", 2, 6, 6), opset: int = 17) -> bytes:
     graph = helper.make_graph(
         nodes,
         "g",
@@ -42,7 +43,7 @@ def model_of(nodes: list, constants: dict[str, np.ndarray], *, shape=("n", 2, 6,
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3])],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8).SerializeToString()
 
 
 def weights(*shape: int) -> np.ndarray:
@@ -153,6 +154,56 @@ def test_what_a_graph_cannot_say_is_refused(node: onnx.NodeProto) -> None:
     nodes = [node, helper.make_node("GlobalAveragePool", ["c"], ["d"]), helper.make_node("Flatten", ["d"], ["y"])]
     with pytest.raises(ModelError):
         from_onnx(model_of(nodes, {"w": weights(3, 2, 3, 3)}))
+
+
+def test_bounds_that_an_old_opset_has_as_attributes_are_kept() -> None:
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], kernel_shape=[3, 3]),
+        helper.make_node("Clip", ["c"], ["d"], min=-50.0, max=60.0),
+        helper.make_node("GlobalAveragePool", ["d"], ["e"]),
+        helper.make_node("Flatten", ["e"], ["f"]),
+        helper.make_node("Gemm", ["f", "l", "o"], ["y"]),
+    ]
+    model = model_of(nodes, {"w": weights(4, 2, 3, 3), "l": weights(4, 3), "o": weights(3)}, opset=9)
+    (clip,) = (node.op for node in from_onnx(model)[0].nodes if isinstance(node.op, Clip))
+    assert (clip.low, clip.high) == (-50.0, 60.0)
+
+
+def test_a_classifier_that_ends_in_a_pool_is_faulted_as_any() -> None:
+    """SqueezeNet is one: its logits are a convolution's channels."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], kernel_shape=[3, 3]),
+        helper.make_node("Relu", ["c"], ["d"]),
+        helper.make_node("Conv", ["d", "v"], ["e"], kernel_shape=[1, 1]),
+        helper.make_node("GlobalAveragePool", ["e"], ["p"]),
+        helper.make_node("Flatten", ["p"], ["y"]),
+    ]
+    made = Program(*from_onnx(model_of(nodes, {"w": weights(4, 2, 3, 3), "v": weights(3, 4, 1, 1)})))
+    pictures, changed = torch.rand(5, 2, 6, 6), 0
+    fast, naive = FastEngine(made, pictures), NaiveEngine(made, pictures)
+    assert fast.clean.logits.shape == (5, 3)
+    for bit in range(0, made.memory.population.size, 7):
+        change = made.memory.flipped(np.array([bit]))
+        np.testing.assert_array_equal(fast.weights(change).classes, naive.weights(change).classes)
+        changed += int((naive.weights(change).classes != naive.classes).sum())
+    assert changed > 0
+    nothing = [Upset(image=image, element=0, mask=0) for image in range(5)]
+    assert all(fast.activations(step, nothing).masked.all() for step in range(len(made.steps)))
+
+
+def test_layers_that_share_their_weights_are_left_to_the_engine_that_faults_both() -> None:
+    nodes = [
+        helper.make_node("Flatten", ["x"], ["f"]),
+        helper.make_node("Gemm", ["f", "l"], ["a"]),
+        helper.make_node("Identity", ["s"], ["t"]),
+        helper.make_node("Gemm", ["a", "s"], ["b"]),
+        helper.make_node("Gemm", ["b", "t"], ["y"]),
+    ]
+    model = model_of(nodes, {"l": weights(72, 3), "s": weights(3, 3)})
+    with pytest.raises(UnsupportedOperatorError, match="share their weights"):
+        from_onnx(model)
+    bench = OnnxBench(model)
+    assert sorted(tensor.size for tensor in bench.memory.population.tensors) == [9, 216]
 
 
 def test_a_fixed_or_vector_input_is_refused() -> None:

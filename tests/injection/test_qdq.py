@@ -132,6 +132,21 @@ def test_unsigned_weights_of_any_heavy_operator_are_refused() -> None:
         QdqBench(model.SerializeToString())
 
 
+def test_operators_that_a_later_opset_writes_otherwise_are_disturbed_all_the_same() -> None:
+    _, pictures = int8("plain")
+    graph = SAMPLES["plain"]()
+    proto = onnx.load_model_from_string(convert(emit(graph, random_state(graph)), "int8", calibration=pictures))
+    (pool,) = (node for node in proto.graph.node if node.op_type == "GlobalAveragePool")
+    pool.CopyFrom(onnx.helper.make_node("ReduceMean", list(pool.input), list(pool.output), axes=[2, 3]))  # opset 18: an input
+    bench = QdqBench(proto.SerializeToString())
+    engine = bench.engine(pictures)
+    assert engine.disturbed({}).masked.all()
+    step = len(bench.activations.tensors) - 1
+    masks = {step: np.full((len(pictures), bench.activations.tensors[step].size), 128, np.uint8)}
+    flipped = [Upset(image=i, element=e, mask=128) for i, row in enumerate(masks[step]) for e in range(len(row))]
+    np.testing.assert_array_equal(engine.disturbed(masks).classes, engine.activations(step, flipped).classes)
+
+
 def test_stored_words_are_those_that_an_upset_flips() -> None:
     bench, pictures = int8("residual")
     engine = QdqEngine(bench, pictures)
