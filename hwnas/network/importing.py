@@ -173,6 +173,9 @@ def _check(module: nn.Module, graph: Graph, state: State) -> None:
     try:
         with torch.no_grad():
             expected, got = module.eval()(images.clone()), Network(graph, state).eval()(images)
+    except RuntimeError as error:
+        size = "x".join(map(str, images.shape[1:]))
+        raise ModelError(f"expected a model that takes {size} images, in float32 and on the CPU: {error}") from error
     finally:
         for part, mode in training.items():
             part.training = mode

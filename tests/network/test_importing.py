@@ -199,6 +199,9 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "constant": (lambda: sequence(Constant()), "a tensor of the model itself"),
     "two inputs": (lambda: TwoInputs(), "one input, the images; y is another"),
     "no logits": (lambda: nn.Sequential(nn.Conv2d(3, 4, 3)), "no classifier of 3x8x8 images"),
+    "of grey images": (lambda: nn.Sequential(nn.Conv2d(1, 2, 8), nn.Flatten()), "a model that takes 3x8x8 images"),
+    "of larger images": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * 9 * 8, 2)), "a model that takes 3x8x8 images"),
+    "half precision": (lambda: sequence().half(), "in float32 and on the CPU"),
     "whole flatten": (lambda: nn.Sequential(nn.Flatten(0)), "Flatten(start_dim=0"),
 }
 
