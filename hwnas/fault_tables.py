@@ -99,10 +99,10 @@ def standing_table(report: "FaultReport") -> Table:
     for number, network in enumerate(report.networks):
         cells = []
         for differences, better in ((report.by_drop, -1), (report.by_area, 1)):  # a small drop is good, and a large area
-            mine = [d for d in differences if d.real and number in (d.first, d.second)]
-            signs = [better * (1 if d.first == number else -1) * d.estimate.value for d in mine]
+            mine = [d for d in differences if number in (d.first, d.second)]
+            signs = [better * (1 if d.first == number else -1) * d.estimate.value for d in mine if d.real]
             counts = [sum(sign > 0 for sign in signs), sum(sign < 0 for sign in signs)]
-            cells += [str(count) for count in counts] if differences else ["", ""]
+            cells += [str(count) for count in counts] if mine else ["", ""]
         rows.append([network.model, *cells])
     names = ["model", "drop: better than", "worse than", "area: better than", "worse than"]
     return names, rows if report.by_drop or report.by_area else []

@@ -68,6 +68,20 @@ def test_of_many_networks_the_standing_is_told(found: FaultReport) -> None:
     assert any("--json" in remark for remark in remarks(base, ["single"]))
 
 
+def test_a_network_without_a_curve_leaves_the_others_compared(found: FaultReport) -> None:
+    (network,) = found.networks
+    for count in (PAIRS, PAIRS + 1):
+        named = [replace(network, model=f"m{number}") for number in range(count)]
+        base = report([named[0], replace(named[1], curve=None), *named[2:]])
+        assert len(base.by_area) == (count - 1) * (count - 2) / 2
+        assert {number for pair in base.by_area for number in (pair.first, pair.second)} == {0, *range(2, count)}
+        rows = tables(base)[-1][1]
+        if count > PAIRS:
+            assert [row[3:] for row in rows[:3]] == [["0", "0"], ["", ""], ["0", "0"]]
+        else:
+            assert ["m0 - m2", "area"] in [row[:2] for row in rows]
+
+
 def test_progress_is_told_now_and_then_for_each_network(monkeypatch: pytest.MonkeyPatch) -> None:
     now, said = 0.0, []
     monkeypatch.setattr("hwnas.api.fault_files.monotonic", lambda: now)

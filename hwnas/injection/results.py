@@ -1,7 +1,7 @@
 """What campaigns say: the figures of a network with their intervals, and which differences between networks are real."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -79,7 +79,7 @@ class NetworkResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultReport:
-    """All networks of a campaign, and all pairs of them by mean drop and by area, with Holm's correction."""
+    """All networks of a campaign, and all pairs of those that have them by mean drop and by area, with Holm's correction."""
 
     networks: tuple[NetworkResult, ...]
     by_drop: tuple[Difference, ...]
@@ -153,16 +153,18 @@ def curve_result(campaign: CurveCampaign, settings: FaultSettings) -> CurveResul
 
 def report(networks: Sequence[NetworkResult]) -> FaultReport:
     """Networks side by side. Faults and trials of different networks are not the same bits: drawn apart, on the same images."""
-    singles = [network.single for network in networks]
-    curves = [network.curve for network in networks]
-    by_drop: tuple[Difference, ...] = ()
-    by_area: tuple[Difference, ...] = ()
-    if len(networks) > 1:
-        if all(single is not None for single in singles):
-            by_drop = independent_differences([single.drop for single in singles if single is not None])
-        if all(curve is not None for curve in curves):
-            by_area = independent_differences([curve.summary.area for curve in curves if curve is not None])
-    return FaultReport(networks=tuple(networks), by_drop=by_drop, by_area=by_area)
+    return FaultReport(
+        networks=tuple(networks),
+        by_drop=_differences([None if network.single is None else network.single.drop for network in networks]),
+        by_area=_differences([None if network.curve is None else network.curve.summary.area for network in networks]),
+    )
+
+
+def _differences(estimates: Sequence[Estimate | None]) -> tuple[Difference, ...]:
+    """All pairs of the networks that have an estimate, by their numbers among all."""
+    known = [(number, estimate) for number, estimate in enumerate(estimates) if estimate is not None]
+    found = independent_differences([estimate for _, estimate in known])
+    return tuple(replace(pair, first=known[pair.first][0], second=known[pair.second][0]) for pair in found)
 
 
 def as_json(found: FaultReport, settings: Mapping[str, Any]) -> dict[str, Any]:
