@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hwnas.device import HardwareProfile, session
+from hwnas.device.agent import ORT, ORT_ERRORS
 from hwnas.errors import ExportError, ModelError
 from hwnas.export.emit import IMAGE, LOGITS
 from hwnas.export.precision import Precision
@@ -33,11 +34,16 @@ def runtime(profile: HardwareProfile) -> Predict:
 
     def predict(model: bytes, images: Array) -> Array:
         opened = session(model, profile)
-        wanted = tuple(opened.get_inputs()[0].shape[1:])
+        wanted = next((tuple(put.shape[1:]) for put in opened.get_inputs() if put.name == IMAGE), None)
+        if wanted is None:
+            raise ModelError(f"expected a model with the input {IMAGE!r}, as hwnas exports it")
         if images.shape[1:] != wanted or not len(images):
             raise ModelError(f"the model takes images (n, {', '.join(map(str, wanted))}), got {images.shape}; resize the images")
         batches = np.split(images, range(BATCH, len(images), BATCH))
-        return np.concatenate([opened.run([LOGITS], {IMAGE: batch})[0] for batch in batches])
+        try:
+            return np.concatenate([opened.run([LOGITS], {IMAGE: batch})[0] for batch in batches])
+        except ORT_ERRORS as error:
+            raise ModelError(f"{ORT} cannot run this model as hwnas exports it, from {IMAGE!r} to {LOGITS!r}: {error}") from error
 
     return predict
 

@@ -222,6 +222,21 @@ def test_images_of_another_size_are_refused(predict: Predict) -> None:
         predict(made.model, np.zeros((2, 1, 9, 9), np.float32))
 
 
+def test_a_model_that_hwnas_did_not_write_is_refused_when_it_runs(predict: Predict) -> None:
+    made = export_model(entries("flat")[0], "float32", images=pictures(2), predict=predict, settings=settings())
+    for old, new, message in (("image", "x", "with the input 'image'"), ("logits", "y", "cannot run .*Invalid output name")):
+        model = onnx.load_model_from_string(made.model)
+        for put in (*model.graph.input, *model.graph.output):
+            put.name = put.name.replace(old, new)
+        for node in model.graph.node:
+            node.input[:] = [new if name == old else name for name in node.input]
+            node.output[:] = [new if name == old else name for name in node.output]
+        with pytest.raises(ModelError, match=message):
+            predict(model.SerializeToString(), pictures(2))
+    with pytest.raises(ModelError, match=r"cannot run .*Unexpected input data type"):
+        predict(made.model, pictures(2).astype(np.float64))
+
+
 def test_requests_that_make_no_sense(tmp_path: Path, predict: Predict) -> None:
     with pytest.raises(ConfigError, match="among float32, float16, int8"):
         settings(precisions=("bfloat16",))
