@@ -19,16 +19,7 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM", "TIFF")
 _GREY = {"1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N", "I"}
 _ALPHA = {"LA", "La", "PA", "RGBA", "RGBa"}
 # What Pillow's decoders raise on damaged files, by its documentation and by fuzzing.
-_DAMAGE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    OverflowError,
-    struct.error,
-    Image.DecompressionBombError,
-)
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, struct.error)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +33,10 @@ class Header:
 
 @contextmanager
 def _opened(encoded: bytes | Path, where: str) -> Iterator[Image.Image]:
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # our own cap judges the size
     try:
         with warnings.catch_warnings():
-            # Pillow warns of odd EXIF blocks and of sizes that our own cap judges.
-            warnings.simplefilter("ignore")
+            warnings.simplefilter("ignore")  # Pillow warns of odd EXIF blocks
             with Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded, formats=_FORMATS) as image:
                 yield image
     except DataError:
@@ -54,6 +45,8 @@ def _opened(encoded: bytes | Path, where: str) -> Iterator[Image.Image]:
         raise DataError(f"{where} is not an image of a known format ({', '.join(_FORMATS)}); convert or remove it") from error
     except _DAMAGE as error:
         raise DataError(f"{where} is not a readable image ({error}); replace or remove it") from error
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
 
 
 def read_header(encoded: bytes | Path, where: str, max_pixels: int) -> Header:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
-from hwnas.data.images import decode, read_header
+from hwnas.data.images import Header, decode, read_header
 from hwnas.errors import DataError
 from tests.data.samples import encode
 
@@ -91,6 +91,14 @@ def test_a_bomb_is_refused_by_its_header() -> None:
     assert len(bomb) < 10_000
     with pytest.raises(DataError, match=r"row 3 has 2000 x 2000 = 4,000,000 pixels, more than the 3,999,999"):
         read_header(bomb[:200], "row 3", 3_999_999)
+
+
+def test_max_pixels_may_be_more_than_pillow_would_take() -> None:
+    limit = Image.MAX_IMAGE_PIXELS
+    buffer = io.BytesIO()
+    Image.new("1", (20_000, 10_000)).save(buffer, "PNG")
+    assert read_header(buffer.getvalue(), "x", 300_000_000) == Header(height=10_000, width=20_000, grey=True)
+    assert limit == Image.MAX_IMAGE_PIXELS
 
 
 def test_floating_point_pixels_are_refused() -> None:
