@@ -12,6 +12,7 @@ Target = Literal["weights", "activations"]
 FaultName = Literal["single", "ber", "stuck-at", "burst"]
 DataFormat = Literal["float32", "float16", "bfloat16", "int8", "log8"]
 DEFAULT_BERS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
+LEAST_BER = 1e-12  # far below it, how many bits flip where one does is beyond double precision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +44,11 @@ class FaultSettings:
         for name, known in (("target", Target), ("fault", FaultName), ("dtype", DataFormat)):
             if getattr(self, name) not in get_args(known):
                 raise ConfigError(f"expected a {name} among {', '.join(get_args(known))}, got {getattr(self, name)!r}")
-        if any(not (math.isfinite(ber) and 0 < ber <= 1) for ber in self.bers):
-            raise ConfigError(f"a bit error rate lies above 0 and at most at 1, got {', '.join(map(str, self.bers))}; try 1e-6")
+        if any(not LEAST_BER <= ber <= 1 for ber in self.bers):
+            raise ConfigError(
+                f"a bit error rate lies between {LEAST_BER:g}, where nothing is hit, and 1, got "
+                f"{', '.join(map(str, self.bers))}; try 1e-6"
+            )
         if self.fault == "ber" and (len(set(self.bers)) < 2 or list(self.bers) != sorted(set(self.bers))):
             raise ConfigError(f"a curve needs two or more bit error rates in ascending order, got {self.bers}; try 1e-6,1e-4")
         if not (math.isfinite(self.half_width) and self.half_width > 0) or self.seed < 0:

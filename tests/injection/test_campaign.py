@@ -340,6 +340,7 @@ def test_data_that_do_not_fit_are_refused() -> None:
     ("given", "faults"),
     [
         ({"bers": "1e-6,2"}, ["ber"]),
+        ({"bers": "1e-18,1e-6"}, ["ber"]),
         ({"bers": "x"}, ["ber"]),
         ({"bers": (1e-3, 1e-4)}, ["ber"]),
         ({"dtype": "int4"}, ["single"]),
