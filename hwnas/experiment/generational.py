@@ -30,6 +30,8 @@ def search_in_generations(sitting: Sitting) -> Ended:
         if not candidates:
             return sitting.ended(sitting.exhausted())
         _generation(sitting, generation, candidates)
+        if not _is_complete(sitting, candidates) and (cut := sitting.used_up()) is not None:
+            return sitting.ended(cut)  # or the last generation would be told as done
         generation += 1
     if generation in stored:  # the budget ended within it, in an earlier sitting: what finished counts
         sitting.strategy.adopt(stored[generation])

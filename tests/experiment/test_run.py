@@ -188,8 +188,10 @@ def test_a_folder_that_holds_a_run_is_not_written_again(first_run):
     assert told(first_run[0]) == before
 
 
-def test_a_generation_that_the_budget_cut_counts_after_a_resume_too(copied):
-    resume(copied, changes={"generations": None, "max_evaluations": INITIAL + 3})
+@pytest.mark.parametrize("generations", [None, 2])  # cut within the last one, too
+def test_a_generation_that_the_budget_cut_counts_after_a_resume_too(copied, generations):
+    ended = resume(copied, changes={"generations": generations, "max_evaluations": INITIAL + 3})
+    assert ended.reason == f"{INITIAL + 3} evaluations are done"
     cut = front(copied)
     assert resume(copied).trained == 0
     assert front(copied) == cut
