@@ -24,9 +24,10 @@ def refuse_unwritable(path: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file and the folders above it. Raises RequestError where that cannot be done."""
+    content = text.encode(errors="backslashreplace")  # a file name may hold bytes that are no UTF-8
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(content)
     except OSError as error:
         raise RequestError(f"cannot write {path}: {error.strerror}; choose another file") from error
 

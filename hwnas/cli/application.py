@@ -1,5 +1,6 @@
 """The application: its commands in the order in which ``--help`` lists them, and what becomes of an error."""
 
+import io
 import signal
 import sys
 import traceback
@@ -71,6 +72,8 @@ def root(
 
 def main() -> None:
     """The command ``hwnas``."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # a path whose bytes are no UTF-8 is printed as it is
     try:
         app(prog_name="hwnas")
     except KeyboardInterrupt:

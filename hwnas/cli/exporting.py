@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hwnas import console
-from hwnas.cli.options import RunFolder, Verbose, quoted
+from hwnas.cli.options import RunFolder, Verbose, named, quoted
 
 if TYPE_CHECKING:
     from hwnas.api import BundleCheck
@@ -23,8 +23,8 @@ def export(
     """Write models as ONNX files, each checked against the trained network before it lands in the folder."""
     from hwnas import api
 
-    chosen = models if models == "front" else models.split(",")
-    manifest = api.open_run(folder).export(out, models=chosen, precisions=precision.split(","), guard=guard)
+    chosen = models if models == "front" else named(models)
+    manifest = api.open_run(folder).export(out, models=chosen, precisions=named(precision), guard=guard)
     rows = [[f.name, f"{f.size_bytes:,}", f"{f.difference:.1e}", f"{f.top1_agreement:.1%}"] for f in manifest.files]
     console.show_table(["file", "bytes", "logits differ by", "same class as torch"], rows)
     console.note(f"{len(rows)} files, all checked, are in {out}. Check them again anywhere: hwnas verify {quoted(out)}")

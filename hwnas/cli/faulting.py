@@ -7,7 +7,7 @@ import typer
 
 from hwnas import console, fault_tables
 from hwnas.cli.interrupting import ending_at_the_second
-from hwnas.cli.options import INTERRUPTED, Quiet, RunFolder, Verbose
+from hwnas.cli.options import INTERRUPTED, Quiet, RunFolder, Verbose, named
 
 
 def faults(
@@ -26,8 +26,8 @@ def faults(
     verbose: Verbose = False,
 ) -> None:
     """Flip bits in models and see which keep working, with intervals. A campaign that was stopped goes on where it was."""
-    chosen = models if models == "front" else [] if models == "none" else [name.strip() for name in models.split(",")]
-    names = [name.strip() for name in fault.split(",")]
+    chosen = models if models == "front" else [] if models == "none" else named(models)
+    names = named(fault)
     settings: dict[str, Any] = {"target": target, "dtype": dtype, "half_width": half_width, "seed": seed}
     if ber is not None:
         settings["bers"] = ber

@@ -51,6 +51,11 @@ def numbers(pairs: list[str], option: str, kind: Callable[[str], Any]) -> dict[s
     return found
 
 
+def named(text: str) -> list[str]:
+    """The names of ``A, B``."""
+    return [name.strip() for name in text.split(",")]
+
+
 def quoted(path: Path) -> str:
     """A path as a shell takes it."""
     return shlex.quote(str(path))

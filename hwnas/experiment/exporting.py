@@ -122,7 +122,7 @@ def _metadata(store: RunStore, settings: DataSettings) -> dict[str, str]:
         "data_name": store.meta("data_name"),
         "data_fingerprint": store.meta("data_fingerprint"),
         "data_settings": json.dumps(split),
-        "run": os.path.basename(store.folder.resolve()),
+        "run": os.path.basename(store.folder.resolve()).encode(errors="backslashreplace").decode(),
         "hwnas_version": __version__,
     }
 
