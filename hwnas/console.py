@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.console import Console, Group
+from rich.console import Console, ConsoleDimensions, Group
 from rich.live import Live
+from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from hwnas.report import Entry, Format
 
 # Made at each use: tests and callers replace sys.stdout and sys.stderr.
-_WIDTH = 160  # of a table where there is no terminal, so that no column is cut in a file
+_WIDTH, _WIDEST = 160, 10_000  # of a table where there is no terminal, so that no column is cut in a file; of any
 
 
 def out() -> Console:
@@ -102,11 +103,17 @@ def progress_shown(*, quiet: bool, verbose: bool) -> "Iterator[Callable[[RunProg
 
 
 def show_entries(entries: "Sequence[Entry]", form: "Format", objectives: "Sequence[Objective]" = ()) -> None:
-    """The front, or whatever entries, on stdout; a table has a column of each of the run's ``objectives``."""
+    """The front, or whatever entries, on stdout; a table has a column of each of the run's ``objectives``.
+
+    A table wider than the terminal is left to it to wrap: no number is ever broken in a column that is too narrow.
+    """
     from hwnas.report import as_csv, as_json, as_table
 
     if form == "table":
-        out().print(as_table(entries, objectives))
+        console, table = out(), as_table(entries, objectives)
+        needed = Measurement.get(console, console.options.update(width=_WIDEST), table).maximum
+        console.size = ConsoleDimensions(max(console.width, needed), console.height)
+        console.print(table)
     else:
         emit(as_csv(entries).rstrip("\n") if form == "csv" else as_json(entries))
 
