@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from hwnas.export.precision import PRECISIONS, Precision, convert
 from hwnas.graph import Graph, architecture_id
 
 REFERENCE_IMAGES = 32
+WAITING = ".hwnas-export-"  # where files wait until all are written; an export that was killed leaves it behind
 GUARDED: tuple[Precision, ...] = ("float32", "int8")  # what a guard is for
 
 
@@ -121,7 +123,7 @@ def write_bundle(
         settings: how networks become files.
 
     Raises:
-        ConfigError: the folder holds something else, or there is nothing to export.
+        ConfigError: the folder holds something else or cannot be written, or there is nothing to export.
         ExportError: a file does not compute what its network computes; nothing was written.
     """
     target = Path(folder)
@@ -248,7 +250,7 @@ def _replaceable(folder: Path) -> set[str]:
         return set()
     if not folder.is_dir():
         raise ConfigError(f"{folder} is a file; give a folder for the bundle")
-    names = {path.name for path in folder.iterdir()}
+    names = {path.name for path in folder.iterdir() if not path.name.startswith(WAITING)}
     try:
         foreign = names - (read_manifest(folder).names() if names else set())
     except ModelError:
@@ -261,10 +263,16 @@ def _replaceable(folder: Path) -> set[str]:
 
 
 def _land(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Each file appears whole; the manifest, which is last, after all that it names."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as waiting:
-        for name, content in contents.items():
-            (Path(waiting) / name).write_bytes(content)
-        for name in contents:
-            os.replace(Path(waiting) / name, folder / name)
+    """Each file appears whole; the manifest, which is last, after all that it names. Raises ConfigError where none can."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(f"{WAITING}*"):
+            shutil.rmtree(left)
+        # In the folder, not beside it: what lies there may be another disk's, or another user's.
+        with TemporaryDirectory(dir=folder, prefix=WAITING) as waiting:
+            for name, content in contents.items():
+                (Path(waiting) / name).write_bytes(content)
+            for name in contents:
+                os.replace(Path(waiting) / name, folder / name)
+    except OSError as error:
+        raise ConfigError(f"cannot write {folder}: {error.strerror}; choose another folder") from error

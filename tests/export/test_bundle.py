@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
@@ -143,6 +145,28 @@ def test_a_bundle_replaces_a_bundle_and_nothing_else(tmp_path: Path, predict: Pr
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     with pytest.raises(ConfigError, match="is a file"):
         write_bundle(tmp_path / "thesis.txt", entries("plain"), images=pictures(), predict=predict, settings=settings())
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="needs a second file system")
+def test_a_bundle_may_lie_on_another_disk_than_the_folder_above_it(tmp_path: Path, predict: Predict) -> None:
+    with TemporaryDirectory(dir="/dev/shm") as disk:
+        (tmp_path / "bundle").symlink_to(disk)
+        write_bundle(tmp_path / "bundle", entries("flat"), images=pictures(), predict=predict, settings=settings())
+        assert verify_bundle(disk, predict)[0].passed
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_what_a_killed_export_left_behind_goes(tmp_path: Path, predict: Predict) -> None:
+    (tmp_path / ".hwnas-export-killed").mkdir()
+    (tmp_path / ".hwnas-export-killed" / "g1-0.onnx").touch()
+    write_bundle(tmp_path, entries("flat"), images=pictures(), predict=predict, settings=settings())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["g1-0.onnx", "manifest.json", "references.safetensors"]
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path, predict: Predict) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"cannot write .*bundle: Not a directory; choose another folder"):
+        write_bundle(tmp_path / "file/bundle", entries("flat"), images=pictures(), predict=predict, settings=settings())
 
 
 def wrong_by(relative: float, predict: Predict) -> Predict:
