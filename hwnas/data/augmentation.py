@@ -44,7 +44,7 @@ def default_augmentation(data: DataSet) -> Augmentation:
     Data that we do not know are never mirrored: a mirrored sign or letter may be another one.
     A digit fills its 8 x 8 pixels: a shift would cut it.
     """
-    if data.name == DIGITS:
+    if data.name == DIGITS and data.shape == (1, 8, 8):  # a folder may have that name, too
         return Augmentation()
     if data.classes == _CIFAR10:
         return Augmentation(crop_padding=4, flip=True)

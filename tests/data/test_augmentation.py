@@ -76,6 +76,7 @@ def test_only_cifar10_is_mirrored() -> None:
     cifar10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
     assert default_augmentation(data_set("any", cifar10, 32)) == Augmentation(crop_padding=4, flip=True)
     assert default_augmentation(data_set("cifar10", ("keep_left", "keep_right"), 48)) == Augmentation(crop_padding=6)
+    assert default_augmentation(data_set("digits", ("zero", "one"), 32)) == Augmentation(crop_padding=4)
     assert default_augmentation(load(DataSettings())) == Augmentation()
 
 
