@@ -171,10 +171,10 @@ class Campaign:
         errors = BitErrors(self.bench.memory.population, settings.bers) if settings.target == "weights" else None
         trials = CurveTrials(plain_kinds(len(settings.bers)) if errors is None else errors.kinds, settings.bers, clean, chance)
         while True:
-            for number, trial in trials.wanted():
+            for number, trial in (wanted := trials.wanted()):
                 if trials.told == len(journal.rows):
                     self._check()
-                    journal.append([self._trial(errors, trials.kinds, number, trial, clean)])
+                    journal.append([self._trial(errors, trials.kinds, number, trial, clean)], last=(number, trial) == wanted[-1])
                 trials.tell(number, trial, journal.rows[trials.told])
             area = trials.curve().area().scaled(100.0)
             watch(Stage(model=self.name, what="ber", faults=trials.told, estimate=area))

@@ -1,4 +1,4 @@
-"""A campaign on disk: a JSON line that says what it is of, then a line for each fault, flushed batch by batch."""
+"""A campaign on disk: a JSON line that says what it is of, then a line for each fault, synced batch by batch."""
 
 import json
 import os
@@ -35,8 +35,8 @@ class Journal:
         except OSError as error:
             raise ConfigError(f"cannot write the campaign file {path}: {error.strerror}") from error
 
-    def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Keep rows; they are on the disk when this returns.
+    def append(self, rows: Iterable[Mapping[str, Any]], *, last: bool = True) -> None:
+        """Keep rows: whatever becomes of this process, and behind the ``last`` of a batch of the machine, too.
 
         Raises StoreError where they cannot be written, or another process wrote to the file: both draw the same faults.
         """
@@ -51,7 +51,8 @@ class Journal:
                         )
                     file.write(text)
                     file.flush()
-                    os.fsync(file.fileno())
+                    if last:  # takes longer than a trial of a small network
+                        os.fsync(file.fileno())
             except OSError as error:
                 raise StoreError(
                     f"cannot write the campaign file {self._path}: {error.strerror}; what was written is kept"

@@ -49,3 +49,12 @@ def test_rows_that_are_damaged_are_refused(tmp_path: Path, fault: str, damage: s
 def test_a_campaign_file_that_cannot_be_read_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="directory"):
         campaign(program(SAMPLES["flat"]()), half_width=5.0).single(tmp_path, silent)
+
+
+def test_the_disk_is_waited_for_once_a_batch_of_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced, told, path = [], [], tmp_path / "c.jsonl"
+    monkeypatch.setattr("hwnas.injection.journal.os.fsync", lambda file: synced.append(path.stat().st_size))
+    tried = campaign(program(SAMPLES["flat"]()), fault="ber", bers=(1e-3, 1e-1), half_width=8.0)
+    rows = tried.curve(path, lambda stage: told.append(path.stat().st_size)).rows
+    assert synced == told  # all of each batch
+    assert len(synced) < len(rows) / 5
