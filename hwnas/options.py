@@ -63,7 +63,13 @@ def merged_config(tables: Mapping[str, Any], options: Mapping[str, Any]) -> RunC
 
 
 def expected_config(options: Mapping[str, Any]) -> dict[str, Any]:
-    """What options that are not None say that a stored configuration has: values by the names of RunConfig's fields."""
+    """What options that are not None say that a stored configuration has: values by the names of RunConfig's fields.
+
+    Raises ConfigError for others than data and those that stand outside of the configuration's tables.
+    """
+    known = ["data", *(name for name, place in OPTIONS.items() if place == (name,))]
+    if unknown := [name for name in options if name not in known]:
+        raise ConfigError(f"cannot expect {', '.join(unknown)} of a run; what can be expected is {', '.join(known)}")
     expected = {name: _value(name, value) for name, value in options.items() if value is not None}
     if "data" in expected and expected["data"] != DIGITS:
         expected["data"] = _absolute(str(expected["data"]))

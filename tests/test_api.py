@@ -18,7 +18,7 @@ from hwnas.console import LiveProgress
 from hwnas.data import DataSettings
 from hwnas.errors import ConfigError, RequestError, RunFolderError, StoreError, WorkError
 from hwnas.experiment import Progress
-from hwnas.options import DIGITS, default_folder, image_size, physical_cores
+from hwnas.options import DIGITS, default_folder, expected_config, image_size, physical_cores
 from hwnas.run_log import Generations, clock, run_log, summary
 from hwnas.store import RunStore
 from tests.conftest import Made
@@ -60,6 +60,11 @@ def test_resume_with_a_larger_budget_goes_on(tiny_run: Made, tmp_path: Path) -> 
     assert max(progress.generation for progress in seen) == 2
     with pytest.raises(ConfigError, match="generations"):
         run.resume(generations=-1)
+
+
+def test_what_no_run_can_be_expected_to_have_is_a_wrong_request() -> None:
+    with pytest.raises(ConfigError, match="cannot expect time_budget of a run; what can be expected is data, seed"):
+        expected_config({"seed": 0, "time_budget": "3m"})
 
 
 def test_pick_is_within_its_limits_and_follows_preferences(tiny_run: Made) -> None:

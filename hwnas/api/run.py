@@ -87,7 +87,7 @@ class Run:
 
         ``remeasure`` measures every network anew, on another device. ``keep``: whose weights stay, "front" or "all". A finished
         run has nothing to do. Raises RequestError where its data or device are not those it was started with, or its
-        configuration not as ``expected``: seed, data, objectives, .. as in ``configured``.
+        configuration not as ``expected``: seed, data, objectives, .. as in ``configured``, without budgets and limits.
         """
         from hwnas.experiment import resume, silent
 
