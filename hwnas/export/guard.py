@@ -39,6 +39,8 @@ def guarded(model: bytes, images: NDArray[np.float32], *, coverage: float = 1.0)
     names = _guarded_names(proto.graph)
     if coverage < 1:
         names = [name for name in names if name not in _ends(proto.graph)]
+    if not names:  # a network without a hidden layer
+        return model
     found = _ranges(proto, names, images, coverage)
     kept: list[onnx.NodeProto] = []
     for node in proto.graph.node:

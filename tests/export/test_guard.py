@@ -11,7 +11,7 @@ from hwnas.export import convert, emit
 from hwnas.export.guard import guarded
 from hwnas.injection import FastEngine, Program, damage, from_onnx
 from tests.export.samples import images, onnx_logits, random_state
-from tests.graphs import SAMPLES
+from tests.graphs import SAMPLES, Builder
 
 
 def scales(proto: onnx.ModelProto) -> set[str]:
@@ -32,6 +32,12 @@ def test_a_guarded_file_computes_the_same_on_its_images(name: str) -> None:
     wild = onnx_logits(safe, pictures * 1000)
     assert wild.min() >= limits.min() - 1e-5
     assert wild.max() <= limits.max() + 1e-5
+
+
+def test_without_a_hidden_layer_there_is_nothing_to_cut_off() -> None:
+    graph = Builder().head(3, pool=False)
+    model = emit(graph, random_state(graph), mean=(0.5,), std=(0.25,))
+    assert guarded(model, images(graph, 20).numpy(), coverage=0.999) == model
 
 
 def test_flips_do_less_harm_in_a_guarded_file() -> None:
