@@ -20,11 +20,16 @@ def tables(report: "FaultReport") -> list[Table]:
     return [table for table in found if table[1]]
 
 
-def remarks(report: "FaultReport", faults: Sequence[str]) -> list[str]:
-    """What the tables leave open."""
+def remarks(report: "FaultReport", faults: Sequence[str], half_width: float = math.inf) -> list[str]:
+    """What the tables leave open; ``half_width`` was asked for, in points."""
     untaught = [network.model for network in report.networks if "ber" in faults and network.curve is None]
     left_out = [f"{model} is right no more often than by chance: it has no accuracy-BER curve." for model in untaught]
     for network in report.networks:
+        if network.single is not None and network.single.drop.half_width > half_width:
+            left_out.append(
+                f"{network.model}: the mean drop stopped at the limit of {network.single.faults:,} faults, known to "
+                f"{network.single.drop.half_width:.2g} points only."
+            )
         if network.curve is not None and network.curve.limited:
             left_out.append(
                 f"{network.model}: the area stopped at the limit of {network.curve.trials} trials, known to "

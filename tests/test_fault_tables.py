@@ -46,7 +46,9 @@ def test_figures_that_stopped_at_the_limit_of_trials_say_so(found: FaultReport) 
     assert tables(limited)[1][1][0][-1] == f"{network.curve.trials} (limit)"
     (remark,) = remarks(limited, ["single", "ber"])
     assert "a: the area stopped at the limit" in remark
-    assert not remarks(found, ["single", "ber"])
+    assert not remarks(found, ["single", "ber"], 20.0)
+    (remark,) = remarks(found, ["single", "ber"], network.single.drop.half_width / 2)
+    assert remark.startswith(f"a: the mean drop stopped at the limit of {network.single.faults} faults")
 
 
 def test_of_many_networks_the_standing_is_told(found: FaultReport) -> None:

@@ -51,7 +51,7 @@ def faults(
     for table in fault_tables.tables(report):
         console.show_table(*table)
         console.emit("")
-    for remark in fault_tables.remarks(report, names):
+    for remark in fault_tables.remarks(report, names, half_width):
         console.note(remark)
     if json_file is not None:
         api.write_faults(json_file, report, {"fault": names, **settings})
