@@ -102,15 +102,3 @@ class Fingerprint:
     def to_json(self) -> dict[str, Any]:
         """The fields as a plain dict for JSON."""
         return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> "Fingerprint":
-        """The inverse of `to_json`."""
-        int8_dot = fields["int8_dot"]
-        return cls(
-            **{
-                **fields,
-                "providers": tuple(fields["providers"]),
-                "int8_dot": None if int8_dot is None else tuple(int8_dot),
-            }
-        )

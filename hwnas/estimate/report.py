@@ -1,7 +1,7 @@
 """How good a latency predictor was on networks that it had not seen."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +63,7 @@ class PredictorReport:
         }
 
     @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> "PredictorReport":
+    def from_json(cls, fields: Mapping[str, Any]) -> "PredictorReport":
         """The inverse of `to_json`."""
         predicted, measured = tuple(fields["predicted_ms"]), tuple(fields["measured_ms"])
         return cls(of=fields["of"], predicted_ms=predicted, measured_ms=measured)

@@ -46,13 +46,13 @@ def export_models(
     facts = _metadata(store, data_settings(store))
     entries = [_entry(store, row, facts) for row in rows]
     data = stored_data(store)
-    profile = HardwareProfile.model_validate(store.meta("profile"))
+    profile = store.meta("profile", HardwareProfile)
     return write_bundle(
         folder,
         entries,
         images=pixels(data.validation),
         predict=runtime(load_profile(_HOST)),
-        settings=_settings(data, profile, store.meta("device_fingerprint"), precisions, guard),
+        settings=_settings(data, profile, store.meta("device_fingerprint", Fingerprint | None), precisions, guard),
     )
 
 
@@ -129,7 +129,7 @@ def _metadata(store: RunStore, settings: DataSettings) -> dict[str, str]:
 
 def _entry(store: RunStore, row: Row, facts: Mapping[str, str]) -> BundleEntry:
     # The run's errors are those of its device's precision: a file in another one must not claim them as its own.
-    precision = store.meta("profile")["precision"]
+    precision = store.meta("profile", HardwareProfile).precision
     prefix = "" if precision == "float32" else f"{precision}_"
     metadata = {**facts, f"{prefix}validation_error": repr(row.values["plain_error"])}
     if "test_plain_error" in row.final:
@@ -140,7 +140,7 @@ def _entry(store: RunStore, row: Row, facts: Mapping[str, str]) -> BundleEntry:
 def _settings(
     data: DataSet,
     profile: HardwareProfile,
-    fingerprint: Mapping[str, Any] | None,
+    fingerprint: Fingerprint | None,
     precisions: Sequence[str],
     guard: bool,
 ) -> ExportSettings:
@@ -157,6 +157,6 @@ def _settings(
         ir_version=profile.ir_version,
         guard=guard,
         calibration=calibration,
-        reduce_range=reduces_range(profile, None if fingerprint is None else Fingerprint.from_json(dict(fingerprint))),
+        reduce_range=reduces_range(profile, fingerprint),
         evaluation=evaluation,
     )

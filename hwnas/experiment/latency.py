@@ -89,7 +89,7 @@ class LatencyBook:
         told = list(store.events("predictor"))
         self._reported = {event.generation for event in told}
         self._reports = [  # of this device; what an older version kept does not say of which
-            PredictorReport.from_json(dict(event.payload))
+            PredictorReport.from_json(event.payload)
             for event in told
             if event.payload.get("fingerprint_sha256", self._fingerprint) == self._fingerprint
         ]

@@ -10,6 +10,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 
 from hwnas.candidate import Outcome
+from hwnas.device import HardwareProfile
 from hwnas.errors import RequestError
 from hwnas.execution import unpack
 from hwnas.experiment.deployment import Deployment, error_values
@@ -35,7 +36,7 @@ def remeasure(parts: Parts, store: RunStore, *, meta: Mapping[str, object], chec
     latencies = latency_source(parts, store)
     assert latencies is not None
     deployment = Deployment(parts)
-    errors_stand = deployment.is_exact and store.meta("profile")["precision"] == "float32"
+    errors_stand = deployment.is_exact and store.meta("profile", HardwareProfile).precision == "float32"
     measured = functools.partial(_measured, parts=parts, latencies=latencies, deployment=deployment, errors_stand=errors_stand)
     revised = []
     for row in _ended(store):

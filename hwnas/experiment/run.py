@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from hwnas import __version__
-from hwnas.config import RunConfig, config_from_json, settings_of
+from hwnas.config import Budget, RunConfig, config_from_json
 from hwnas.data import DataSettings
 from hwnas.device import Fingerprint, HardwareProfile
 from hwnas.errors import ConfigError, RequestError
@@ -75,7 +75,7 @@ def resume(
             _refuse_other(parts, store, remeasure=remeasure)
             if changes:
                 store.set_meta("budget", config.budget.model_dump())
-            clock, images = Clock(config.budget, float(store.meta("used_s"))), int(store.meta("images_per_child"))
+            clock, images = Clock(config.budget, store.meta("used_s", float)), store.meta("images_per_child", int)
             with _executor(parts) as executor:
                 return _search(parts, store, executor, clock, images, listener, remeasure=remeasure)
 
@@ -83,25 +83,23 @@ def resume(
 def stored_config(store: RunStore) -> RunConfig:
     """The run's configuration, with the budget that it was last resumed with."""
     config = config_from_json(store.config)
-    budget = settings_of(type(config.budget), store.meta("budget"), "budget")
     most = 1.0 if config.max_error is None else config.max_error  # None: an older version, to which every network was of use
-    return config.model_copy(update={"budget": budget, "max_error": most})
+    return config.model_copy(update={"budget": store.meta("budget", Budget), "max_error": most})
 
 
 def _kept(store: RunStore, *, remeasure: bool) -> Kept:
     """What the run was started with; another device brings its own profile."""
-    trainer = TrainerSettings.model_validate(store.meta("trainer"))
+    trainer = store.meta("trainer", TrainerSettings)
     initial = _own_initial(store)
     if remeasure:
         return Kept(trainer=trainer, initial=initial)
-    profile = HardwareProfile.model_validate(store.meta("profile"))
-    nominal_ms = store.meta("reference_nominal_ms")
+    profile, nominal_ms = store.meta("profile", HardwareProfile), store.meta("reference_nominal_ms", float | None)
     return Kept(profile=profile, trainer=trainer, reference_nominal_ms=nominal_ms, initial=initial)
 
 
 def _own_initial(store: RunStore) -> tuple[Graph, ...]:
     """The networks that the run was started with besides the space's: they are asked for until there is a front."""
-    texts = store.find_meta("initial")  # None: an older version did not keep them
+    texts = store.find_meta("initial", list[str])  # None: an older version did not keep them
     return tuple(from_json(text) for text in texts or ())
 
 
@@ -227,7 +225,7 @@ def _refuse_unexpected(config: RunConfig, expected: Mapping[str, object]) -> Non
 def _refuse_other(parts: Parts, store: RunStore, *, remeasure: bool) -> None:
     """Raise RequestError where the run was started on other data, another device or with an objective of another meaning, or
     cannot be measured anew as asked."""
-    meant = store.find_meta("definitions") or {}  # None: a version in which every name had its first meaning
+    meant = store.find_meta("definitions", dict[str, int]) or {}  # None: a version in which every name had its first meaning
     if changed := [objective.name for objective in parts.objectives if meant.get(objective.name, 1) != objective.definition]:
         raise RequestError(
             f"{', '.join(changed)} of this run's networks is not what this version of hwnas means by it, and the two do not "
@@ -250,9 +248,9 @@ def _refuse_other(parts: Parts, store: RunStore, *, remeasure: bool) -> None:
 
 def _both_devices(parts: Parts, store: RunStore) -> tuple[str, str]:
     """What the run's device was and is, in words where these tell them apart, else by hash."""
-    stored = store.meta("device_fingerprint")
-    if stored is not None and parts.device is not None:
-        then, now = Fingerprint.from_json(stored), parts.device.fingerprint()
+    then = store.meta("device_fingerprint", Fingerprint | None)
+    if then is not None and parts.device is not None:
+        now = parts.device.fingerprint()
         if then.sha256() != now.sha256():
             return then.beside(now), now.beside(then)
     return f"fingerprint {store.meta('device_fingerprint_sha256')}", f"fingerprint {parts.device_sha256}"

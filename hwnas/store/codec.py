@@ -25,12 +25,26 @@ def json_text(value: object, where: str) -> str:
         raise StoreError(f"{where} must be what JSON can hold, all numbers finite: {error}") from None
 
 
-def json_value(text: str, where: str) -> Any:
-    """The value that ``json_text`` wrote. Raises StoreError naming ``where`` it is damaged."""
+def json_value(text: str, where: str, kind: Any = Any) -> Any:
+    """The value that ``json_text`` wrote, as a ``kind`` that pydantic knows. Raises StoreError naming ``where`` it is damaged."""
     try:
-        return json.loads(text)
+        value = json.loads(text)
+        return value if kind is Any else TypeAdapter(kind).validate_python(value)
     except json.JSONDecodeError as error:
         raise StoreError(f"{where} is damaged: {error}") from None
+    except ValidationError as error:
+        raise StoreError(f"{where} is damaged: {error.errors()[0]['msg']}") from None
+
+
+class Fields(dict[str, Any]):
+    """A stored object with named fields, which raises StoreError naming ``where`` one is missing."""
+
+    def __init__(self, text: str, where: str) -> None:
+        super().__init__(json_value(text, where, dict[str, Any]))
+        self._where = where
+
+    def __missing__(self, name: str) -> Any:
+        raise StoreError(f"{self._where} is damaged: it has no {name}")
 
 
 def values_from_json(text: str, where: str) -> dict[str, float]:

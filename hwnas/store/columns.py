@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hwnas.candidate import Candidate
-from hwnas.store.codec import json_text, json_value, outcome_from_json, steps_to_json, values_from_json
+from hwnas.store.codec import Fields, json_text, outcome_from_json, steps_to_json, values_from_json
 from hwnas.store.records import Event, Measurement, Row
 
 ROWS = """
@@ -55,7 +55,7 @@ def row_of(columns: tuple[Any, ...], final: Mapping[str, float]) -> Row:
 def event_of(columns: tuple[Any, ...]) -> Event:
     """The event in one row of its table."""
     sequence, kind, generation, payload, at = columns
-    return Event(sequence=sequence, kind=kind, generation=generation, payload=json_value(payload, f"event {sequence}"), at=at)
+    return Event(sequence=sequence, kind=kind, generation=generation, payload=Fields(payload, f"event {sequence}"), at=at)
 
 
 def measurement_of(columns: tuple[Any, ...]) -> Measurement:
@@ -66,6 +66,6 @@ def measurement_of(columns: tuple[Any, ...]) -> Measurement:
         kind=columns[2],
         fingerprint_sha256=columns[3],
         profile_sha256=columns[4],
-        latency=json_value(columns[5], f"measurement {columns[0]}"),
+        latency=Fields(columns[5], f"measurement {columns[0]}"),
         measured_at=columns[6],
     )

@@ -102,14 +102,14 @@ class RunStore:
         (text,) = self._one("SELECT value FROM meta WHERE name = 'config'", (), "configuration")
         return str(text)
 
-    def meta(self, name: str) -> Any:
-        """A named value of the run. Raises StoreError where it was never set."""
+    def meta(self, name: str, kind: Any = Any) -> Any:
+        """A named value of the run, as a ``kind`` that pydantic knows. Raises StoreError where it was never set or is another."""
         (text,) = self._one("SELECT value FROM meta WHERE name = ?", (name,), f"meta value {name}")
-        return json_value(text, f"meta {name}")
+        return json_value(text, f"meta {name}", kind)
 
-    def find_meta(self, name: str) -> Any:
+    def find_meta(self, name: str, kind: Any = Any) -> Any:
         """A named value of the run, None where it was never set. Raises StoreError where it is damaged."""
-        return self.meta(name) if self._read("SELECT 1 FROM meta WHERE name = ?", (name,)) else None
+        return self.meta(name, kind) if self._read("SELECT 1 FROM meta WHERE name = ?", (name,)) else None
 
     def set_meta(self, name: str, value: object) -> None:
         """Set or replace a named value of the run."""
