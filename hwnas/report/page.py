@@ -127,7 +127,9 @@ def _device(store: RunStore) -> dict[str, object]:
     described = {"profile": profile["description"]} if isinstance(profile, dict) else {}
     errors = {"errors computed": store.find_meta("errors_computed")}
     if not isinstance(fingerprint, dict):
-        return {**described, "latency": "no objective and no limit of this run: nothing was measured", **errors}
+        analytic = store.find_meta("device_fingerprint_sha256") is not None  # then it is the profile's own
+        said = "computed from the profile's numbers" if analytic else "no objective and no limit of this run"
+        return {**described, "latency": f"{said}: nothing was measured", **errors}
     named = {_NAMES.get(str(name), str(name)): fact for name, fact in fingerprint.items()}
     known = {"fingerprint": store.find_meta("device_fingerprint_sha256")}
     predicted = predictor_error(store)

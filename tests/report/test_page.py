@@ -94,6 +94,15 @@ def test_a_run_at_work_has_a_page_and_names_are_escaped(tmp_path: Path) -> None:
         assert "g0-0" in read(page(store, OBJECTIVES)).text
 
 
+@pytest.mark.parametrize(
+    ("belongs_to", "said"), [("0123", "computed from the profile's numbers"), (None, "no objective and no limit of this run")]
+)
+def test_a_run_without_a_device_says_where_its_latencies_are_from(belongs_to: str | None, said: str, tmp_path: Path) -> None:
+    facts = {"device_fingerprint": None, "device_fingerprint_sha256": belongs_to}
+    with RunStore.create(tmp_path / "run", config="{}", meta=facts) as store:
+        assert f"{said}: nothing was measured" in read(page(store, OBJECTIVES)).text
+
+
 def test_a_finished_run_that_goes_on_has_not_ended(tmp_path: Path) -> None:
     with RunStore.create(tmp_path / "run", config="{}", meta={}) as store:
         for kind, has_ended in (("started", False), ("ended", True), ("started", False), ("ended", True)):
