@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from hwnas.device import load_profile, open_device
 from hwnas.experiment.faulting import FaultMaterial, TrainedNetwork, fault_material
+from hwnas.experiment.threads import one_thread
 from hwnas.export import convert, emit, needs_reduced_range
 from hwnas.injection import Bench, Examples, FaultReport, FaultSettings, QdqBench, Subject, onnx_subject, study, trained
 from hwnas.injection.campaign import Watch
@@ -18,6 +17,7 @@ FOLDER = "faults"  # in the run's folder: one file for each campaign
 DEFAULT_FAULTS: tuple[FaultName, ...] = ("single", "ber")
 
 
+@one_thread()
 def fault_study(
     store: RunStore,
     rows: Sequence[Row],
@@ -31,7 +31,6 @@ def fault_study(
 
     ``threads`` networks at a time.
     """
-    torch.set_num_threads(1)
     material = fault_material(store, rows)
     examples = Examples(images=material.images, labels=material.labels)
     own, calibration = _own(material, settings), material.calibration

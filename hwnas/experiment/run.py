@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
-import torch
-
 from hwnas import __version__
 from hwnas.config import Budget, RunConfig, config_from_json
 from hwnas.data import DataSettings
@@ -25,17 +23,18 @@ from hwnas.experiment.remeasure import remeasure as measure_anew
 from hwnas.experiment.sitting import Ended, Sitting
 from hwnas.experiment.steady_state import search_steadily
 from hwnas.experiment.tasks import images_per_second
+from hwnas.experiment.threads import one_thread
 from hwnas.graph import Graph, from_json, to_json
 from hwnas.store import RunStore, refuse_used
 from hwnas.training import TrainerSettings
 
 
+@one_thread()
 def start(config: RunConfig, folder: Path, *, initial: Sequence[Graph] = (), listener: Listener = silent) -> Ended:
     """Search into a new run folder, beginning with ``initial`` networks besides the space's own (kept with generation 0).
 
     Raises RequestError before anything is written where the request is wrong.
     """
-    torch.set_num_threads(1)  # the workers train; here only the probe and the final evaluation run, beside measurements
     clock = Clock(config.budget)
     refuse_used(folder)
     with closing(assemble(config, Kept(initial=tuple(initial)))) as parts:
@@ -47,6 +46,7 @@ def start(config: RunConfig, folder: Path, *, initial: Sequence[Graph] = (), lis
                 return _search(parts, store, executor, clock, images, listener)
 
 
+@one_thread()
 def resume(
     folder: Path,
     *,
@@ -65,7 +65,6 @@ def resume(
     Raises RequestError, and changes nothing, where the data or the device are not those that the run was started with, or its
     configuration is not as ``expected`` (values by the names of RunConfig's fields; for data its source).
     """
-    torch.set_num_threads(1)
     with RunStore.open(folder, write=True) as store:
         config = stored_config(store)
         _refuse_unexpected(config, expected or {})

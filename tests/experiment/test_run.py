@@ -7,6 +7,7 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 
 from hwnas.api import open_run
 from hwnas.data import DataSettings, load
@@ -151,6 +152,16 @@ def test_limits_that_nothing_meets_are_refused_before_anything_is_written(tmp_pa
     with pytest.raises(ConfigError, match=r"parameters \d+ \(limit 5\)"):
         start(tiny(limits={"parameters": 5.0}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_callers_own_work_keeps_its_threads(copied):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    seen = set()
+    resume(copied, listener=lambda progress: seen.add(torch.get_num_threads()))
+    kept = torch.get_num_threads()
+    torch.set_num_threads(before)
+    assert (seen, kept) == ({1}, 2)
 
 
 @pytest.mark.parametrize(
