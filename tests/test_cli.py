@@ -159,14 +159,6 @@ def test_front_in_every_format(tiny_run: Made) -> None:
     assert len(everything) == len(open_run(tiny_run.folder).rows()) > len(listed)
 
 
-def test_a_terminal_that_is_too_narrow_breaks_no_number(tiny_run: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    wide = invoke("front", tiny_run.folder).stdout
-    monkeypatch.setenv("FORCE_COLOR", "1")  # a terminal, as far as rich knows
-    monkeypatch.setenv("TERM", "dumb")
-    monkeypatch.setenv("COLUMNS", "40")
-    assert invoke("front", tiny_run.folder).stdout.split() == wide.split()
-
-
 def test_a_run_without_a_front_says_why(tmp_path: Path) -> None:
     with RunStore.create(tmp_path / "run", config=RunConfig(limits={"memory_kb": 1}).model_dump_json(), meta={}) as store:
         assert "nothing has finished yet" in invoke("front", tmp_path / "run").stderr
@@ -218,17 +210,6 @@ def test_report_writes_one_page(tiny_run: Made, tmp_path: Path) -> None:
     result = invoke("report", tiny_run.folder, "--out", tmp_path / "page.html")
     assert result.stdout.strip() == str(tmp_path / "page.html")
     assert (tmp_path / "page.html").stat().st_size > 1_000_000
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere file names are text")
-def test_a_folder_whose_name_is_no_utf_8(tiny_run: Made, tmp_path: Path) -> None:
-    name = os.fsdecode(b"run \xff")
-    shutil.copytree(tiny_run.folder, tmp_path / name)
-    done = hwnas("report", name, cwd=tmp_path, errors="surrogateescape")
-    assert (done.returncode, done.stdout) == (0, f"{name}/report.html\n"), done.stderr
-    done = hwnas("export", name, "--out", "bundle", "--models", "g0-0, g0-1", cwd=tmp_path)
-    assert (done.returncode, len(list((tmp_path / "bundle").glob("*.onnx")))) == (0, 2), done.stderr
-    assert b"run \\udcff" in (tmp_path / name / "report.html").read_bytes()
 
 
 def test_help_has_an_example_for_every_command() -> None:

@@ -1,5 +1,6 @@
 """The application: its commands in the order in which ``--help`` lists them, and what becomes of an error."""
 
+import errno
 import io
 import signal
 import sys
@@ -44,6 +45,11 @@ class _Commands(TyperGroup):
         except HwnasError as error:
             _complain(str(error), error)
             raise typer.Exit(error.exit_code) from error
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            _complain(f"{error.strerror}: the disk is full; free some space and repeat the command", error)
+            raise typer.Exit(1) from error
 
 
 app = typer.Typer(
@@ -73,7 +79,8 @@ def root(
 def main() -> None:
     """The command ``hwnas``."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # a path whose bytes are no UTF-8 is printed as it is
+        # A path whose bytes are no UTF-8 is printed as it is; where it is not UTF-8 that we print, what cannot be is a "?".
+        sys.stdout.reconfigure(errors="surrogateescape" if sys.stdout.encoding == "utf-8" else "replace")
     try:
         app(prog_name="hwnas")
     except KeyboardInterrupt:
