@@ -65,6 +65,7 @@ def test_resume_with_a_larger_budget_goes_on(tiny_run: Made, tmp_path: Path) -> 
 def test_what_no_run_can_be_expected_to_have_is_a_wrong_request() -> None:
     with pytest.raises(ConfigError, match="cannot expect time_budget of a run; what can be expected is data, seed"):
         expected_config({"seed": 0, "time_budget": "3m"})
+    assert expected_config({"objectives": ["error", "macs"]}) == expected_config({"objectives": "error, macs"})
 
 
 def test_pick_is_within_its_limits_and_follows_preferences(tiny_run: Made) -> None:
