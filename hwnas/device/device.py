@@ -57,8 +57,10 @@ class LinkedDevice:
 
     def __init__(self, profile: HardwareProfile, link: Link, reference_nominal_ms: float | None) -> None:
         self._profile_sha256 = profile.sha256()
+        self._name = profile.name
         self._link = link
         self._lock = threading.Lock()
+        self._is_closed = False
         self._fingerprint = Fingerprint.from_facts(link.configured["facts"])
         self._fingerprint_sha256 = self._fingerprint.sha256()
         here, there = facts()["boot_id"], link.configured["facts"]["boot_id"]  # of the running kernel; empty where unknown
@@ -67,6 +69,8 @@ class LinkedDevice:
 
     def _call(self, op: str, arguments: Mapping[str, Any], time_limit_s: float) -> Mapping[str, Any]:
         with self._lock:
+            if self._is_closed:
+                raise DeviceError(f"device {self._name!r} was closed; open it again")
             return self._link.call(op, arguments, time_limit_s)
 
     @property
@@ -131,8 +135,10 @@ class LinkedDevice:
         return Noise.from_blocks(self._call("noise", {"duration_s": duration_s}, duration_s))
 
     def close(self) -> None:
-        """Let go of the device; closing twice does nothing."""
-        self._link.close()
+        """Let go of the device once the request that it is at is answered; closing twice does nothing."""
+        with self._lock:
+            self._is_closed = True
+            self._link.close()
 
     def __enter__(self) -> Self:
         return self

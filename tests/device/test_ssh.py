@@ -96,6 +96,20 @@ def test_closing_ends_the_agent_and_closing_twice_is_fine(server: Server, device
     assert agent not in agents()
 
 
+def test_closing_lets_the_request_of_another_thread_end(server: Server, device_python: Path) -> None:
+    opened, found = open_device(server.profile(device_python)), []
+    measuring = threading.Thread(
+        target=lambda: found.append(opened.measure(conv_net(), half_width=1e-6, time_limit_s=1.0)), daemon=True
+    )
+    measuring.start()
+    time.sleep(0.3)
+    opened.close()
+    measuring.join(10)
+    assert found
+    with pytest.raises(DeviceError, match="'loopback' was closed; open it again"):
+        opened.noise(0.1)
+
+
 def test_a_model_that_kills_every_agent_is_given_up(server: Server, device_python: Path) -> None:
     with open_device(server.profile(device_python)) as opened:
         done = threading.Event()
