@@ -91,8 +91,10 @@ def physical_cores() -> int:
 
 
 def _value(name: str, value: Any) -> Any:
-    if name == "objectives":
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else tuple(value)
+    if name == "objectives" and isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    if isinstance(value, list):
+        return tuple(value)
     if name == "image_size" and isinstance(value, str):
         return image_size(value)
     return os.fspath(value) if isinstance(value, os.PathLike) else value
