@@ -5,6 +5,7 @@ budget left unfinished is stored for readers only: here it has no outcome, and i
 """
 
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -264,6 +265,9 @@ class Evaluator:
         values = error_values(found, self._parts.config.metric) | {"images": float(result.images)}
         if result.expected_change is not None:
             values["expected_change"] = result.expected_change
+        if endless := [name for name, value in values.items() if not math.isfinite(value)]:  # of logits that are finite, just
+            failure = Failure(kind="diverged", message=f"no finite {', '.join(endless)}; lower the learning rate")
+            return _failed(result.candidate_id, failure)
         return Outcome(
             candidate_id=result.candidate_id,
             status="finished",

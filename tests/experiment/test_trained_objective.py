@@ -6,15 +6,18 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import torch
 
 from hwnas.data import DataSettings, load
-from hwnas.errors import RequestError
+from hwnas.errors import RequestError, WorkError
 from hwnas.execution import unpack
-from hwnas.experiment import resume, start
+from hwnas.experiment import evaluator, resume, start
 from hwnas.injection.expected_change import expected_change
 from hwnas.objective import objectives_named
 from hwnas.report import entries
+from hwnas.spaces import initial_graphs
 from hwnas.store import RunStore
+from hwnas.training import evaluation_of
 from tests.experiment.conftest import front, rows, tiny, told
 
 OBJECTIVES = ("error", "parameters", "macs", "expected_change")
@@ -38,6 +41,18 @@ def test_every_trained_network_has_the_value_of_its_weights(folder: Path) -> Non
             state = unpack(store.weights(row.outcome.weights))
             again = expected_change(row.candidate.graph, state, data.train.images, mean=data.mean, std=data.std)
             assert row.values["expected_change"] == pytest.approx(again, rel=1e-4)
+
+
+def test_a_network_without_a_finite_loss_has_diverged_and_does_not_end_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overflown = evaluation_of(torch.tensor([[3e38, -3e38]]), torch.tensor([1]), 2)  # finite logits
+    monkeypatch.setattr(evaluator, "error_values", lambda found, metric: {"error": 1.0, "loss": overflown.loss})
+    with pytest.raises(WorkError, match="no initial network could be trained: no finite loss"):
+        start(tiny(budget={"generations": 0, "images_per_child": 16}), tmp_path / "run")
+    failures = [row.outcome.failure for row in rows(tmp_path / "run") if row.outcome is not None]
+    assert {failure.kind for failure in failures if failure is not None} == {"diverged"}
+    assert len(failures) == len(initial_graphs((1, 8, 8), 10))
 
 
 @pytest.mark.parametrize("meant", [None, '{"expected_change": 1, "error": 1}'])
