@@ -79,7 +79,7 @@ class RunConfig(_Section):
 def read_config(path: Path) -> dict[str, Any]:
     """The tables of a TOML file. Raises ConfigError where it is missing or not TOML."""
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -6,6 +6,8 @@ import json
 import logging
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -166,6 +168,14 @@ def test_options_override_the_file_and_paths_become_absolute(tmp_path: Path, mon
     assert api.configured(config) == config
     with pytest.raises(ConfigError, match="unknown option speed"):
         api.configured(speed=1)
+
+
+def test_a_file_is_utf_8_whatever_the_locale(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_bytes('[data]\nsource = "Bücher"\n'.encode())
+    program = "from pathlib import Path; from hwnas.config import read_config; print(ascii(read_config(Path('run.toml'))))"
+    env = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=env, cwd=tmp_path, check=False)
+    assert done.stdout == "{'data': {'source': 'B\\xfccher'}}\n", done.stderr
 
 
 def test_defaults_are_digits_here_with_a_worker_a_core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
