@@ -77,6 +77,18 @@ def test_other_bit_error_rates_in_any_order_leave_the_single_faults_as_they_are(
     assert found.bers == (1e-5, 1e-2)
 
 
+def test_files_are_written_though_nobody_reads_what_is_printed(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(*table: object) -> None:
+        raise SystemExit(1)  # as rich does where the pipe is broken
+
+    monkeypatch.setattr("hwnas.console.show_table", closed)
+    options = ("--models", best(run), "--fault", "single", "--half-width", "20", "--quiet")
+    files = tmp_path / "faults.json", tmp_path / "faults.html"
+    done = CliRunner().invoke(app, ["faults", str(run.folder), *options, "--json", str(files[0]), "--plot", str(files[1])])
+    assert done.exit_code == 1
+    assert all(file.stat().st_size > 1000 for file in files)
+
+
 def test_the_command_prints_tables_writes_every_fault_and_plots(run: Run, tmp_path: Path) -> None:
     two = run.front()[:2]
     written = tmp_path / "faults.json"

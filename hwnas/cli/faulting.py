@@ -48,13 +48,13 @@ def faults(
     except KeyboardInterrupt:
         console.note("Stopped; every fault that was tried is kept. The same command goes on.")
         raise typer.Exit(INTERRUPTED) from None
+    if json_file is not None:  # files first: what is printed may go to a pipe that nobody reads to its end
+        api.write_faults(json_file, report, {"fault": names, **settings})
+    page = plot or folder / "faults" / "faults.html"
+    api.write_fault_plots(page, report)
     for table in fault_tables.tables(report):
         console.show_table(*table)
         console.emit("")
     for remark in fault_tables.remarks(report, names, half_width):
         console.note(remark)
-    if json_file is not None:
-        api.write_faults(json_file, report, {"fault": names, **settings})
-    page = plot or folder / "faults" / "faults.html"
-    api.write_fault_plots(page, report)
     console.note(f"Plots: {page}")

@@ -30,10 +30,10 @@ def measure(
         api.refuse_unwritable(json_file)
     profile = profile_of(device)  # read once: the file may change meanwhile
     latency, fingerprint = api.measure(model, profile, shapes=numbers(shape or [], "--shape", int))
-    console.show_facts(measured_facts(device, profile, latency, fingerprint))
-    if json_file is not None:
+    if json_file is not None:  # first: what is printed may go to a pipe that nobody reads to its end
         content = {"model": str(model), "device": device, **latency.to_json(), "fingerprint": fingerprint.to_json()}
         api.write_json(json_file, content)
+    console.show_facts(measured_facts(device, profile, latency, fingerprint))
 
 
 def devices(
