@@ -18,6 +18,8 @@ from hwnas.errors import DataError
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM", "TIFF")
 _GREY = {"1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N", "I"}
 _ALPHA = {"LA", "La", "PA", "RGBA", "RGBa"}
+# One of these stands in every PNG file that states an orientation.
+_PNG_ORIENTATION = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")
 # What Pillow's decoders raise on damaged files, by its documentation and by fuzzing.
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, struct.error)
 
@@ -60,11 +62,19 @@ def read_header(encoded: bytes | Path, where: str, max_pixels: int) -> Header:
             )
         if image.mode == "F":
             raise DataError(f"{where} holds floating-point pixels, whose range is unknown; store it with 8 or 16 bits")
-        if _turned(image):
+        if _may_be_turned(image, encoded) and _turned(image):
             # Pillow turns TIFF files by itself, in some versions when they are opened, in others when they are decoded.
             tiff = image.format == "TIFF"
             width, height = ImageOps.exif_transpose(image).size if tiff else (height, width)
         return Header(height=height, width=width, grey=image.mode in _GREY)
+
+
+def _may_be_turned(image: Image.Image, encoded: bytes | Path) -> bool:
+    """Tell whether to ask for the orientation: of a PNG file, which may state it at the end, Pillow decodes all to answer."""
+    if image.format != "PNG":
+        return True
+    content = encoded if isinstance(encoded, bytes) else encoded.read_bytes()
+    return any(word in content for word in _PNG_ORIENTATION)
 
 
 def _turned(image: Image.Image) -> bool:

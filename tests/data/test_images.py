@@ -69,6 +69,18 @@ def test_the_exif_orientation_is_applied(orientation: int, kind: str) -> None:
     np.testing.assert_array_equal(read(encode(GREY, kind, exif=exif))[0], upright)
 
 
+def test_a_header_is_read_without_decoding_and_an_orientation_at_the_end_is_found() -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    plain, turned = encode(GREY), encode(GREY, exif=exif)
+    begin = turned.index(b"eXIf") - 4
+    end = begin + 12 + int.from_bytes(turned[begin : begin + 4])
+    late = turned[:begin] + turned[end:-12] + turned[begin:end] + turned[-12:]
+    np.testing.assert_array_equal(read(late)[0], np.rot90(GREY, -1))
+    pixels = plain.index(b"IDAT") + 4
+    assert read_header(plain[:pixels] + bytes(len(plain) - pixels), "it", 100) == Header(height=5, width=7, grey=True)
+
+
 def test_other_sizes_are_scaled_to_cover_and_cropped_at_the_centre() -> None:
     wide = np.zeros((20, 60), dtype=np.uint8)
     wide[:, 20:40] = 200
