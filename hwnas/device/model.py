@@ -58,7 +58,7 @@ def read_model(path: str | os.PathLike[str]) -> bytes:
     if not file.is_file():
         raise ModelError(f"no model file {str(file)!r}")
     try:
-        proto = onnx.load_model(file, load_external_data=False)
+        proto = onnx.load_model(file, format="protobuf", load_external_data=False)  # whatever its name ends with
     except DecodeError as error:
         raise ModelError(f"{file}: expected an ONNX model: {error}") from error
     except OSError as error:

@@ -32,6 +32,18 @@ def test_a_missing_file_and_a_corrupt_one_are_named(tmp_path: Path) -> None:
             read_model(tmp_path / "m.onnx")
 
 
+@pytest.mark.parametrize("ending", ["json", "textproto", "onnxtxt"])
+def test_a_files_ending_does_not_say_what_is_in_it(ending: str, tmp_path: Path) -> None:
+    file = tmp_path / f"m.{ending}"
+    file.write_bytes(conv_net())
+    assert read_model(file) == conv_net()
+    onnx.save(onnx.load_model_from_string(conv_net()), file.with_suffix(".text"), format="textproto")
+    for content in (b"rubbish", file.with_suffix(".text").read_bytes()):
+        file.write_bytes(content)
+        with pytest.raises(ModelError, match=rf"m\.{ending}: expected an ONNX model"):
+            read_model(file)
+
+
 def test_external_data_beside_the_model_is_taken_in(tmp_path: Path) -> None:
     (tmp_path / "w.bin").write_bytes(np.asarray([1, 2, 3, 4], np.float32).tobytes())
     onnx.save(external("w.bin"), tmp_path / "m.onnx")
