@@ -103,17 +103,11 @@ def progress_shown(*, quiet: bool, verbose: bool) -> "Iterator[Callable[[RunProg
 
 
 def show_entries(entries: "Sequence[Entry]", form: "Format", objectives: "Sequence[Objective]" = ()) -> None:
-    """The front, or whatever entries, on stdout; a table has a column of each of the run's ``objectives``.
-
-    A table wider than the terminal is left to it to wrap: no number is ever broken in a column that is too narrow.
-    """
+    """The front, or whatever entries, on stdout; a table has a column of each of the run's ``objectives``."""
     from hwnas.report import as_csv, as_json, as_table
 
     if form == "table":
-        console, table = out(), as_table(entries, objectives)
-        needed = Measurement.get(console, console.options.update(width=_WIDEST), table).maximum
-        console.size = ConsoleDimensions(max(console.width, needed), console.height)
-        console.print(table)
+        _print_table(as_table(entries, objectives), whole_rows=True)
     else:
         emit(as_csv(entries).rstrip("\n") if form == "csv" else as_json(entries))
 
@@ -137,10 +131,19 @@ def show_facts(facts: Mapping[str, str]) -> None:
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Rows of text on stdout."""
+    """Rows of text on stdout; in a narrow terminal cells take several lines."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    out().print(table)
+    _print_table(table)
+
+
+def _print_table(table: Table, *, whole_rows: bool = False) -> None:
+    """A table no narrower than its words, or its rows, are: a terminal that is may wrap it; no column breaks a number."""
+    console = out()
+    needed = Measurement.get(console, console.options.update(width=_WIDEST), table)
+    width = max(console.width, needed.maximum if whole_rows else needed.minimum)
+    console.size = ConsoleDimensions(width, console.height)
+    console.print(table)

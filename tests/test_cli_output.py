@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hwnas.console import show_table
 from tests.conftest import Made, hwnas
 from tests.test_cli import invoke
 
@@ -18,6 +19,13 @@ def test_a_terminal_that_is_too_narrow_breaks_no_number(tiny_run: Made, monkeypa
     monkeypatch.setenv("TERM", "dumb")
     monkeypatch.setenv("COLUMNS", "40")
     assert invoke("front", tiny_run.folder).stdout.split() == wide.split()
+
+
+def test_cells_of_many_columns_are_broken_between_words_alone(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    for name, value in {"FORCE_COLOR": "1", "TERM": "dumb", "COLUMNS": "80"}.items():
+        monkeypatch.setenv(name, value)
+    show_table(["model", *["int8 top"] * 9], [["g10-11", *["-0.0711 [-11.4, 13.26]"] * 9]])
+    assert set(capsys.readouterr().out.split()) == {"model", "int8", "top", "g10-11", "-0.0711", "[-11.4,", "13.26]"}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere file names are text")
