@@ -91,8 +91,8 @@ def input_specs(model: bytes, shapes: Mapping[str, int] | None = None) -> list[I
     """The inputs that a run must feed, symbolic dimensions settled by name from `shapes`, a symbolic batch by 1.
 
     Raises:
-        ModelError: not ONNX, tensors kept outside, an input that is no tensor of numbers, an unsettled dimension, or a name
-            in `shapes` that no dimension has (a typo would be measured at another size).
+        ModelError: not ONNX, tensors kept outside, an input that is no tensor of numbers, an unsettled dimension or number of
+            them, or a name in `shapes` that no dimension has (a typo would be measured at another size).
     """
     graph = parse(model).graph
     constants = {tensor.name for tensor in graph.initializer}
@@ -109,6 +109,8 @@ def input_specs(model: bytes, shapes: Mapping[str, int] | None = None) -> list[I
             raise ModelError(
                 f"input {put.name!r} is no tensor of floats, whole numbers or booleans; such a model cannot be run here"
             )
+        if not tensor.HasField("shape"):
+            raise ModelError(f"input {put.name!r}: nothing says how many dimensions it has; export the model with its shape")
         shape = tuple(_size(put.name, axis, dim, shapes or {}) for axis, dim in enumerate(tensor.shape.dim))
         is_fixed = bool(shape) and tensor.shape.dim[0].dim_value > 0
         specs.append(InputSpec(name=put.name, dtype=dtype.name, shape=shape, fixed_batch=shape[0] if is_fixed else None))

@@ -115,6 +115,14 @@ def test_a_dimension_without_size_and_name_is_said_to_be_that(size: int) -> None
         input_specs(one_node("Relu", [1, size]))
 
 
+def test_an_input_without_a_shape_is_not_taken_for_a_number() -> None:
+    assert input_specs(one_node("Relu", [])) == [InputSpec(name="x", dtype="float32", shape=())]
+    model = onnx.load_model_from_string(one_node("Relu", []))
+    model.graph.input[0].type.tensor_type.ClearField("shape")
+    with pytest.raises(ModelError, match="'x': nothing says how many dimensions it has"):
+        input_specs(model.SerializeToString())
+
+
 @pytest.mark.parametrize("kind", [TensorProto.STRING, TensorProto.BFLOAT16, TensorProto.COMPLEX64])
 def test_inputs_that_are_no_numbers_are_refused(kind: int) -> None:
     with pytest.raises(ModelError, match="no tensor of floats"):
