@@ -95,8 +95,8 @@ class ParetoArchive:
     def add(self, candidate_id: str, values: ArrayLike, tie: Tie) -> AddReport:
         """Offer a candidate with its m `values`; `tie` orders candidates of one box, smaller is better.
 
-        Offer each candidate once. Raises: ValueError for values that are not finite or not m of them, and for an id
-        that is a member already.
+        Offer each candidate once: a second time is noticed only in the box that it holds. Raises: ValueError for values that
+        are not finite or not m of them, and for an id that holds the box already.
         """
         point = as_points(np.asarray(values, dtype=np.float64)[np.newaxis])
         box = boxes(point, self._resolutions)

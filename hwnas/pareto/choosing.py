@@ -66,6 +66,7 @@ def _shares(weights: Sequence[float], m: int) -> FloatArray:
     array = np.asarray(weights, dtype=np.float64)
     if array.shape != (m,) or not np.isfinite(array).all() or (array < 0).any() or not (array > 0).any():
         raise ValueError(f"expected {m} finite weights >= 0, at least one above 0, got {list(weights)}")
+    array = array / array.max()  # or the sum of large ones would be infinite
     return np.asarray(array / array.sum(), dtype=np.float64)
 
 

@@ -49,10 +49,9 @@ def test_the_choice_says_why() -> None:
 
 
 def test_units_and_the_size_of_the_weights_do_not_matter() -> None:
-    other_units = FRONT * np.array([100.0, 4.0])
-    assert choose(other_units, weights=[30, 10], log=[False, True]).index == (
-        choose(FRONT, weights=[3, 1], log=[False, True]).index
-    )
+    other_units, index = FRONT * np.array([100.0, 4.0]), choose(FRONT, weights=[3, 1], log=[False, True]).index
+    assert choose(other_units, weights=[30, 10], log=[False, True]).index == index
+    assert choose(FRONT, weights=[1.5e308, 0.5e308], log=[False, True]).index == index  # their sum is infinite
 
 
 def test_equal_scores_are_told_apart_by_the_weighted_sum() -> None:
