@@ -26,7 +26,7 @@ class Journal:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             content = path.read_bytes() if path.exists() else b""
-            if line.startswith(content):  # new, or stopped before the first line was on the disk
+            if content != line and line.startswith(content):  # new, or stopped before the first line was on the disk
                 content = line
                 path.write_bytes(content)
             self._size = self._read(path, content, expected)
