@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import time
 from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import Self
@@ -17,6 +18,7 @@ from hwnas.execution.task import EvaluationResult, EvaluationTask, evaluate_task
 from hwnas.execution.worker import start_worker
 
 STOP_TIMEOUT_S = 10.0
+JUMP = 0.01  # of the time limit: clocks that are brought right slowly move by less
 POOLS = 5  # a pool that breaks is made anew, but not for ever: workers that cannot even start would be replaced endlessly
 
 
@@ -40,7 +42,7 @@ class LocalExecutor:
         self._task_limit_s = task_limit_s
         self._memory_limit_mb = memory_limit_mb
         self._keep_freed_memory = keep_freed_memory
-        self._pending: dict[ProcessFuture, EvaluationTask] = {}
+        self._pending: dict[ProcessFuture, tuple[EvaluationTask, float]] = {}  # and where the system's clock was
         self._pool: ProcessPool | None = None
         self._broken = 0
 
@@ -71,21 +73,21 @@ class LocalExecutor:
         self.warm_up()
         assert self._pool is not None
         future = self._pool.schedule(evaluate_task, args=[task, self._memory_limit_mb], timeout=self._task_limit_s)
-        self._pending[future] = task
+        self._pending[future] = task, _clock_offset_s()
 
     def wait(self, timeout_s: float | None = None) -> list[EvaluationResult]:
         """Results that have come since, at least one unless the time is up or nothing is pending."""
         done, _ = concurrent.futures.wait(self._pending, timeout_s, concurrent.futures.FIRST_COMPLETED)
         results, lost = [], []
         for future in done:
-            task, error = self._pending.pop(future), future.exception()
-            if isinstance(error, BrokenProcessPool):
+            (task, offset_s), error = self._pending.pop(future), future.exception()
+            if isinstance(error, BrokenProcessPool) or (isinstance(error, TimeoutError) and self._has_jumped(offset_s)):
                 lost.append(task)
             else:
                 results.append(future.result() if error is None else self._failed(task, error))
         if results:
             self._broken = 0
-        for task in lost:  # it was waiting when the pool broke
+        for task in lost:  # it was waiting when the pool broke, or its time is not known
             self.submit(task)
         return results
 
@@ -121,6 +123,10 @@ class LocalExecutor:
         self._pool.join(STOP_TIMEOUT_S)
         self._pool = None
 
+    def _has_jumped(self, offset_s: float) -> bool:
+        """Whether the system's clock, by which pebble limits tasks, was set since it had this offset, or the machine slept."""
+        return abs(_clock_offset_s() - offset_s) > JUMP * (self._task_limit_s or 0.0)
+
     def _failed(self, task: EvaluationTask, error: BaseException) -> EvaluationResult:
         if isinstance(error, TimeoutError):
             failure = Failure(kind="time_limit", message=f"took longer than the limit of {self._task_limit_s} s for one child")
@@ -129,6 +135,10 @@ class LocalExecutor:
         else:
             failure = Failure(kind="work_failed", message=f"{type(error).__name__}: {error}")
         return EvaluationResult(candidate_id=task.candidate_id, failure=failure)
+
+
+def _clock_offset_s() -> float:
+    return time.time() - time.monotonic()
 
 
 def _begin(data: DataSettings, keep_freed_memory: bool) -> None:

@@ -42,6 +42,17 @@ def test_a_hung_child_ends_at_its_time_limit_and_the_next_is_trained(limited):
     assert "4.0 s" in results[0].failure.message
 
 
+def test_a_clock_that_jumps_ends_no_child(monkeypatch):
+    with LocalExecutor(1, DATA, task_limit_s=600.0) as executor:
+        executor.submit(endless_task(0))
+        until(lambda: executor._pending and all(future.running() for future in executor._pending))
+        worker, now = local_workers()[-1], time.time
+        monkeypatch.setattr(time, "time", lambda: now() + 3600)
+        until(lambda: executor.wait(0.1) == [] and not worker.is_running())  # the pool goes by that clock
+        assert executor.wait(2) == []
+        assert executor._pending  # it is trained anew
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
 def test_a_child_over_its_memory_limit_fails_alone(limited):
     big = tiny_task(0)
