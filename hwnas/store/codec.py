@@ -40,7 +40,10 @@ class Fields(dict[str, Any]):
     """A stored object with named fields, which raises StoreError naming ``where`` one is missing."""
 
     def __init__(self, text: str, where: str) -> None:
-        super().__init__(json_value(text, where, dict[str, Any]))
+        fields = json_value(text, where)
+        if not isinstance(fields, dict):
+            raise StoreError(f"{where} is damaged: expected named fields, got {text!r}")
+        super().__init__(fields)
         self._where = where
 
     def __missing__(self, name: str) -> Any:
