@@ -90,8 +90,9 @@ def error_values(found: Evaluation, metric: str) -> dict[str, float]:
 
 def calibration_images(data: DataSet) -> NDArray[np.float32]:
     """Training images, evenly spread over the split, that activations' ranges are taken from: float32 (n, C, H, W) in [0, 1]."""
-    chosen = torch.arange(0, len(data.train), max(1, len(data.train) // CALIBRATION_IMAGES))[:CALIBRATION_IMAGES]
-    return pixels(data.train.rows(chosen))
+    images = len(data.train)
+    count = min(images, CALIBRATION_IMAGES)
+    return pixels(data.train.rows(torch.arange(count) * images // count))
 
 
 def pixels(split: Split) -> NDArray[np.float32]:
