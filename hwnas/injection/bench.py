@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hwnas.injection.answers import Answers, Classes
 from hwnas.injection.bit_errors import Masks
 from hwnas.injection.engine import FastEngine, Upset
+from hwnas.injection.identity import program_sha256
 from hwnas.injection.memory import Change, Memory
 from hwnas.injection.program import Program
 from hwnas.resilience import Population
@@ -44,9 +45,13 @@ class Engine(Protocol):
 
 
 class Bench(Protocol):
-    """A network that can be faulted; ``costs`` is what a fault costs to compute by layer, 1 for a full pass."""
+    """A network that can be faulted; ``costs`` is what a fault costs to compute by layer, 1 for a full pass.
+
+    ``function_sha256``: hash of what it computes, whatever words its memory holds.
+    """
 
     memory: Memory
+    function_sha256: str
     activations: Population
     costs: Mapping[str, float]
     classes: int
@@ -63,6 +68,7 @@ class TorchBench:
     def __init__(self, program: Program) -> None:
         self._program = program
         self.memory, self.activations = program.memory, program.activations
+        self.function_sha256 = program_sha256(program)
         self.classes = program.graph.classes
         self.shape = program.graph.shapes[program.graph.input.id]
         self.costs: Mapping[str, float] = suffix_costs(program)

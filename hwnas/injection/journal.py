@@ -74,6 +74,7 @@ class Journal:
             known = {
                 "campaign": "another version of hwnas",
                 "memory_sha256": "another model",
+                "function_sha256": "another model",
                 "data_sha256": "another data set",
             }
             what = next((words for name, words in known.items() if name in different), "another campaign")

@@ -25,6 +25,7 @@ from hwnas.injection.answers import Answers, classes_of, masked_rows
 from hwnas.injection.bench import Engine, Images
 from hwnas.injection.bit_errors import Masks
 from hwnas.injection.engine import Upset
+from hwnas.injection.identity import file_sha256
 from hwnas.injection.image_input import BATCH, for_any_batch, image_of
 from hwnas.injection.logits import cut_at_logits
 from hwnas.injection.memory import Change, Memory
@@ -87,6 +88,7 @@ class OnnxBench:
             raise ModelError(f"expected a classifier with one output, logits (n, classes), {self.logits!r} has {got}")
         self.classes = found[0]
         self.memory = self._memory()
+        self.function_sha256 = file_sha256(self._proto, self.memory.arrays)
         self.names = (self.image, *(step.name for step in self.steps))
         self.activations = Population(
             tensors=tuple(

@@ -87,10 +87,10 @@ class Program:
             raise ConfigError(f"torch computes {', '.join(f.name for f in TORCH_FORMATS)} networks, got {layout.name}")
         self.graph, self.layout = graph, layout
         self.steps = _steps(graph, deployed)
-        self._scales = _full_scales(graph, deployed, calibration) if layout is LOG8 else {}
-        self._scale, self._offset = (
-            None if part is None else torch.tensor(part)[:, None, None] for part in (deployed.scale, deployed.offset)
-        )
+        self.full_scales = _full_scales(graph, deployed, calibration) if layout is LOG8 else {}
+        norm = (deployed.scale, deployed.offset)
+        self.normalisation = tuple(None if part is None else np.ravel(part).tolist() for part in norm)
+        self._scale, self._offset = (None if part is None else torch.tensor(part)[:, None, None] for part in norm)
         self.memory = self._stored(deployed)
         self.weights: Weights = {name: self._weight(name, array) for name, array in self.memory.arrays.items()}
         self.owner = {name: number for number, step in enumerate(self.steps) for name in (step.weight, step.bias)}
@@ -137,12 +137,12 @@ class Program:
 
     def encoded(self, name: str, values: NDArray[np.float32]) -> Values:
         """Values of a tensor (of the memory or of a step) as they are stored."""
-        return self.layout.encode(values / self._scales[name] if self._scales else values)
+        return self.layout.encode(values / self.full_scales[name] if self.full_scales else values)
 
     def decoded(self, name: str, stored: Values) -> NDArray[np.float32]:
         """The values of what is stored of a tensor."""
         values = np.asarray(self.layout.decode(stored), np.float32)
-        return values * np.float32(self._scales[name]) if self._scales else values
+        return values * np.float32(self.full_scales[name]) if self.full_scales else values
 
     def with_changes(self, changes: Sequence[Change]) -> Weights:
         """The weights as a trial leaves them; those that it does not hit are shared."""
@@ -170,7 +170,7 @@ class Program:
 
     def _rounded(self, step: Step, values: Tensor) -> Tensor:
         """Values as the format can hold them."""
-        if self._scales:
+        if self.full_scales:
             return torch.from_numpy(self.decoded(step.name, self.encoded(step.name, values.numpy())))
         kind = _ROUNDED.get(self.layout.name)
         return values if kind is None else values.to(kind).float()

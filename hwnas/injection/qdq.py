@@ -23,6 +23,7 @@ from hwnas.injection.answers import Answers, classes_of, masked_rows
 from hwnas.injection.bench import Engine, Images
 from hwnas.injection.bit_errors import Masks
 from hwnas.injection.engine import Upset
+from hwnas.injection.identity import file_sha256
 from hwnas.injection.image_input import BATCH, for_any_batch, image_of
 from hwnas.injection.logits import cut_at_logits
 from hwnas.injection.memory import Change, Memory
@@ -48,6 +49,7 @@ class QdqBench:
         self.image, self.shape = image_of(graph, self._initialisers)
         self.logits = graph.output[0].name
         self.memory = self._memory()
+        self.function_sha256 = file_sha256(self._proto, self.memory.arrays)
         self.quantised = [
             node.output[0] for node in graph.node if node.op_type == "QuantizeLinear" and node.input[0] not in self._initialisers
         ]

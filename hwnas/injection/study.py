@@ -9,6 +9,7 @@ from threading import Event, Lock
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import TensorProto
 from torch import Tensor
 
 from hwnas.device import read_model
@@ -62,10 +63,11 @@ def onnx_subject(path: Path, dtype: str, *, calibration: NDArray[np.float32] | N
     Raises ModelError, ConfigError for a format that it is not in, DataError for images that do not fit.
     """
     content = read_model(path)
-    operators = {node.op_type for node in parse(content).graph.node}
-    is_int8 = "DequantizeLinear" in operators
-    if is_int8 != (dtype == "int8"):
-        what = "int8 (QDQ)" if is_int8 else "floating point"
+    graph = parse(content).graph
+    is_int8 = any(node.op_type == "DequantizeLinear" for node in graph.node)
+    is_half = any(tensor.data_type == TensorProto.FLOAT16 for tensor in graph.initializer)
+    if is_int8 != (dtype == "int8") or (is_half and dtype not in ("int8", "float16")):
+        what = "int8 (QDQ)" if is_int8 else "float16" if is_half else "floating point"
         raise ConfigError(f"{path} is {what}, --dtype is {dtype}; choose the format that the file is in")
     if is_int8:
         bench: Bench = QdqBench(content)

@@ -183,10 +183,12 @@ def test_files_in_another_format_are_refused(tmp_path) -> None:
     model = emit(graph, random_state(graph))
     with pytest.raises(ModelError, match="without quantised weights"):
         QdqBench(model)
-    floats, integers = tmp_path / "f.onnx", tmp_path / "i.onnx"
+    floats, halves, integers = tmp_path / "f.onnx", tmp_path / "h.onnx", tmp_path / "i.onnx"
     floats.write_bytes(model)
     integers.write_bytes(convert(model, "int8", calibration=images(graph, 8).numpy()))
-    for path, dtype in ((floats, "int8"), (integers, "float32")):
+    halves.write_bytes(convert(model, "float16"))
+    for path, dtype in ((floats, "int8"), (integers, "float32"), (halves, "float32"), (halves, "bfloat16")):
         with pytest.raises(ConfigError, match="--dtype"):
             onnx_subject(path, dtype)
-    assert onnx_subject(integers, "int8").bench().classes == onnx_subject(floats, "float16").bench().classes == 10
+    for path, dtype in ((floats, "float16"), (halves, "float16"), (integers, "int8")):
+        assert onnx_subject(path, dtype).bench().classes == 10
