@@ -14,7 +14,7 @@ from hwnas.device.channel import Channel
 from hwnas.device.fingerprint import Fingerprint
 from hwnas.device.link import as_error
 from hwnas.device.profile import Ssh
-from hwnas.errors import DeviceError, DeviceUnreachableError
+from hwnas.errors import DeviceError, DeviceUnreachableError, ModelError
 
 log = logging.getLogger(__name__)
 
@@ -85,16 +85,20 @@ class SshLink:
         """The agent's answer; a lost agent or connection is found again and asked anew, three times at most.
 
         Raises:
-            ModelError, DeviceError: what the agent could not do.
+            ModelError, DeviceError: what the agent could not do. It is the model's fault, too, if every attempt with it ended the
+                agent and each time it was found again: a search goes on without that model.
             DeviceUnreachableError: it was lost and not found again within the profile's `reconnect_limit_s`.
         """
-        for attempt in range(1, ATTEMPTS_PER_REQUEST):
+        lost: DeviceUnreachableError | None = None
+        for attempt in range(1, ATTEMPTS_PER_REQUEST + 1):
             try:
                 return self._ask(op, arguments, time_limit_s)
             except DeviceUnreachableError as error:
                 log.warning("%s; reconnecting after attempt %d at %r", error, attempt, op)
+                lost = error
                 self._reconnect()
-        return self._ask(op, arguments, time_limit_s)
+        what = f"{lost}; so ended each of {ATTEMPTS_PER_REQUEST} attempts at {op!r}, and the device was found again each time"
+        raise (ModelError(f"{what}: it cannot run the model") if "model" in arguments else DeviceError(what)) from lost
 
     def _reconnect(self) -> None:
         lost: DeviceUnreachableError | None = None

@@ -123,11 +123,12 @@ def test_a_model_that_kills_every_agent_is_given_up(server: Server, device_pytho
         killer = threading.Thread(target=kill_all)
         killer.start()
         try:
-            with pytest.raises(DeviceUnreachableError, match=r"127\.0\.0\.1: the agent was killed by KILL"):
+            with pytest.raises(ModelError, match=r"127\.0\.0\.1: the agent was killed by KILL.*it cannot run the model"):
                 opened.measure(conv_net(), half_width=1e-6, time_limit_s=5.0)
         finally:
             done.set()
             killer.join()
+        assert opened.measure(conv_net(), half_width=0.5, time_limit_s=0.1).latency_ms > 0  # the device stays of use
 
 
 def test_an_unknown_host_key_is_refused(server: Server, device_python: Path, tmp_path: Path) -> None:
