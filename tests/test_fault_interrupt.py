@@ -30,7 +30,7 @@ def rows(folder: Path) -> dict[str, list[str]]:
     return {path.name: path.read_text().splitlines() for path in (folder / "faults").glob("*.jsonl")}
 
 
-@pytest.mark.parametrize("fault", ["single", "ber"])
+@pytest.mark.parametrize("fault", ["single", pytest.param("ber", marks=pytest.mark.slow)])
 def test_ctrl_c_keeps_what_was_tried_and_the_same_command_goes_on(tiny_run: Made, tmp_path: Path, fault: str) -> None:
     folder = Path(shutil.copytree(tiny_run.folder, tmp_path / "copy"))
     process = start(folder, "--fault", fault, "--half-width", 0.001)

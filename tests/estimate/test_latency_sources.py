@@ -20,6 +20,7 @@ TINY = {"budget": {"generations": 1, "images_per_child": 64}, "lemonade": {"prop
 PROFILES = Path(__file__).parents[2] / "hardware_profiles"
 
 
+@pytest.mark.slow
 def test_a_search_without_a_device(tmp_path: Path) -> None:
     run, profile = tmp_path / "run", tmp_path / "mine.toml"
     profile.write_text((PROFILES / "example-accelerator.toml").read_text())

@@ -4,6 +4,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
 from hwnas.device.device import LinkedDevice
 from hwnas.experiment import Progress, start
 from hwnas.spaces import initial_graphs
@@ -47,6 +49,7 @@ def test_nothing_trains_while_this_machine_is_measured(tmp_path):
     assert trained_while_measuring(tmp_path / "run") == [INITIAL]
 
 
+@pytest.mark.slow
 def test_max_evaluations_leaves_the_same_children_untrained(tmp_path, monkeypatch):
     budget = {"max_evaluations": INITIAL + 1, "images_per_child": 320}
     monkeypatch.setattr(LinkedDevice, "is_elsewhere", True)

@@ -48,6 +48,7 @@ def test_a_search_that_bounds_activations_begins_with_bounded_networks_too(tmp_p
     assert len(first) == 2 * len(plain)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_cut_short_before_its_first_networks_begins_with_its_own_when_it_goes_on(tmp_path: Path) -> None:
     own = Builder(1, 8, 8).head(10)
     start(config(budget={"generations": 0, "images_per_child": 64}), tmp_path / "run", initial=[own])
@@ -60,6 +61,7 @@ def test_a_run_that_was_cut_short_before_its_first_networks_begins_with_its_own_
         assert {row.architecture_id for row in store.rows()} == set(map(architecture_id, [*known, own]))
 
 
+@pytest.mark.slow
 def test_a_run_of_a_version_that_did_not_keep_its_own_networks_goes_on(tmp_path: Path) -> None:
     start(config(), tmp_path / "run", initial=[Builder(1, 8, 8).head(10)])
     with closing(sqlite3.connect(tmp_path / "run" / "run.sqlite")) as connection, connection:

@@ -42,6 +42,7 @@ def test_an_int8_search_reports_the_errors_of_its_int8_files(tmp_path: Path) -> 
     assert differs  # else nothing shows that it is not torch's float32 error
 
 
+@pytest.mark.slow
 def test_where_no_latency_is_measured_int8_errors_are_computed_here_without_saturation(tmp_path: Path) -> None:
     config = make_config(
         {

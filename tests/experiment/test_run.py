@@ -60,18 +60,18 @@ def test_the_front_is_that_of_all_finished_and_alone_was_tested(first_run):
     assert {row.id for row in found if "test_error" in row.final} == set(expected)
 
 
-def test_networks_no_better_than_guessing_are_of_no_use_unless_the_user_says_so(tmp_path):
-    start(tiny(budget={"generations": 0, "images_per_child": 320}, max_error=None), tmp_path / "useful")
-    start(tiny(budget={"generations": 0, "images_per_child": 320}), tmp_path / "all")
-    useful, everything = (open_run(tmp_path / name) for name in ("useful", "all"))
+def test_networks_no_better_than_guessing_are_of_no_use_unless_the_user_says_so(first_run, tmp_path):
+    start(tiny(max_error=None), tmp_path / "useful")
+    useful, everything = open_run(tmp_path / "useful"), open_run(first_run[0])
     (error,) = (each for each in useful.objectives if each.name == "error")
     labels = load(DataSettings()).validation.labels
     guessing = 1 - np.bincount(labels).max() / len(labels)
     assert error.most == pytest.approx(guessing)
     assert not error.allows(guessing)
-    errors = {entry.id: entry.value("error") for entry in everything.rows()}
-    assert max(errors[entry.id] for entry in everything.front()) >= guessing  # a condition of this test
-    assert {entry.id for entry in useful.front()} == {entry.id for entry in everything.front() if errors[entry.id] < guessing}
+    initial = [entry for entry in everything.front() if not entry.row.parent]  # the children depend on who is on the front
+    assert max(entry.value("error") for entry in initial) >= guessing  # a condition of this test
+    assert useful.front()
+    assert max(entry.value("error") for entry in useful.front()) < guessing
 
 
 def test_to_a_run_of_an_older_version_every_network_stays_of_use(tmp_path):

@@ -101,7 +101,7 @@ def kills(folder):
     return [events[1], ends[0], events[4], ends[2]]
 
 
-@pytest.mark.parametrize("number", [0, pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [0, *(pytest.param(late, marks=pytest.mark.slow) for late in (1, 2, 3))])
 def test_a_run_killed_within_a_generation_goes_on_to_the_same_end(run, tmp_path, number):
     folder, _ = run
     copy = truncated(folder, tmp_path / "copy", kills(folder)[number])

@@ -67,6 +67,7 @@ def test_a_run_whose_objective_meant_something_else_does_not_go_on(folder: Path,
     assert front(tmp_path / "run") == front(folder)
 
 
+@pytest.mark.slow
 def test_two_workers_find_the_same_bits(folder: Path, tmp_path: Path) -> None:
     start(tiny(objectives=OBJECTIVES, workers=2), tmp_path / "two")
     assert told(tmp_path / "two") == told(folder)
