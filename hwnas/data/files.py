@@ -54,27 +54,32 @@ def _found(source: Path) -> SourceFiles:
     for pattern in ("*.parquet", "data/*.parquet", "*/*.parquet"):
         if parquets := _visible(root.glob(pattern), root):
             return SourceFiles(source=source, kind="parquet", root=root, splits=_parquet_splits(parquets, source))
-    images = [path for path in _visible(_files_below(root), root) if path.suffix.lower() in _IMAGES]
+    images = [path for path in _visible(_files_below(root, root), root) if path.suffix.lower() in _IMAGES]
     if not images:
         raise DataError(f"{source} holds neither parquet files nor images; expected train.parquet, or a folder per class")
     return SourceFiles(source=source, kind="images", root=root, splits=_image_splits(images, root, source))
 
 
-def _files_below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+def _files_below(folder: Path, root: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
     """Every file in a folder and below it, through links to folders too, unless one leads back up."""
     here = (*above, folder.resolve())
     for path in folder.iterdir():
+        if _is_no_data(path, root):
+            continue
         if not path.is_dir():
             yield path
         elif path.resolve() not in here:
-            yield from _files_below(path, here)
+            yield from _files_below(path, root, here)
+
+
+def _is_no_data(path: Path, root: Path) -> bool:
+    """Tell whether a path in `root` is hidden or the file system's own, or lies in such a folder; these need not be readable."""
+    return any(part.startswith(".") or part == "lost+found" for part in path.relative_to(root).parts)
 
 
 def _visible(paths: Iterable[Path], root: Path) -> list[Path]:
-    """Return the files among `paths`, sorted, without hidden ones and what lies in hidden folders."""
-    return sorted(
-        path for path in paths if not any(part.startswith(".") for part in path.relative_to(root).parts) and path.is_file()
-    )
+    """Return the files among `paths`, sorted, without those that are no data."""
+    return sorted(path for path in paths if not _is_no_data(path, root) and path.is_file())
 
 
 def _parquet_splits(paths: list[Path], source: Path) -> dict[str, tuple[Path, ...]]:

@@ -135,15 +135,20 @@ def test_linked_class_folders_are_followed_but_not_in_circles(tmp_path: Path, lo
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user")
-def test_a_folder_that_cannot_be_read_is_no_missing_class() -> None:
+def test_a_folder_that_cannot_be_read_is_no_missing_class_but_one_that_is_no_data_is_passed_over() -> None:
     with tempfile.TemporaryDirectory() as name:
-        root = write_folder(Path(name), ["cat", "dog", "owl"])
+        root = write_folder(Path(name), ["cat", "dog", "owl", ".Trash-0/dog", "lost+found"])
         root.chmod(0o755)
-        (root / "owl").chmod(0o700)
+        for closed in ("owl", ".Trash-0", "lost+found"):
+            (root / closed).chmod(0o700)
         os.seteuid(65534)
         try:
             with pytest.raises(DataError, match="owl cannot be read: Permission denied"):
                 find_files(root)
+            os.seteuid(0)
+            (root / "owl").chmod(0o755)
+            os.seteuid(65534)
+            assert {path.parent.name for path in find_files(root).splits["train"]} == {"cat", "dog", "owl"}
         finally:
             os.seteuid(0)
 
