@@ -61,14 +61,17 @@ def _found(source: Path) -> SourceFiles:
 
 
 def _files_below(folder: Path, root: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
-    """Every file in a folder and below it, through links to folders too, unless one leads back up."""
+    """Every file in a folder and below it, through links to folders too, unless one leads back up or to what is found anyway."""
     here = (*above, folder.resolve())
     for path in folder.iterdir():
         if _is_no_data(path, root):
             continue
         if not path.is_dir():
             yield path
-        elif path.resolve() not in here:
+            continue
+        real = path.resolve()
+        found_anyway = path.is_symlink() and real.is_relative_to(root) and not _is_no_data(real, root)
+        if real not in here and not found_anyway:
             yield from _files_below(path, root, here)
 
 

@@ -129,9 +129,21 @@ def test_linked_class_folders_are_followed_but_not_in_circles(tmp_path: Path, lo
     root = write_folder(tmp_path / "set", ["cat", "dog"])
     (root / "owl").symlink_to(write_folder(tmp_path / "elsewhere", ["owls"]) / "owls")
     (root / "dog" / "up").symlink_to(root)
+    (tmp_path / "elsewhere/owls/up").symlink_to(tmp_path / "elsewhere/owls")
     data = load_from(root)
     assert data.classes == ("cat", "dog", "owl")
     assert [len(data.train), len(data.validation), len(data.test)] == [25, 4, 7]
+
+
+def test_a_link_to_a_folder_of_the_set_adds_nothing_unless_that_is_hidden(tmp_path: Path, load_from: Loader) -> None:
+    root = tmp_path / "set"
+    for split in ("train", "val"):
+        write_folder(root / split, ["cat", "dog"])
+    (root / "latest").symlink_to("train")
+    write_folder(root / ".versions/2", ["cat", "dog"])
+    (root / "test").symlink_to(".versions/2")
+    data = load_from(root)
+    assert [len(data.train), len(data.validation), len(data.test)] == [24, 24, 24]
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user")
