@@ -81,7 +81,7 @@ class LocalExecutor:
         results, lost = [], []
         for future in done:
             (task, offset_s), error = self._pending.pop(future), future.exception()
-            if isinstance(error, BrokenProcessPool) or (isinstance(error, TimeoutError) and self._has_jumped(offset_s)):
+            if isinstance(error, BrokenProcessPool) or (_is_time_limit(error) and self._has_jumped(offset_s)):
                 lost.append(task)
             else:
                 results.append(future.result() if error is None else self._failed(task, error))
@@ -128,13 +128,18 @@ class LocalExecutor:
         return abs(_clock_offset_s() - offset_s) > JUMP * (self._task_limit_s or 0.0)
 
     def _failed(self, task: EvaluationTask, error: BaseException) -> EvaluationResult:
-        if isinstance(error, TimeoutError):
+        if _is_time_limit(error):
             failure = Failure(kind="time_limit", message=f"took longer than the limit of {self._task_limit_s} s for one child")
         elif isinstance(error, ProcessExpired):
             failure = Failure(kind="worker_died", message=f"its worker process died with exit code {error.exitcode}")
         else:
             failure = Failure(kind="work_failed", message=f"{type(error).__name__}: {error}")
         return EvaluationResult(candidate_id=task.candidate_id, failure=failure)
+
+
+def _is_time_limit(error: BaseException | None) -> bool:
+    """Whether pebble ended the task; a time-out that the task itself ran into comes with the worker's traceback as its cause."""
+    return isinstance(error, TimeoutError) and error.__cause__ is None
 
 
 def _clock_offset_s() -> float:

@@ -1,5 +1,6 @@
 """What can happen to a worker process: killed, hung, out of memory, orphaned, interrupted."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -51,6 +52,25 @@ def test_a_clock_that_jumps_ends_no_child(monkeypatch):
         until(lambda: executor.wait(0.1) == [] and not worker.is_running())  # the pool goes by that clock
         assert executor.wait(2) == []
         assert executor._pending  # it is trained anew
+
+
+class Unreachable:
+    """A task that runs into a time-out of its own, as where its data lie on another machine."""
+
+    candidate_id = "g0-0"
+
+    @property
+    def threads(self):
+        raise TimeoutError(errno.ETIMEDOUT, "Connection timed out")
+
+
+@pytest.mark.parametrize("task_limit_s", [None, 600.0])
+def test_a_time_out_inside_a_task_is_its_failure_and_no_time_limit(task_limit_s):
+    with LocalExecutor(1, DATA, task_limit_s=task_limit_s) as executor:
+        executor.submit(Unreachable())
+        (result,) = executor.wait(60)
+    message = f"TimeoutError: [Errno {errno.ETIMEDOUT}] Connection timed out"
+    assert (result.failure.kind, result.failure.message) == ("work_failed", message)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
