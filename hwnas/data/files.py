@@ -115,14 +115,13 @@ def _image_splits(paths: list[Path], root: Path, source: Path) -> dict[str, tupl
 
 def _check_class_folders(folders: set[Path], source: Path) -> None:
     """Raise DataError where a class folder has a folder of images in it, or two have one name: the class is not clear."""
+    expected = f"move the images of each class into one folder, as in {source}/CLASS/IMAGE"
     named: dict[str, Path] = {}
     for folder in sorted(folders):
-        other = next((above for above in folder.parents if above in folders), named.setdefault(folder.name, folder))
-        if other != folder:
-            raise DataError(
-                f"{folder} lies in the class folder {other} or has its name: the class of its images is not clear; expected "
-                f"{source}/CLASS/IMAGE: move the images of a class into one folder"
-            )
+        if above := next((above for above in folder.parents if above in folders), None):
+            raise DataError(f"{folder} lies in {above}, which holds images itself: which one is the class is not clear; {expected}")
+        if (other := named.setdefault(folder.name, folder)) != folder:
+            raise DataError(f"{other} and {folder} would be one class, {folder.name!r}, and it is not clear if they are; {expected}")
 
 
 def _with_training(splits: dict[str, list[Path]], source: Path) -> dict[str, tuple[Path, ...]]:

@@ -274,6 +274,8 @@ def test_folders_that_are_no_data_set_are_refused(tmp_path: Path, load_from: Loa
     write_folder(tmp_path / "tests only/test", ["cat", "dog"])
     write_folder(tmp_path / "by year/cat", ["2024", "2025"])
     write_folder(tmp_path / "by year/dog", ["2023", "2025"])
+    write_folder(tmp_path / "parts/part1", ["cat", "dog"])
+    write_folder(tmp_path / "parts/part2", ["cat"])
     write_folder(tmp_path / "old", ["cat", "dog", "dog/old"])
     write_parquet(tmp_path / "odd/a.parquet", noise(3), [0, 1, 2])
     write_parquet(tmp_path / "odd/b.parquet", noise(3), [0, 1, 2])
@@ -283,8 +285,9 @@ def test_folders_that_are_no_data_set_are_refused(tmp_path: Path, load_from: Loa
         "notes.txt": "neither a parquet file nor a folder",
         "flat": "lies in no class folder",
         "tests only": "none for train",
-        "by year": "dog/2025 .* class folder .*cat/2025 or has its name",
-        "old": "dog/old lies in the class folder .*dog",
+        "by year": "cat/2025 and .*dog/2025 would be one class, '2025'",
+        "parts": "part1/cat and .*part2/cat would be one class, 'cat'",
+        "old": "dog/old lies in .*dog, which holds images itself",
         "odd": "a.parquet belongs to no split",
     }.items():
         with pytest.raises(DataError, match=message):
