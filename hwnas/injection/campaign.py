@@ -1,6 +1,5 @@
 """Fault campaigns: draw faults, see what they do, until the interval is narrow enough; resumable at any moment."""
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hwnas.errors import DataError, StoreError
 from hwnas.injection.answers import Damage, damage
-from hwnas.injection.bench import Bench, Engine, Images
+from hwnas.injection.bench import Bench
 from hwnas.injection.bit_errors import activation_masks
 from hwnas.injection.curve_trials import CurveTrials
 from hwnas.injection.engine import Upset
 from hwnas.injection.journal import Journal
+from hwnas.injection.micro_batches import CURVE_IMAGES, Examples, MicroBatches
 from hwnas.injection.settings import FaultSettings
 from hwnas.resilience import (
     Batch,
@@ -36,28 +35,9 @@ from hwnas.resilience import (
     stratify,
 )
 
-CHUNKS = 16  # micro-batches that faults take turns on, so that no 25 images decide
 WEIGHT_BATCH, ACTIVATION_BATCH = 64, 512
-CURVE_IMAGES, TRIAL_IMAGES = 200, 50  # of a curve, and of a trial: its images agree, four times as many tell hardly more
-KEPT_BYTES = 2**28  # of clean passes, float32, a sum and a value for each element
-_STREAM_BER, _STREAM_IMAGES = 1, 2
+_STREAM_BER = 1
 _READ = ("bit", "drop", "changed", "unrecoverable", "masked", "cost", "effective")  # of a row, to go on or for the figures
-
-
-@dataclass(frozen=True, kw_only=True)  # not slotted: the hash is computed once for all networks of a study
-class Examples:
-    """Labelled images: float32 (n, C, H, W) in [0, 1] and int64 (n,)."""
-
-    images: Images
-    labels: NDArray[np.int64]
-
-    @cached_property
-    def sha256(self) -> str:
-        """Hash of shape, pixels and labels."""
-        digest = hashlib.sha256(str(self.images.shape).encode())
-        digest.update(np.ascontiguousarray(self.images).data)
-        digest.update(np.ascontiguousarray(self.labels, "<i8").data)
-        return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,12 +92,9 @@ class Campaign:
         Raises DataError where images or labels do not fit the network.
         """
         _check_data(bench, examples)
-        self._order = np.random.default_rng([settings.seed, _STREAM_IMAGES]).permutation(len(examples.labels))
         self.name, self.bench, self.settings, self._check = name, bench, settings, check
-        self._examples, self._labels = examples, examples.labels[self._order]
+        self._examples, self._micro_batches = examples, MicroBatches(bench, examples, settings, check)
         self._models = settings.models()
-        self._together = TRIAL_IMAGES if settings.fault == "ber" else settings.images
-        self._engines: dict[range, Engine] = {}
 
     def header(self) -> dict[str, Any]:
         """What the campaign's file must say to be gone on with."""
@@ -192,7 +169,7 @@ class Campaign:
 
     def clean_error(self) -> float:
         """Share of all images that the network gets wrong without a fault."""
-        return self._wrong(len(self._labels))
+        return self._micro_batches.clean_error()
 
     def has_curve(self) -> bool:
         """Whether the network knows more than chance, on the images that curves are made of."""
@@ -207,41 +184,10 @@ class Campaign:
 
     @cached_property
     def _curve_clean(self) -> float:
-        return 1.0 - self._wrong(CURVE_IMAGES)
-
-    def _wrong(self, images: int) -> float:
-        """Share of the first ``images`` that the network gets wrong, in the micro-batches that faults meet."""
-        images, wrong = min(images, len(self._labels)), 0
-        for start in range(0, images, self._together):
-            self._check()
-            engine, labels = self._before(range(start, min(start + self._together, images)))
-            wrong += int((engine.classes != labels).sum())
-        return wrong / images
-
-    def _before(self, part: range) -> tuple[Engine, NDArray[np.int64]]:
-        """The engine and the labels of some images. The first made are kept: parts take turns, the last would never serve."""
-        if part not in self._engines:
-            room = KEPT_BYTES // (8 * sum(tensor.size for tensor in self.bench.activations.tensors))
-            while self._engines and sum(map(len, self._engines)) + len(part) > room:
-                self._engines.popitem()
-            self._engines[part] = self.bench.engine(self._examples.images[self._order[part.start : part.stop]])
-        return self._engines[part], self._labels[part.start : part.stop]
-
-    def _part(self, trial: int) -> tuple[Engine, NDArray[np.int64]]:
-        """The engine and the labels of the images that a trial meets: trials take turns on parts of those of the curve."""
-        images = min(CURVE_IMAGES, len(self._labels))
-        ends = np.linspace(0, images, max(1, images // TRIAL_IMAGES) + 1).astype(int)
-        number = trial % (len(ends) - 1)
-        return self._before(range(int(ends[number]), int(ends[number + 1])))
-
-    def _chunk(self, batch: int) -> tuple[Engine, NDArray[np.int64]]:
-        """The engine and the labels of the micro-batch that a batch of faults meets."""
-        size = min(self.settings.images, len(self._labels))
-        number = batch % min(CHUNKS, len(self._labels) // size)
-        return self._before(range(number * size, (number + 1) * size))
+        return 1.0 - self._micro_batches.clean_error(CURVE_IMAGES)
 
     def _weight_rows(self, batch: Batch, number: int) -> Iterator[dict[str, Any]]:
-        engine, labels = self._chunk(number)
+        engine, labels = self._micro_batches.meet(number)
         memory = self.bench.memory
         for bit in batch.bits.tolist():
             self._check()
@@ -260,7 +206,7 @@ class Campaign:
 
     def _activation_rows(self, batch: Batch, number: int) -> Iterator[dict[str, Any]]:
         """Each fault meets one image: those of a stored tensor are computed together, one for each image of the micro-batch."""
-        engine, labels = self._chunk(number)
+        engine, labels = self._micro_batches.meet(number)
         population = self.bench.activations
         places = population.locate(batch.bits)
         for tensor in np.unique(places.tensors).tolist():
@@ -298,7 +244,7 @@ class Campaign:
     def _trial(
         self, errors: BitErrors | None, kinds: Sequence[TrialKind], number: int, trial: int, clean: float
     ) -> dict[str, Any]:
-        kind, (engine, labels) = kinds[number], self._part(trial)
+        kind, (engine, labels) = kinds[number], self._micro_batches.meet(trial)
         ber, memory, cost = self.settings.bers[kind.rate], self.bench.memory, 1.0
         rng = np.random.default_rng([self.settings.seed, _STREAM_BER, trial, number])
         if errors is not None:

@@ -25,8 +25,11 @@ class Journal:
         line = (json.dumps(expected) + "\n").encode()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            content = path.read_bytes() if path.exists() else b""
-            if content != line and line.startswith(content):  # new, or stopped before the first line was on the disk
+            if not path.exists():
+                with path.open("xb") as file:  # of two campaigns begun together one fails here, and loses nothing
+                    file.write(line)
+            content = path.read_bytes()
+            if content != line and line.startswith(content):  # stopped before the first line was on the disk
                 content = line
                 path.write_bytes(content)
             self._size = self._read(path, content, expected)

@@ -326,7 +326,7 @@ def _with_xor(proto: onnx.ModelProto) -> onnx.ModelProto:
     """A copy in an opset that has BitwiseXor. Raises ModelError where its operators cannot be brought there."""
     found = onnx.ModelProto()
     found.CopyFrom(proto)
-    (version,) = (opset.version for opset in proto.opset_import if opset.domain in ("", "ai.onnx"))
+    version = max(opset.version for opset in proto.opset_import if opset.domain in ("", "ai.onnx"))
     if version >= XOR_OPSET:
         return found
     try:

@@ -142,20 +142,23 @@ def test_clean_passes_are_made_once_where_memory_allows_and_else_again(monkeypat
             before.append(images.tobytes())
             return super().engine(images)
 
-    def rows() -> list:
+    def rows(**asked) -> list:
         before.clear()
-        tried = Campaign("m", Counting(made), examples(made, 24), FaultSettings(images=6, half_width=0.3))
+        settings = FaultSettings(images=6, half_width=0.3, **asked)
+        tried = Campaign("m", Counting(made), examples(made, 130 if asked else 24), settings)
         tried.clean_error()
-        return tried.single(None, silent).rows
+        return (tried.curve if asked else tried.single)(None, silent).rows
 
     whole = rows()
     assert len(before) == len(set(before)) == 4
     assert whole[-1]["batch"] > 4  # every micro-batch came, some twice
     elements = sum(tensor.size for tensor in made.activations.tensors)
-    monkeypatch.setattr("hwnas.injection.campaign.KEPT_BYTES", 8 * elements * 13)  # room for two
+    monkeypatch.setattr("hwnas.injection.micro_batches.KEPT_BYTES", 8 * elements * 13)  # room for two
     assert rows() == whole
     assert len(set(before)) == 4 < len(before)
     assert before.count(before[0]) == 1  # the first is kept
+    assert len(rows(fault="ber", bers=(1e-4, 1e-2))) > 4
+    assert len(before) == 2  # each trial of a curve meets the next part: all are kept
 
 
 def test_a_campaign_that_lost_part_of_a_batch_tries_the_rest(tmp_path: Path) -> None:

@@ -178,6 +178,13 @@ def test_a_campaign_on_an_int8_file(target: str) -> None:
     assert all(row["unrecoverable"] == 0 for row in rows)
 
 
+def with_nodes(proto: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> bytes:
+    made = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del proto.graph.node[:]
+    proto.graph.node.extend(made)
+    return proto.SerializeToString()
+
+
 def test_files_in_another_format_are_refused(tmp_path) -> None:
     graph = SAMPLES["flat"]()
     model = emit(graph, random_state(graph))
@@ -190,5 +197,14 @@ def test_files_in_another_format_are_refused(tmp_path) -> None:
     for path, dtype in ((floats, "int8"), (integers, "float32"), (halves, "float32"), (halves, "bfloat16")):
         with pytest.raises(ConfigError, match="--dtype"):
             onnx_subject(path, dtype)
-    for path, dtype in ((floats, "float16"), (halves, "float16"), (integers, "int8")):
+    proto = onnx.load_model_from_string(halves.read_bytes())
+    nodes = [onnx.helper.make_node("Constant", [], [tensor.name], value=tensor) for tensor in proto.graph.initializer]
+    del proto.graph.initializer[:]
+    halves.write_bytes(with_nodes(proto, [*nodes, *proto.graph.node]))
+    with pytest.raises(ConfigError, match="is float16, --dtype is float32"):
+        onnx_subject(halves, "float32")
+    proto = onnx.load_model_from_string(model)
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(np.float16(1.0), "unused"))
+    floats.write_bytes(proto.SerializeToString())
+    for path, dtype in ((floats, "float32"), (floats, "float16"), (halves, "float16"), (integers, "int8")):
         assert onnx_subject(path, dtype).bench().classes == 10
