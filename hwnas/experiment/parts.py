@@ -22,7 +22,8 @@ from hwnas.training import TrainerSettings, error_of_guessing
 # Above this many pixels a network is bound by arithmetic, not by the number of operations.
 LARGE_IMAGE_PIXELS = 16 * 16
 SHIFTS_FROM_EPOCHS = 5
-LESS = 1e-9
+LESS = 1e-9  # than guessing: shares of images that are less are so by much more
+UNBALANCED = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,12 +148,14 @@ def _initial(data: DataSet, own: Sequence[Graph], *, bound: float) -> tuple[Grap
 
 
 def _largest_useful(config: RunConfig, data: DataSet) -> float:
-    """The error that a network must have less than guessing to be of use; 1, so any, where guessing is always right.
+    """The largest error of use by default: one less than the best constant answer's, which needs no network at all.
 
-    The constant answer needs no network: it beats those that are no better in every objective.
+    1, so any, where one class is so common that this answer errs less than half as often as chance: networks that err more often
+    may tell rare classes there.
     """
     guessing = error_of_guessing(data.validation.labels, config.metric)
-    return guessing - LESS if guessing > LESS else 1.0
+    chance = 1 - 1 / len(data.classes)
+    return guessing - LESS if guessing > UNBALANCED * chance else 1.0
 
 
 def _limits(config: RunConfig, profile: HardwareProfile) -> tuple[Limit, ...]:

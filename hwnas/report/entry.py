@@ -99,4 +99,4 @@ def why_of_no_use(found: Sequence[Entry], objectives: Sequence[Objective]) -> st
     if error.allows(least):
         return None
     found_instead = f"the front is the most accurate one, {least:.4g}"
-    return f"no network is within {error.most:.4g} validation error (--max-error): {found_instead}"
+    return f"no network is within {error.most:.4g} validation error (--max-error, by default that of guessing): {found_instead}"

@@ -4,15 +4,18 @@ import os
 import shutil
 import signal
 import threading
+from contextlib import closing
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from hwnas.api import open_run
 from hwnas.data import DataSettings, load
 from hwnas.errors import ConfigError, RequestError, RunFolderError
 from hwnas.experiment import resume, start
+from hwnas.experiment.parts import assemble
 from hwnas.experiment.run import stored_config
 from hwnas.objective import objectives_named
 from hwnas.pareto import Resolution
@@ -72,6 +75,21 @@ def test_networks_no_better_than_guessing_are_of_no_use_unless_the_user_says_so(
     assert max(entry.value("error") for entry in initial) >= guessing  # a condition of this test
     assert useful.front()
     assert max(entry.value("error") for entry in useful.front()) < guessing
+    before = [entry.id for entry in useful.front()]
+    assert resume(tmp_path / "useful").trained == 0
+    assert [entry.id for entry in useful.front()] == before == sorted(front(tmp_path / "useful"), key=before.index)
+
+
+@pytest.mark.parametrize(("common", "most"), [(60, 0.4), (90, 1.0)])
+def test_where_one_class_is_very_common_no_network_is_of_no_use_by_default(tmp_path, common, most):
+    rng = np.random.default_rng(0)
+    for split in ("train", "validation", "test"):
+        for number in range(100):
+            path = tmp_path / "data" / split / ("a" if number < common else "b") / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 256, (8, 8), dtype=np.uint8)).save(path)
+    with closing(assemble(tiny(data={"source": str(tmp_path / "data")}, max_error=None))) as parts:
+        assert parts.config.max_error == pytest.approx(most)
 
 
 def test_to_a_run_of_an_older_version_every_network_stays_of_use(tmp_path):
