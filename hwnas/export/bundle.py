@@ -1,8 +1,10 @@
 """The bundle: a folder of ONNX files that were checked before they came into it."""
 
+import contextlib
 import os
 import re
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +27,7 @@ from hwnas.graph import Graph, architecture_id
 
 REFERENCE_IMAGES = 32
 WAITING = ".hwnas-export-"  # where files wait until all are written; an export that was killed leaves it behind
+ABANDONED_S = 3600.0  # old enough that no export still waits there: writing the files is a matter of seconds
 GUARDED: tuple[Precision, ...] = ("float32", "int8")  # what a guard is for
 
 
@@ -267,7 +270,9 @@ def _land(folder: Path, contents: Mapping[str, bytes]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.glob(f"{WAITING}*"):
-            shutil.rmtree(left)
+            with contextlib.suppress(FileNotFoundError):  # another export has just ended
+                if time.time() - left.stat().st_mtime > ABANDONED_S:
+                    shutil.rmtree(left)
         # In the folder, not beside it: what lies there may be another disk's, or another user's.
         with TemporaryDirectory(dir=folder, prefix=WAITING) as waiting:
             for name, content in contents.items():

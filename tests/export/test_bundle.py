@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -156,11 +157,15 @@ def test_a_bundle_may_lie_on_another_disk_than_the_folder_above_it(tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
-def test_what_a_killed_export_left_behind_goes(tmp_path: Path, predict: Predict) -> None:
-    (tmp_path / ".hwnas-export-killed").mkdir()
-    (tmp_path / ".hwnas-export-killed" / "g1-0.onnx").touch()
+def test_what_a_killed_export_left_behind_goes_and_what_another_writes_stays(tmp_path: Path, predict: Predict) -> None:
+    for name, hours in ((".hwnas-export-killed", 2), (".hwnas-export-at-work", 0)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "g1-0.onnx").touch()
+        os.utime(tmp_path / name, (time.time() - 3600 * hours,) * 2)
     write_bundle(tmp_path, entries("flat"), images=pictures(), predict=predict, settings=settings())
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["g1-0.onnx", "manifest.json", "references.safetensors"]
+    left = [".hwnas-export-at-work", "g1-0.onnx", "manifest.json", "references.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == left
+    assert (tmp_path / left[0] / "g1-0.onnx").exists()
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path, predict: Predict) -> None:
