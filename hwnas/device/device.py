@@ -135,7 +135,10 @@ class LinkedDevice:
         return Noise.from_blocks(self._call("noise", {"duration_s": duration_s}, duration_s))
 
     def close(self) -> None:
-        """Let go of the device once the request that it is at is answered; closing twice does nothing."""
+        """Let go of the device once the request that it is at is answered; closing twice does nothing.
+
+        On a link that is dead, too, this waits for a running request, up to that request's time limit.
+        """
         with self._lock:
             self._is_closed = True
             self._link.close()

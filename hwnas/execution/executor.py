@@ -20,7 +20,7 @@ class Executor(Protocol):
         """Start a task as soon as a worker is free."""
 
     def wait(self, timeout_s: float | None = None) -> list[EvaluationResult]:
-        """Results that have come since, at least one unless the time is up or nothing is pending."""
+        """Results that have come since, at least one unless the time is up, nothing is pending or all that ended starts again."""
 
     def cancel(self) -> None:
         """End every pending task; they give no result."""

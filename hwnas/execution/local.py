@@ -76,7 +76,11 @@ class LocalExecutor:
         self._pending[future] = task, _clock_offset_s()
 
     def wait(self, timeout_s: float | None = None) -> list[EvaluationResult]:
-        """Results that have come since, at least one unless the time is up or nothing is pending."""
+        """Results that have come since, at least one unless the time is up, nothing is pending or all that ended starts again.
+
+        A task starts again where its pool broke before its turn, or where pebble ended it by a clock that was set forward. A
+        clock that is set back lets a hung task run that much longer.
+        """
         done, _ = concurrent.futures.wait(self._pending, timeout_s, concurrent.futures.FIRST_COMPLETED)
         results, lost = [], []
         for future in done:
