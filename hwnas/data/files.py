@@ -119,9 +119,9 @@ def _check_class_folders(folders: set[Path], source: Path) -> None:
     named: dict[str, Path] = {}
     for folder in sorted(folders):
         if above := next((above for above in folder.parents if above in folders), None):
-            raise DataError(f"{folder} lies in {above}, which holds images itself: which one is the class is not clear; {expected}")
+            raise DataError(f"{folder} lies in {above}, which holds images itself: which is the class is not clear; {expected}")
         if (other := named.setdefault(folder.name, folder)) != folder:
-            raise DataError(f"{other} and {folder} would be one class, {folder.name!r}, and it is not clear if they are; {expected}")
+            raise DataError(f"{other} and {folder} would be one class, {folder.name!r}, which may be wrong; {expected}")
 
 
 def _with_training(splits: dict[str, list[Path]], source: Path) -> dict[str, tuple[Path, ...]]:
