@@ -2,6 +2,7 @@
 
 import io
 import struct
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ _ALPHA = {"LA", "La", "PA", "RGBA", "RGBa"}
 _PNG_ORIENTATION = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")
 # What Pillow's decoders raise on damaged files, by its documentation and by fuzzing.
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, struct.error)
+# Pillow's own limit and the warning filters are the process's: two threads that set and restore them would mix them up.
+_PROCESS_WIDE = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,20 +38,20 @@ class Header:
 
 @contextmanager
 def _opened(encoded: bytes | Path, where: str) -> Iterator[Image.Image]:
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # our own cap judges the size
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of odd EXIF blocks
+    with _PROCESS_WIDE, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns of odd EXIF blocks
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # our own cap judges the size
+        try:
             with Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded, formats=_FORMATS) as image:
                 yield image
-    except DataError:
-        raise
-    except UnidentifiedImageError as error:
-        raise DataError(f"{where} is not an image of a known format ({', '.join(_FORMATS)}); convert or remove it") from error
-    except _DAMAGE as error:
-        raise DataError(f"{where} is not a readable image ({error}); replace or remove it") from error
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
+        except DataError:
+            raise
+        except UnidentifiedImageError as error:
+            raise DataError(f"{where} is not an image of a known format ({', '.join(_FORMATS)}); convert or remove it") from error
+        except _DAMAGE as error:
+            raise DataError(f"{where} is not a readable image ({error}); replace or remove it") from error
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
 
 
 def read_header(encoded: bytes | Path, where: str, max_pixels: int) -> Header:

@@ -1,4 +1,6 @@
 import io
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -111,6 +113,15 @@ def test_max_pixels_may_be_more_than_pillow_would_take() -> None:
     Image.new("1", (20_000, 10_000)).save(buffer, "PNG")
     assert read_header(buffer.getvalue(), "x", 300_000_000) == Header(height=10_000, width=20_000, grey=True)
     assert limit == Image.MAX_IMAGE_PIXELS
+
+
+def test_threads_leave_pillows_limit_and_the_warning_filters_as_they_were() -> None:
+    limit, filters = Image.MAX_IMAGE_PIXELS, list(warnings.filters)
+    encoded = encode(RNG.integers(0, 256, (300, 300, 3), dtype=np.uint8))
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda _: decode(encoded, "it", (3, 8, 8)), range(300)))
+    assert limit == Image.MAX_IMAGE_PIXELS
+    assert filters == warnings.filters
 
 
 def test_floating_point_pixels_are_refused() -> None:
