@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -133,19 +132,20 @@ def _readable(what: str) -> Iterator[None]:
 
 
 def _check_class_names(files: SourceFiles, label: str) -> None:
-    """Raise DataError where files number their classes differently: one number would be two classes."""
-    stated: dict[tuple[str, ...], Path] = {}
+    """Raise DataError where files number their classes differently: one number would be two classes.
+
+    A list of classes may go on where that of another file ends.
+    """
+    stated: dict[int, tuple[str, Path]] = {}
     for path in (path for paths in files.splits.values() for path in paths if files.kind == "parquet"):
         with _readable(str(path)):
             feature = datasets.Features.from_arrow_schema(pyarrow.parquet.read_schema(path)).get(label)
-        if isinstance(feature, datasets.ClassLabel):
-            stated.setdefault(tuple(feature.names), path)
-    if len(stated) > 1:
-        (one, first), (other, second) = list(stated.items())[:2]
-        number, names = next(pair for pair in enumerate(zip_longest(one, other)) if len(set(pair[1])) > 1)
-        raise DataError(
-            f"class number {number} is {names[0]} in {first} and {names[1]} in {second}; write both with one list of classes"
-        )
+        for number, name in enumerate(feature.names if isinstance(feature, datasets.ClassLabel) else ()):
+            other, first = stated.setdefault(number, (name, path))
+            if other != name:
+                raise DataError(
+                    f"class number {number} is {other} in {first} and {name} in {path}; write both with one list of classes"
+                )
 
 
 @contextmanager

@@ -87,14 +87,31 @@ def test_class_names_come_from_a_class_label(tmp_path: Path, load_from: Loader) 
     assert load_from(path).classes == ("owl", "ant", "bee")
 
 
-@pytest.mark.parametrize("names", [["owl", "bee", "ant"], ["owl", "ant", "bee", "cat"]])
-def test_files_that_number_their_classes_differently_are_refused(names: list[str], tmp_path: Path, load_from: Loader) -> None:
-    for split, classes in {"train": ["owl", "ant", "bee"], "test": names}.items():
+def write_named(folder: Path, **names: list[str]) -> Path:
+    """Write a parquet file of 60 images of the first three classes for each split and its class names; return the folder."""
+    for split, classes in names.items():
         features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=classes)})
         table = datasets.Dataset.from_dict({"image": noise(60), "label": THREE}, features=features)
-        table.to_parquet(tmp_path / f"set/{split}.parquet")
-    with pytest.raises(DataError, match=r"class number [13] is \w+ in .*test.parquet and \w+ in .*train.parquet"):
-        load_from(tmp_path / "set")
+        table.to_parquet(folder / f"{split}.parquet")
+    return folder
+
+
+@pytest.mark.parametrize("others", [{}, {"validation": ["owl", "ant", "bee", "cat"]}, {"validation": ["owl", "ant", "bee"]}])
+def test_files_that_number_their_classes_differently_are_refused(
+    others: dict[str, list[str]], tmp_path: Path, load_from: Loader
+) -> None:
+    root = write_named(tmp_path / "set", train=["owl", "ant", "bee", "cat"], test=["owl", "bee", "ant"], **others)
+    with pytest.raises(DataError, match=r"class number 1 is (ant|bee) in .*.parquet and (ant|bee) in .*.parquet"):
+        load_from(root)
+
+
+def test_a_list_of_classes_may_go_on_where_another_ends(tmp_path: Path, load_from: Loader) -> None:
+    short, long = ["owl", "ant", "bee"], ["owl", "ant", "bee", "cat"]
+    assert load_from(write_named(tmp_path / "a", train=short, test=long)).classes == tuple(short)
+    assert load_from(write_named(tmp_path / "b", train=long, test=short)).classes == tuple(long)
+    write_named(tmp_path / "c", train=short, validation=[*long, "dog"], test=[*long, "emu"])
+    with pytest.raises(DataError, match=r"class number 4 is emu in .*test.parquet and dog in .*validation.parquet"):
+        load_from(tmp_path / "c")
 
 
 def test_a_split_may_have_columns_that_another_lacks(tmp_path: Path, load_from: Loader) -> None:
