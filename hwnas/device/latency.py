@@ -127,11 +127,6 @@ class Latency:
         """The fields as a plain dict for JSON."""
         return dataclasses.asdict(self)
 
-    @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> "Latency":
-        """The inverse of `to_json`."""
-        return cls(**fields)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noise:

@@ -1,7 +1,7 @@
 """How good a latency predictor was on networks that it had not seen."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +14,14 @@ class PredictorReport:
     """Latencies predicted out of sample, and measured, in ms, both (n,) and positive.
 
     ``of`` says how: ``generation`` for children that were predicted before they were measured, ``leave_one_out`` for the initial
-    networks. The median absolute error is a share of the measured value; the rank correlation is None where it does not exist.
+    networks; ``fingerprint_sha256`` on which device, None of several generations, and as an older version kept it. The median
+    absolute error is a share of the measured value; the rank correlation is None where it does not exist.
     """
 
     of: str
     predicted_ms: tuple[float, ...]
     measured_ms: tuple[float, ...]
+    fingerprint_sha256: str | None = None
 
     @classmethod
     def pooled(cls, reports: Sequence["PredictorReport"]) -> "PredictorReport":
@@ -60,10 +62,5 @@ class PredictorReport:
             "measured_ms": list(self.measured_ms),
             "median_error": self.median_error,
             "spearman": self.spearman,
+            "fingerprint_sha256": self.fingerprint_sha256,
         }
-
-    @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> "PredictorReport":
-        """The inverse of `to_json`."""
-        predicted, measured = tuple(fields["predicted_ms"]), tuple(fields["measured_ms"])
-        return cls(of=fields["of"], predicted_ms=predicted, measured_ms=measured)

@@ -118,9 +118,9 @@ def _metadata(store: RunStore, settings: DataSettings) -> dict[str, str]:
         for name in ("image_size", "group_by", "label_column", "validation_share", "test_share", "seed", "max_pixels")
     }
     return {
-        "test_sha256": store.meta("test_sha256"),
-        "data_name": store.meta("data_name"),
-        "data_fingerprint": store.meta("data_fingerprint"),
+        "test_sha256": store.meta("test_sha256", str),
+        "data_name": store.meta("data_name", str),
+        "data_fingerprint": store.meta("data_fingerprint", str),
         "data_settings": json.dumps(split),
         "run": os.path.basename(store.folder.resolve()).encode(errors="backslashreplace").decode(),
         "hwnas_version": __version__,

@@ -86,17 +86,15 @@ class LatencyBook:
         self._fingerprint = device.fingerprint().sha256()
         self._newest: dict[str, tuple[Graph, float]] = {}  # by architecture: what the predictor may know
         self._predictor = LatencyPredictor.fit([], [])
-        told = list(store.events("predictor"))
+        told = list(store.events("predictor", PredictorReport))
         self._reported = {event.generation for event in told}
-        self._reports = [  # of this device; what an older version kept does not say of which
-            PredictorReport.from_json(event.payload)
-            for event in told
-            if event.payload.get("fingerprint_sha256", self._fingerprint) == self._fingerprint
+        self._reports: list[PredictorReport] = [
+            event.payload for event in told if event.payload.fingerprint_sha256 in (self._fingerprint, None)
         ]
         self._stored = {
             # Of the run's own nominal already, but for those of an attempt to measure everything anew that was cut short.
-            m.architecture_id: Latency.from_json(dict(m.latency)).at_nominal(device.reference_nominal_ms)
-            for m in store.measurements("search")
+            m.architecture_id: m.latency.at_nominal(device.reference_nominal_ms)
+            for m in store.measurements("search", Latency)
             if (m.fingerprint_sha256, m.profile_sha256) == (self._fingerprint, profile.sha256())
         }
 
@@ -146,12 +144,14 @@ class LatencyBook:
         predicted, of = [candidate.cheap.get("latency_ms", UNKNOWN_MS) for candidate in candidates], "generation"
         if UNKNOWN_MS in predicted:
             predicted, of = leave_one_out([candidate.graph for candidate in candidates], measured), "leave_one_out"
-        report = PredictorReport(of=of, predicted_ms=tuple(predicted), measured_ms=tuple(measured))
+        report = PredictorReport(
+            of=of, predicted_ms=tuple(predicted), measured_ms=tuple(measured), fingerprint_sha256=self._fingerprint
+        )
         self._reports.append(report)
         self._reported.add(generation)
         pooled = PredictorReport.pooled(self._reports)
         so_far = {"networks": len(pooled.measured_ms), "median_error": pooled.median_error, "spearman": pooled.spearman}
-        payload = {**report.to_json(), "fingerprint_sha256": self._fingerprint, "so_far": so_far}
+        payload = {**report.to_json(), "so_far": so_far}
         self._store.add_event("predictor", payload, generation=generation)
         _log.info("latency predictor, generation %d: %s; so far: %s", generation, report.as_text(), pooled.as_text())
 

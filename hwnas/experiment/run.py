@@ -230,14 +230,14 @@ def _refuse_other(parts: Parts, store: RunStore, *, remeasure: bool) -> None:
             f"{', '.join(changed)} of this run's networks is not what this version of hwnas means by it, and the two do not "
             "compare; start a new run (this one can still be shown and exported), or go on with the version it was started with"
         )
-    data, then = parts.data.fingerprint, store.meta("data_fingerprint")
+    data, then = parts.data.fingerprint, store.meta("data_fingerprint", str)
     if data != then:
         raise RequestError(f"this run's data had fingerprint {then}, now it is {data}; a run goes on with its own data")
     if remeasure and parts.device is None:
         raise RequestError("this run measures no latency, so there is nothing to measure anew; resume it without --remeasure")
     if remeasure:
         refuse_collected(store)
-    if parts.device_sha256 != store.meta("device_fingerprint_sha256") and not remeasure:
+    if parts.device_sha256 != store.meta("device_fingerprint_sha256", str | None) and not remeasure:
         then, now = _both_devices(parts, store)
         raise RequestError(
             f"this run's device was {then}; now it is {now}; go on with the same device, or measure every network anew on this "

@@ -6,6 +6,7 @@ With ``--async`` nobody waits: a child is compared with those that came to the r
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import ceil
 
 from hwnas.candidate import Candidate
@@ -15,6 +16,16 @@ from hwnas.search import Arrivals, going_on
 from hwnas.store import RunStore
 
 EVENT = "rung"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reached:
+    """What is read of an event ``rung``: a child at its rung, what it is worth there, on which device (None: on none)."""
+
+    candidate: str
+    rung: int
+    values: Mapping[str, float]
+    device: str | None
 
 
 class Ladder:
@@ -29,10 +40,10 @@ class Ladder:
         self._arrivals = Arrivals(parts.rungs, parts.objectives) if parts.config.asynchronous else None
         self._generation = 0
         self._reached: list[dict[str, Mapping[str, float]]] = []  # of this generation, by rung
-        for event in store.events(EVENT):
-            found = event.payload
-            if found["device"] == self._device and event.generation is not None:  # latencies of two devices never mix
-                self._take(event.generation, found["rung"], found["candidate"], found["values"])
+        for event in store.events(EVENT, _Reached):
+            found: _Reached = event.payload
+            if found.device == self._device and event.generation is not None:  # latencies of two devices never mix
+                self._take(event.generation, found.rung, found.candidate, found.values)
 
     def until(self, candidate: Candidate, rung: int) -> int | None:
         """How many images a candidate has seen when it comes to a rung; None where it is trained to its end instead.

@@ -30,6 +30,13 @@ WAIT_S = 0.5  # how long a loop waits for a result before it looks at the clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What is read of an event ``ask``: the values of what came nearest to the limits, where nothing kept them."""
+
+    nearest: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
     """Why a search ended, and what it did in this sitting."""
 
@@ -142,8 +149,8 @@ class Sitting:
         Raises ConfigError where there is no front either because the limits let none be, as only measuring showed; they stay with
         the run, which so cannot go on. Raises WorkError where there is none for another reason.
         """
-        event = self.store.last_event("ask")
-        nearest = None if event is None else event.payload.get("nearest")
+        event = self.store.last_event("ask", _Asked)
+        nearest = None if event is None else event.payload.nearest
         message = "no new network was found" if nearest is None else impossible(self.parts.limits, nearest)
         if self.front:
             return message

@@ -16,12 +16,20 @@ initial networks, then ``accepted`` children each time. Ids are g<ask>-<slot>.
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from hwnas.candidate import Candidate, Outcome
 from hwnas.experiment.evaluator import Measured
 from hwnas.experiment.sitting import Ended, Sitting, generations_done
 
 MOST_AHEAD = 8  # children that wait for a worker: each is proposed without what those before it will teach
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What is read of an event ``ask``: how many outcomes were told before it."""
+
+    told: int
 
 
 def search_steadily(sitting: Sitting) -> Ended:
@@ -63,8 +71,8 @@ class SteadyState:
         sitting = self._sitting
         stored = sitting.restore()
         outcomes = deque(self._evaluator.outcomes.values())
-        for event in sitting.store.events("ask"):
-            while self._told < event.payload["told"]:
+        for event in sitting.store.events("ask", _Asked):
+            while self._told < event.payload.told:
                 self._tell(outcomes.popleft())
             candidates = stored.pop(self._asks, [])  # let go: a long run has many
             sitting.strategy.adopt(candidates)

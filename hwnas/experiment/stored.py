@@ -21,10 +21,10 @@ def stored_data(store: RunStore) -> DataSet:
     """The run's own data. Raises DataError where others lie in their place."""
     settings = data_settings(store)
     data = load(settings)
-    if data.fingerprint != store.meta("data_fingerprint"):
+    if data.fingerprint != (then := store.meta("data_fingerprint", str)):
         raise DataError(
             f"the data in {settings.source} are not those of the run: fingerprint {data.fingerprint}, "
-            f"expected {store.meta('data_fingerprint')}; bring the run's data back"
+            f"expected {then}; bring the run's data back"
         )
     return data
 

@@ -1,6 +1,7 @@
 """The figures of the page: trade-offs, progress and lineage, by plotly."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from math import ceil
 from typing import Any
@@ -18,6 +19,15 @@ COLOURS = {"front": FRONT, "dominated": OTHER}
 _COLUMNS = 3
 _ROW_PX = 360
 _UNITS = {"latency_ms": "latency in ms", "memory_kb": "memory in kB", "macs": "MACs", "error": "validation error"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What is read of an event ``generation``."""
+
+    hypervolume: float | None = None
+    front: int | None = None
+    used_s: float = 0.0
 
 
 def title_of(name: str) -> str:
@@ -84,18 +94,18 @@ def trade_offs(entries: Sequence[Entry], objectives: Sequence[Objective]) -> go.
 
 
 def progress(events: Sequence[Event], entries: Sequence[Entry]) -> go.Figure:
-    """Hypervolume, size of the front and best error after each generation."""
+    """Hypervolume, size of the front and best error after each generation; the events hold a Summary each."""
     found = {event.generation: event for event in events if event.generation is not None}
-    summaries: Mapping[int, Mapping[str, Any]] = {generation: event.payload for generation, event in found.items()}
+    summaries: dict[int, Summary] = {generation: event.payload for generation, event in found.items()}
     generations = sorted(summaries)
     figure = make_subplots(rows=1, cols=3, horizontal_spacing=0.09)
     curves = (
-        ("hypervolume", [summaries[generation].get("hypervolume") for generation in generations]),
-        ("models on the front", [summaries[generation].get("front") for generation in generations]),
+        ("hypervolume", [summaries[generation].hypervolume for generation in generations]),
+        ("models on the front", [summaries[generation].front for generation in generations]),
         ("best validation error", [_best_error(entries, found[generation]) for generation in generations]),
     )
     for column, (title, values) in enumerate(curves, 1):
-        texts = [f"generation {generation}, after {summaries[generation].get('used_s', 0):.0f} s" for generation in generations]
+        texts = [f"generation {generation}, after {summaries[generation].used_s:.0f} s" for generation in generations]
         figure.add_trace(
             go.Scatter(
                 x=generations,

@@ -12,7 +12,7 @@ from plotly.offline import get_plotlyjs
 from hwnas.objective import Objective
 from hwnas.report.ending import why_ended
 from hwnas.report.entry import Entry, entries, why_of_no_use
-from hwnas.report.figures import lineage, progress, trade_offs
+from hwnas.report.figures import Summary, lineage, progress, trade_offs
 from hwnas.report.predictor import predictor_error
 from hwnas.report.table import columns_of, percent
 from hwnas.store import RunStore
@@ -51,7 +51,7 @@ def page(store: RunStore, objectives: Sequence[Objective]) -> str:
             _section(
                 "Progress",
                 "The hypervolume's box is laid around this run's initial networks: it compares generations, not runs.",
-                _figure("progress", progress(list(store.events("generation")), found)),
+                _figure("progress", progress(list(store.events("generation", Summary)), found)),
             ),
             _section("Lineage", "The front and what it was grown from.", _figure("lineage", lineage(found))),
         ]

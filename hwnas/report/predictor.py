@@ -1,9 +1,26 @@
 """How well a run's latencies were predicted before they were measured."""
 
-from typing import Any
+from dataclasses import dataclass
 
 from hwnas.report.table import percent
 from hwnas.store import RunStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SoFar:
+    """Both errors of all generations so far; None where they do not exist."""
+
+    networks: int
+    median_error: float | None
+    spearman: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Predictor:
+    """What is read of an event ``predictor``; what an older version kept is not pooled."""
+
+    fingerprint_sha256: str | None = None
+    so_far: _SoFar | None = None
 
 
 def predictor_error(store: RunStore) -> str | None:
@@ -11,12 +28,12 @@ def predictor_error(store: RunStore) -> str | None:
 
     The median absolute error relative to what was measured, and Spearman's rank correlation, both out of sample.
     """
-    event = store.last_event("predictor")
-    if event is None or "so_far" not in event.payload:  # what an older version kept is not pooled
+    event = store.last_event("predictor", _Predictor)
+    found: _SoFar | None = None if event is None else event.payload.so_far
+    if event is None or found is None:
         return None
-    if event.payload.get("fingerprint_sha256") != store.meta("device_fingerprint_sha256"):  # measured anew on another since
+    if event.payload.fingerprint_sha256 != store.meta("device_fingerprint_sha256", str | None):  # measured anew elsewhere since
         return None
-    found: Any = event.payload["so_far"]
-    median = percent(found["median_error"]) or "unknown"
-    rank = "unknown" if found["spearman"] is None else f"{found['spearman']:.2f}"
-    return f"median absolute error {median}, Spearman {rank}, out of sample, on {found['networks']} networks"
+    median = percent(found.median_error) or "unknown"
+    rank = "unknown" if found.spearman is None else f"{found.spearman:.2f}"
+    return f"median absolute error {median}, Spearman {rank}, out of sample, on {found.networks} networks"

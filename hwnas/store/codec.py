@@ -1,13 +1,14 @@
 """Candidates, outcomes and free-form values as JSON and back; what comes from disk is checked before it is believed."""
 
 import json
+from functools import lru_cache
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from hwnas.candidate import Outcome, Step
-from hwnas.errors import GraphError, MorphismError, StoreError
+from hwnas.errors import GraphError, HwnasError, MorphismError, StoreError
 from hwnas.graph import from_json as graph_from_json
 from hwnas.graph import to_json as graph_to_json
 from hwnas.morphism.inheritance import from_json as plan_from_json
@@ -28,26 +29,18 @@ def json_text(value: object, where: str) -> str:
 def json_value(text: str, where: str, kind: Any = Any) -> Any:
     """The value that ``json_text`` wrote, as a ``kind`` that pydantic knows. Raises StoreError naming ``where`` it is damaged."""
     try:
-        value = json.loads(text)
-        return value if kind is Any else TypeAdapter(kind).validate_python(value)
-    except json.JSONDecodeError as error:
-        raise StoreError(f"{where} is damaged: {error}") from None
+        return _adapter(kind).validate_python(json.loads(text))
     except ValidationError as error:
-        raise StoreError(f"{where} is damaged: {error.errors()[0]['msg']}") from None
+        first = error.errors()[0]
+        raise StoreError(f"{where} is damaged: {': '.join([*map(str, first['loc']), first['msg']])}") from None
+    except (json.JSONDecodeError, HwnasError) as error:  # ours: what a dataclass says of values that it refuses
+        raise StoreError(f"{where} is damaged: {error}") from None
 
 
-class Fields(dict[str, Any]):
-    """A stored object with named fields, which raises StoreError naming ``where`` one is missing."""
-
-    def __init__(self, text: str, where: str) -> None:
-        fields = json_value(text, where)
-        if not isinstance(fields, dict):
-            raise StoreError(f"{where} is damaged: expected named fields, got {text!r}")
-        super().__init__(fields)
-        self._where = where
-
-    def __missing__(self, name: str) -> Any:
-        raise StoreError(f"{self._where} is damaged: it has no {name}")
+@lru_cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """Made once for each kind: it takes as long as to read hundreds of values with it."""
+    return TypeAdapter(kind)
 
 
 def values_from_json(text: str, where: str) -> dict[str, float]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hwnas.candidate import Candidate
-from hwnas.store.codec import Fields, json_text, outcome_from_json, steps_to_json, values_from_json
+from hwnas.store.codec import json_text, json_value, outcome_from_json, steps_to_json, values_from_json
 from hwnas.store.records import Event, Measurement, Row
 
 ROWS = """
@@ -52,20 +52,21 @@ def row_of(columns: tuple[Any, ...], final: Mapping[str, float]) -> Row:
     )
 
 
-def event_of(columns: tuple[Any, ...]) -> Event:
-    """The event in one row of its table."""
-    sequence, kind, generation, payload, at = columns
-    return Event(sequence=sequence, kind=kind, generation=generation, payload=Fields(payload, f"event {sequence}"), at=at)
+def event_of(columns: tuple[Any, ...], payload: Any) -> Event:
+    """The event in one row of its table, with its payload as this kind."""
+    sequence, kind, generation, text, at = columns
+    found = json_value(text, f"event {sequence}", payload)
+    return Event(sequence=sequence, kind=kind, generation=generation, payload=found, at=at)
 
 
-def measurement_of(columns: tuple[Any, ...]) -> Measurement:
-    """The measurement in one row of its table."""
+def measurement_of(columns: tuple[Any, ...], latency: Any) -> Measurement:
+    """The measurement in one row of its table, with its latency as this kind."""
     return Measurement(
         sequence=columns[0],
         architecture_id=columns[1],
         kind=columns[2],
         fingerprint_sha256=columns[3],
         profile_sha256=columns[4],
-        latency=Fields(columns[5], f"measurement {columns[0]}"),
+        latency=json_value(columns[5], f"measurement {columns[0]}", latency),
         measured_at=columns[6],
     )

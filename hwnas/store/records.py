@@ -59,23 +59,23 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """One latency as it was measured, on the device and profile of these hashes."""
+    """One latency as it was measured, on the device and profile of these hashes; ``latency`` is of the kind asked for."""
 
     sequence: int
     architecture_id: str
     kind: MeasurementKind
     fingerprint_sha256: str
     profile_sha256: str
-    latency: Mapping[str, Any]
+    latency: Any
     measured_at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that happened in the run: an ask, a generation's summary, time used, a warning."""
+    """Something that happened in the run: an ask, a generation's summary, a start; ``payload`` is of the kind asked for."""
 
     sequence: int
     kind: str
     generation: int | None
-    payload: Mapping[str, Any]
+    payload: Any
     at: float

@@ -257,21 +257,24 @@ class RunStore:
         """Whether the weights of this hash are stored, damaged or not."""
         return weights.exists(self.folder / WEIGHTS, name)
 
-    def measurements(self, kind: MeasurementKind | None = None) -> Iterator[Measurement]:
-        """Every latency measured, or those of a kind, in the order in which they were stored."""
+    def measurements(self, kind: MeasurementKind | None = None, latency: Any = dict[str, Any]) -> Iterator[Measurement]:
+        """Every latency measured, or those of a kind, in the order in which they were stored; ``latency`` as in ``events``."""
         for columns in self._read("SELECT * FROM measurements WHERE ?1 IS NULL OR kind = ?1 ORDER BY sequence", (kind,)):
-            yield measurement_of(columns)
+            yield measurement_of(columns, latency)
 
-    def events(self, kind: str | None = None) -> Iterator[Event]:
-        """Every event, or those of a kind, in the order in which they were stored."""
+    def events(self, kind: str | None = None, payload: Any = dict[str, Any]) -> Iterator[Event]:
+        """Every event, or those of a kind, in the order in which they were stored.
+
+        ``payload`` is what each holds, as a kind that pydantic knows. Raises StoreError naming an event that holds another.
+        """
         condition, values = ("", ()) if kind is None else ("WHERE kind = ?", (kind,))
         for row in self._read(f"SELECT * FROM events {condition} ORDER BY sequence", values):
-            yield event_of(row)
+            yield event_of(row, payload)
 
-    def last_event(self, kind: str) -> Event | None:
-        """The newest event of a kind; None where there is none."""
+    def last_event(self, kind: str, payload: Any = dict[str, Any]) -> Event | None:
+        """The newest event of a kind, ``payload`` as in ``events``; None where there is none."""
         rows = self._read("SELECT * FROM events WHERE kind = ? ORDER BY sequence DESC LIMIT 1", (kind,))
-        return event_of(rows[0]) if rows else None
+        return event_of(rows[0], payload) if rows else None
 
     def collect(self, keep: Set[str] | Literal["all"]) -> int:
         """Delete weights that nothing needs; gives how many files went.

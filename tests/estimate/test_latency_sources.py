@@ -68,7 +68,7 @@ def test_a_run_records_how_well_it_predicted(tmp_path: Path, caplog: pytest.LogC
     resume(run, changes={"generations": 2})
     with RunStore.open(run, write=False) as store:
         assert [event.generation for event in store.events("predictor")] == [0, 1, 2]  # a replay records nothing twice
-        reports = [PredictorReport.from_json(dict(event.payload)) for event in store.events("predictor")]
+        reports = [event.payload for event in store.events("predictor", PredictorReport)]
         rows = [row for row in store.rows() if row.generation == 2]
         measured = {m.architecture_id: m.latency["latency_ms"] for m in store.measurements("search")}
     assert [report.of for report in reports] == ["leave_one_out", "generation", "generation"]

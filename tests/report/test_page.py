@@ -11,7 +11,7 @@ from hwnas.api import open_run
 from hwnas.errors import StoreError
 from hwnas.objective import objectives_named
 from hwnas.report import entries
-from hwnas.report.figures import lineage, progress, trade_offs
+from hwnas.report.figures import Summary, lineage, progress, trade_offs
 from hwnas.report.page import page
 from hwnas.store import RunStore
 from hwnas.store.database import DATABASE
@@ -69,7 +69,7 @@ def test_figures_hold_every_model(tiny_run: Made) -> None:
     assert len(figure.data) == 2 * 3  # dominated and front, for each pair of three objectives
     assert sum(len(trace.x) for trace in figure.data[:2]) == len(finished_rows)
     with RunStore.open(run.folder, write=False) as store:
-        curves = progress(list(store.events("generation")), rows).data
+        curves = progress(list(store.events("generation", Summary)), rows).data
     assert [list(curve.x) for curve in curves] == [[0, 1]] * 3
     assert curves[1].y[-1] == len(run.front())
     assert curves[2].y[-1] == run.front()[0].value("error")

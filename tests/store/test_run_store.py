@@ -85,6 +85,15 @@ def test_order_is_that_of_writing_when_the_clock_jumps_back(tmp_path: Path) -> N
         assert store.last_event("warning") is None
 
 
+def test_an_event_is_read_as_the_kind_asked_for(store: RunStore) -> None:
+    store.add_event("front", {"ids": ["g0-0"]})
+    last = store.last_event("front", dict[str, tuple[str, ...]])
+    assert last is not None
+    assert last.payload == next(store.events("front", dict[str, tuple[str, ...]])).payload == {"ids": ("g0-0",)}
+    with pytest.raises(StoreError, match=r"event \d+ is damaged: ids: 0: .* valid integer"):
+        store.last_event("front", dict[str, list[int]])
+
+
 def test_one_sequence_orders_candidates_outcomes_events_and_measurements(store: RunStore) -> None:
     store.add_candidates([initial(0)])
     store.add_measurement("a", "search", {"median_ms": 1.0}, fingerprint_sha256="f", profile_sha256="p")
