@@ -22,6 +22,7 @@ from hwnas.experiment import Ended, Progress, evaluator, resume, start
 from hwnas.experiment.cheap import cheap_values
 from hwnas.experiment.parts import assemble
 from hwnas.experiment.tasks import inherit
+from hwnas.report.figures import Summary
 from hwnas.report.figures import progress as progress_figure
 from hwnas.spaces import initial_graphs
 from hwnas.store import Row, RunStore
@@ -130,7 +131,7 @@ def test_reports_count_generations_not_asks(run: tuple[Path, Ended]) -> None:
     opened = open_run(run[0])
     assert opened.ended() is not None
     with RunStore.open(run[0], write=False) as store:
-        summaries = list(store.events("generation"))
+        summaries = list(store.events("generation", Summary))
         generations = [event.generation for event in summaries]
         entries = opened.rows()
         curves = progress_figure(summaries, entries).data
