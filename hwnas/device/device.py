@@ -137,7 +137,8 @@ class LinkedDevice:
     def close(self) -> None:
         """Let go of the device once the request that it is at is answered; closing twice does nothing.
 
-        On a link that is dead, too, this waits for a running request, up to that request's time limit.
+        On a link that is dead, too, this waits for a running request: up to that request's time limit and the profile's
+        `answer_timeout_s`, and while the device is looked for (`reconnect_limit_s`), three times at most.
         """
         with self._lock:
             self._is_closed = True
