@@ -237,9 +237,8 @@ class Campaign:
                     }
 
     def _faults(self, population: Population, bit: int) -> tuple[Fault, ...]:
-        models = self._models
         rng = np.random.default_rng([self.settings.seed, bit])
-        return models[int(rng.integers(len(models)))].at(population, bit, rng)
+        return self._models[int(rng.integers(len(self._models)))].at(population, bit, rng)
 
     def _trial(
         self, errors: BitErrors | None, kinds: Sequence[TrialKind], number: int, trial: int, clean: float

@@ -31,6 +31,7 @@ from hwnas.graph import (
     Op,
     WeightedAdd,
 )
+from hwnas.injection.constants import constants_of
 from hwnas.injection.image_input import image_of
 from hwnas.injection.logits import cut_at_logits
 from hwnas.injection.program import Program
@@ -364,9 +365,7 @@ def _compare(model: bytes, program: Program) -> None:
     expected = opened.run(None, {opened.get_inputs()[0].name: images})[0].astype(np.float32)
     with torch.inference_mode():
         got = program.run(torch.from_numpy(images.astype(np.float32))).numpy()
-    read = parse(model).graph
-    constants = [*read.initializer, *(node.attribute[0].t for node in read.node if node.op_type == "Constant")]
-    halves = any(tensor.data_type == TensorProto.FLOAT16 for tensor in constants)
+    halves = any(tensor.data_type == TensorProto.FLOAT16 for tensor in constants_of(parse(model).graph).values())
     tolerance = HALF_TOLERANCE if halves else TOLERANCE
     if expected.shape != got.shape or not np.abs(expected - got).max() <= tolerance * max(1.0, float(np.abs(expected).max())):
         raise ModelError(

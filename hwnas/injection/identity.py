@@ -19,6 +19,6 @@ def file_sha256(proto: onnx.ModelProto, words: Collection[str]) -> str:
     kept.graph.CopyFrom(proto.graph)
     kept.opset_import.extend(proto.opset_import)
     kept.functions.extend(proto.functions)
-    for tensor in [tensor for tensor in kept.graph.initializer if tensor.name in words]:
-        kept.graph.initializer.remove(tensor)
+    del kept.graph.initializer[:]
+    kept.graph.initializer.extend(tensor for tensor in proto.graph.initializer if tensor.name not in words)
     return hashlib.sha256(kept.SerializeToString(deterministic=True)).hexdigest()

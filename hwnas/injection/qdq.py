@@ -22,6 +22,7 @@ from hwnas.export.emit import OFFSET
 from hwnas.injection.answers import Answers, classes_of, masked_rows
 from hwnas.injection.bench import Engine, Images
 from hwnas.injection.bit_errors import Masks
+from hwnas.injection.constants import constants_of
 from hwnas.injection.engine import Upset
 from hwnas.injection.identity import file_sha256
 from hwnas.injection.image_input import BATCH, for_any_batch, image_of
@@ -206,8 +207,7 @@ class QdqBench:
 
     def _refuse_float_weights(self) -> None:
         """Raise ModelError for weights that were left out of the quantisation: they would be left out of the memory."""
-        made = {node.output[0]: node.attribute[0].t for node in self._proto.graph.node if node.op_type == "Constant"}
-        constants = made | self._initialisers
+        constants = constants_of(self._proto.graph)
         for node in self._proto.graph.node:
             if node.op_type not in HEAVY or OFFSET in node.input:  # the image's normalisation is ours
                 continue

@@ -19,6 +19,7 @@ from hwnas.export import deploy
 from hwnas.graph import Graph
 from hwnas.injection.bench import Bench, TorchBench
 from hwnas.injection.campaign import Campaign, Watch
+from hwnas.injection.constants import constants_of
 from hwnas.injection.from_onnx import from_onnx
 from hwnas.injection.micro_batches import Examples
 from hwnas.injection.onnx_bench import OnnxBench
@@ -66,8 +67,8 @@ def onnx_subject(path: Path, dtype: str, *, calibration: NDArray[np.float32] | N
     content = read_model(path)
     graph = parse(content).graph
     is_int8 = any(node.op_type == "DequantizeLinear" for node in graph.node)
-    constants = [*graph.initializer, *(a.t for node in graph.node if node.op_type == "Constant" for a in node.attribute)]
-    is_half = any(len(tensor.dims) > 1 and tensor.data_type == TensorProto.FLOAT16 for tensor in constants)  # its weights
+    matrices = [tensor for tensor in constants_of(graph).values() if len(tensor.dims) > 1]  # weights
+    is_half = any(tensor.data_type == TensorProto.FLOAT16 for tensor in matrices)
     if is_int8 != (dtype == "int8") or (is_half and dtype not in ("int8", "float16")):
         what = "int8 (QDQ)" if is_int8 else "float16" if is_half else "floating point"
         raise ConfigError(f"{path} is {what}, --dtype is {dtype}; choose the format that the file is in")
