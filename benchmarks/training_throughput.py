@@ -19,6 +19,7 @@ from torch import nn
 
 from hwnas.data import Augmentation, DataSet, Split, normalise
 from hwnas.graph import BatchNorm, Clip, Conv, Flatten, GlobalAvgPool, Graph, Linear, MaxPool, cost
+from hwnas.graph.ops import pair
 from hwnas.morphism.fresh import from_scratch
 from hwnas.network import Network, transfer
 from hwnas.spaces import initial_graphs
@@ -67,13 +68,13 @@ def compare(
     images = 64 * batch_size if data.shape[1] < 16 else 12 * batch_size
     pixels = normalise(data.train.images, data)
     rows: list[dict[str, float | str]] = []
-    for pair in range(pairs + 1):
-        generator = torch.Generator().manual_seed(pair)
+    for repeat in range(pairs + 1):
+        generator = torch.Generator().manual_seed(repeat)
         taken = train(
             ours, data, settings=settings, augmentation=Augmentation(), images=images, generator=generator
         ).seconds
         bare_taken = bare_loop(bare, pixels, data.train.labels, images, batch_size, generator)
-        if pair:  # the first warms both up
+        if repeat:  # the first warms both up
             row = {"ours_per_s": images / taken, "bare_per_s": images / bare_taken, "ratio": bare_taken / taken}
             rows.append({"data": name, "network": recipe, "parameters": cost(graph).parameters, **row})
     record.progress(f"{name} {recipe}: ratio {statistics.median(float(row['ratio']) for row in rows):.2f}")
@@ -104,14 +105,14 @@ def module(graph: Graph) -> nn.Module:
         match node.op:
             case Conv() as op:
                 layers.append(
-                    nn.Conv2d(channels, op.out_channels, op.kernel, op.stride, op.padding, groups=op.groups, bias=op.bias)
+                    nn.Conv2d(channels, op.out_channels, op.window, pair(op.stride), op.pads[:2], groups=op.groups, bias=op.bias)
                 )
             case BatchNorm():
                 layers.append(nn.BatchNorm2d(channels))
             case Clip():
                 layers.append(nn.ReLU())
             case MaxPool() as op:
-                layers.append(nn.MaxPool2d(op.kernel, op.stride, op.padding))
+                layers.append(nn.MaxPool2d(op.window, pair(op.stride), op.pads[:2]))
             case GlobalAvgPool():
                 layers.append(nn.AdaptiveAvgPool2d(1))
             case Flatten():

@@ -41,8 +41,9 @@ MAY_IMPORT: Mapping[str, str] = {
     "spaces": "graph morphism",
     "candidate": "graph morphism objective",
     "training": "data graph network",
-    "export": "device graph network",
-    "injection": "data device export graph network resilience",
+    "export": "deployed device graph network",
+    "injection": "data deployed device export graph network resilience",
+    "deployed": "graph network resilience",
     "network": "graph morphism",
     "estimate": "device graph",
     "morphism": "graph",
@@ -57,7 +58,7 @@ MAY_IMPORT: Mapping[str, str] = {
     "hwnas": "api",  # hwnas/__init__.py, when a public name is first used
 }
 LIBRARIES: Mapping[str, set[str]] = {
-    "torch": {"network", "data", "training", "injection", "export", "execution", "experiment", "fault_study"},
+    "torch": {"network", "data", "training", "deployed", "injection", "export", "execution", "experiment", "fault_study"},
     "onnxruntime": {"device", "export", "injection"},
     "plotly": {"report", "injection"},
     "sqlite3": {"store"},

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from hwnas.graph import Conv, Graph, LayerCost, Linear, Op, layer_costs
+from hwnas.graph import Graph, LayerCost, layer_costs
 
 _KINDS = ("dense", "depthwise", "linear", "pool", "join")
 _FEATURES = 1 + 3 * len(_KINDS) + 5
@@ -67,7 +67,7 @@ def features(graph: Graph) -> NDArray[np.float64]:
     broadcasts = unblocked = unblocked_depthwise = unblocked_macs = macs = 0.0
     for layer in layer_costs(graph):
         op, channels = graph[layer.stored.producer].op, layer.stored.shape[0]
-        kind = _kind(op)
+        kind = op.cost_kind
         vectors = -(-channels // VECTOR) if len(layer.stored.shape) == 3 else channels / VECTOR
         padded = layer.macs * vectors * VECTOR / channels
         calls, sum_macs, moved = table[kind]
@@ -87,17 +87,6 @@ def features(graph: Graph) -> NDArray[np.float64]:
 
 def _moved(layer: LayerCost) -> int:
     return layer.input_elements + layer.weight_elements + layer.output_elements
-
-
-def _kind(op: Op) -> str:
-    match op:
-        case Conv(groups=1):
-            return "dense"
-        case Conv():
-            return "depthwise"
-        case Linear():
-            return "linear"
-    return "pool" if "pool" in op.kind else "join"
 
 
 def _rows(graphs: Sequence[Graph]) -> NDArray[np.float64]:

@@ -4,7 +4,6 @@
 """
 
 from hwnas.export.bundle import BundleEntry, Evaluation, Exported, ExportSettings, export_model, write_bundle
-from hwnas.export.deploy import Deployed, deploy
 from hwnas.export.emit import class_names, emit
 from hwnas.export.manifest import Evaluated, Manifest, ModelFile, read_manifest
 from hwnas.export.parity import Agreement, Predict, classification_error, compare, reference_logits, runtime
@@ -15,7 +14,6 @@ __all__ = [
     "PRECISIONS",
     "Agreement",
     "BundleEntry",
-    "Deployed",
     "Evaluated",
     "Evaluation",
     "ExportSettings",
@@ -29,7 +27,6 @@ __all__ = [
     "classification_error",
     "compare",
     "convert",
-    "deploy",
     "emit",
     "export_model",
     "needs_reduced_range",

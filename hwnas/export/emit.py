@@ -2,39 +2,25 @@
 
 Names: the input is ``image`` (float32, NCHW, values in [0, 1]), its batch axis ``batch``, the output ``logits``. The stored
 tensor whose last node is n (``hwnas.graph.stored_tensors``) is named ``t<n>``, the logits excepted; weights keep the names of
-the graph's own tensors, ``<node>.weight`` and ``<node>.bias``, folded as deploy.py says. ``t<input>`` is the image after what
-remains of its normalisation; there is none where nothing remains. Convolution and activation stay separate nodes: ONNX
-Runtime fuses them.
+the graph's own tensors, ``<node>.weight`` and so on, folded as ``hwnas.deployed.folding`` says. ``t<input>`` is the image
+after what remains of its normalisation; there is none where nothing remains. Convolution and activation stay separate nodes:
+ONNX Runtime fuses them.
 """
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 from torch import Tensor
 
 from hwnas import __version__
-from hwnas.export.deploy import Deployed, deploy
-from hwnas.graph import (
-    Add,
-    BatchNorm,
-    Clip,
-    Conv,
-    Flatten,
-    Graph,
-    Input,
-    Linear,
-    Node,
-    StoredTensor,
-    WeightedAdd,
-    architecture_id,
-    stored_tensors,
-)
-from hwnas.graph.ops import Attribute
+from hwnas.deployed import Folded, fold
+from hwnas.graph import Graph, Node, Op, StoredTensor, architecture_id, stored_tensors
+from hwnas.graph.ops import OUTPUT, Attribute
 
 IMAGE, LOGITS, BATCH = "image", "logits", "batch"
 OFFSET = "offset"  # the constant of what remains of the image's normalisation
@@ -64,11 +50,11 @@ def emit(
     Raises:
         ExportError: tensors are missing or not finite, or the normalisation does not fit the image.
     """
-    writer = _Writer(graph, deploy(graph, state, mean=mean, std=std))
+    writer = _Writer(graph, fold(graph, state, mean=mean, std=std))
     stored = {tensor.producer: tensor for tensor in stored_tensors(graph)}
     for node in graph:
-        if isinstance(node.op, Flatten):
-            writer.add("Flatten", [writer.name(node.inputs[0])], writer.name(node.id), axis=1)
+        if node.op.is_view:
+            writer.write_op(node, node.op, [writer.name(node.inputs[0])], writer.name(node.id))
         elif node.id in stored:
             writer.write(stored[node.id])
     image, logits = (
@@ -104,12 +90,12 @@ def class_names(names: Sequence[str]) -> dict[str, str]:
 class _Writer:
     """Collects ONNX nodes and constants."""
 
-    def __init__(self, graph: Graph, deployed: Deployed) -> None:
+    def __init__(self, graph: Graph, folded: Folded) -> None:
         self.nodes: list[NodeProto] = []
         self.constants: list[TensorProto] = []
         self._graph = graph
-        self._deployed = deployed
-        self._normalises = deployed.scale is not None or deployed.offset is not None
+        self._folded = folded
+        self._normalises = folded.scale is not None or folded.offset is not None
 
     def name(self, node: int) -> str:
         """The ONNX name of a node's value."""
@@ -117,84 +103,48 @@ class _Writer:
             return LOGITS
         return IMAGE if node == self._graph.input.id and not self._normalises else f"t{node}"
 
-    def add(self, op_type: str, inputs: list[str], output: str, **attributes: Attribute) -> None:
+    def write(self, tensor: StoredTensor) -> None:
+        """The computation of one stored tensor: its producer, then the activation fused into it."""
+        node, last = self._graph[tensor.producer], self._graph[tensor.node]
+        output = self.name(tensor.node)
+        if not node.inputs:
+            self._normalise(output)
+            return
+        activated = last.op.fuses == "activation" and last.id != node.id
+        raw = f"{output}_raw" if activated else output
+        self.write_op(node, self._folded.op(node), [self.name(source) for source in node.inputs], raw)
+        if activated:
+            self.write_op(last, last.op, [raw], output)
+
+    def write_op(self, node: Node, op: Op, inputs: Sequence[str], output: str) -> None:
+        """What an operation computes at a node, as its own ONNX form says."""
+        shapes = self._graph.input_shapes(node)
+        form = op.onnx(shapes)
+        names = {f"x{place}": name for place, name in enumerate(inputs)} | {"": "", OUTPUT: output}
+        for name in op.tensors(shapes):
+            names[name] = self._constant(f"{node.id}.{name}", self._folded.weights[f"{node.id}.{name}"])
+        for name, value in form.constants.items():
+            array = np.asarray(value)
+            kind = np.int64 if np.issubdtype(array.dtype, np.integer) else np.float32
+            names[name] = self._constant(f"{node.id}.{name}", array.astype(kind))
+        for part in form.nodes:
+            made = names.setdefault(part.output, f"{output}_{part.output}")
+            self._add(part.op_type, [names[name] for name in part.inputs], made, **part.attributes)
+
+    def _add(self, op_type: str, inputs: list[str], output: str, **attributes: Attribute) -> None:
         made = helper.make_node(op_type, inputs, [output], f"{output}_{op_type}")
         made.attribute.extend(helper.make_attribute(name, value) for name, value in attributes.items())
         self.nodes.append(made)
 
-    def constant(self, name: str, value: ArrayLike) -> str:
-        self.constants.append(numpy_helper.from_array(np.asarray(value, np.float32), name))
+    def _constant(self, name: str, value: NDArray[Any]) -> str:
+        self.constants.append(numpy_helper.from_array(value, name))
         return name
-
-    def write(self, tensor: StoredTensor) -> None:
-        """The computation of one stored tensor: its producer, then the clip fused into it."""
-        node, last = self._graph[tensor.producer], self._graph[tensor.node]
-        output = self.name(tensor.node)
-        if tensor.node == node.id or not isinstance(last.op, Clip):
-            self._produce(node, output)
-        else:
-            self._produce(node, f"{output}_raw")
-            self._clip(last, f"{output}_raw", output)
-
-    def _produce(self, node: Node, output: str) -> None:
-        inputs = [self.name(source) for source in node.inputs]
-        match node.op:
-            case Input():
-                self._normalise(output)
-            case Clip():
-                self._clip(node, inputs[0], output)
-            case Add():
-                self._sum(inputs, output)
-            case WeightedAdd():
-                self._weighted_sum(node, inputs, output)
-            case BatchNorm():
-                channels = self._graph.shapes[node.id][0]
-                self.add("Conv", inputs + self._weights(node.id), output, group=channels, kernel_shape=(1, 1))
-            case Conv() | Linear():
-                form = node.op.onnx()
-                self.add(form.op_type, inputs + self._weights(node.id), output, **form.attributes)
-            case _:
-                form = node.op.onnx()
-                self.add(form.op_type, inputs, output, **form.attributes)
-
-    def _weights(self, node: int) -> list[str]:
-        names = [f"{node}.weight", f"{node}.bias"]
-        weights = self._deployed.weights
-        return [self.constant(name, weights[name]) for name in names if name in weights]
 
     def _normalise(self, output: str) -> None:
         """image * scale + offset: one Add or Mul, or where both remain one depthwise convolution."""
-        scale, offset = self._deployed.scale, self._deployed.offset
+        scale, offset = self._folded.scale, self._folded.offset
         if scale is not None and offset is not None:
-            weights = [self.constant("scale", scale[:, None, None, None]), self.constant(OFFSET, offset)]
-            self.add("Conv", [IMAGE, *weights], output, group=len(scale), kernel_shape=(1, 1))
+            weights = [self._constant("scale", scale[:, None, None, None]), self._constant(OFFSET, offset)]
+            self._add("Conv", [IMAGE, *weights], output, group=len(scale), kernel_shape=(1, 1))
         elif offset is not None:
-            self.add("Add", [IMAGE, self.constant(OFFSET, offset[:, None, None])], output)
-
-    def _clip(self, node: Node, source: str, output: str) -> None:
-        assert isinstance(node.op, Clip)
-        if node.op.is_relu:
-            self.add("Relu", [source], output)
-            return
-        bounds = [
-            self.constant(f"{node.id}.{name}", bound) if math.isfinite(bound) else ""
-            for name, bound in (("low", node.op.low), ("high", node.op.high))
-        ]
-        self.add("Clip", [source, *bounds], output)
-
-    def _sum(self, inputs: list[str], output: str) -> None:
-        total = inputs[0]
-        for place, term in enumerate(inputs[1:], start=2):
-            partial = output if place == len(inputs) else f"{output}_sum{place}"
-            self.add("Add", [total, term], partial)
-            total = partial
-
-    def _weighted_sum(self, node: Node, inputs: list[str], output: str) -> None:
-        terms = []
-        for place, (source, factor) in enumerate(zip(inputs, self._deployed.factors[node.id], strict=True)):
-            if factor is None:
-                terms.append(source)
-                continue
-            terms.append(f"{output}_term{place}")
-            self.add("Mul", [source, self.constant(f"{node.id}.factor{place}", factor)], terms[-1])
-        self.add("Add", terms, output)
+            self._add("Add", [IMAGE, self._constant(OFFSET, offset[:, None, None])], output)

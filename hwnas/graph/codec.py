@@ -5,6 +5,8 @@ import json
 import math
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from hwnas.errors import GraphError
 from hwnas.graph.graph import Graph, Node
 from hwnas.graph.ops import OPS, Op
@@ -53,11 +55,14 @@ def _node(entry: dict[str, Any]) -> Node:
     return Node(node_id, OPS[kind](**values), tuple(inputs))
 
 
-def _value(node_id: object, name: str, expected: object, value: object) -> object:
-    """A parameter in its type; JSON has one kind of number, so that a float may come as an integer."""
-    if expected is float and (value in ("inf", "-inf") or type(value) is int):
-        value = float(str(value))
-    if type(value) is not expected:
-        wanted = getattr(expected, "__name__", "no such parameter")
-        raise GraphError(f"node {node_id}: {name}={value!r} does not fit; expected {wanted}")
-    return value
+def _value(node_id: object, name: str, expected: Any, value: object) -> object:
+    """A parameter in its type; JSON writes tuples as lists, and infinities are strings."""
+    if expected is float and value in ("inf", "-inf"):
+        return float(str(value))
+    if expected is None:
+        raise GraphError(f"node {node_id}: {name}={value!r} does not fit; expected no such parameter")
+    try:
+        return TypeAdapter(expected).validate_python(tuple(value) if isinstance(value, list) else value, strict=True)
+    except ValidationError:
+        wanted = getattr(expected, "__name__", str(expected))
+        raise GraphError(f"node {node_id}: {name}={value!r} does not fit; expected {wanted}") from None

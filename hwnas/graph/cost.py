@@ -88,7 +88,7 @@ def _deployed_weights(graph: Graph, tensor: StoredTensor) -> int:
     """Weights after folding: a batch norm behind a convolution leaves one bias a filter, one that stands alone two."""
     producer = graph[tensor.producer]
     own = sum(math.prod(shape) for shape in producer.op.parameters(graph.input_shapes(producer)).values())
-    folded_bias = len(tensor.nodes) > 1 and graph[tensor.nodes[1]].op.kind == "batch_norm"
+    folded_bias = len(tensor.nodes) > 1 and graph[tensor.nodes[1]].op.fuses == "norm"
     if folded_bias and "bias" not in producer.op.parameters(graph.input_shapes(producer)):
         own += tensor.shape[0]
     return own

@@ -1,8 +1,8 @@
 """Stored tensors: what a deployed network writes to memory (our definition).
 
-A *stored tensor* is the input, each convolution or linear layer after the batch norm and activation that fuse into it, each
-pool, add, weighted add and concat (with an activation that follows it alone), and the logits. Cost, peak memory, sensitivity,
-faults and quantisation all speak of these and of nothing finer.
+A *stored tensor* is the input, each convolution or linear layer after the batch norm and activation that fuse into it, and what
+each other operation computes (with an activation that fuses into it), the logits among them; a flatten is a view of one. Cost,
+peak memory, sensitivity, faults and quantisation all speak of these and of nothing finer.
 """
 
 import math
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from hwnas.graph.graph import Graph, Node
-from hwnas.graph.ops import BatchNorm, Clip, Conv, Flatten, Shape
+from hwnas.graph.ops import Shape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ def stored_tensors(graph: Graph) -> tuple[StoredTensor, ...]:
     for node in graph.nodes:
         if node.id in home:
             continue
-        if isinstance(node.op, Flatten):  # a view
+        if node.op.is_view:
             home[node.id] = home[node.inputs[0]]
             continue
         nodes = _fused(graph, node)
@@ -54,10 +54,18 @@ def stored_tensors(graph: Graph) -> tuple[StoredTensor, ...]:
 
 
 def _fused(graph: Graph, node: Node) -> tuple[int, ...]:
-    """The node, the batch norm after it where it is a convolution, and the clip after that: each its only reader's."""
+    """The node, the norm after it where it absorbs one, and the activation after that: each its only reader's."""
     nodes = [node.id]
-    for kind, allowed in ((BatchNorm, isinstance(node.op, Conv)), (Clip, bool(node.inputs))):
+    for part, allowed in (("norm", node.op.absorbs_norm), ("activation", bool(node.inputs))):
         users = graph.users[nodes[-1]]
-        if allowed and len(users) == 1 and isinstance(graph[users[0]].op, kind):
+        if allowed and len(users) == 1 and graph[users[0]].op.fuses == part:
             nodes.append(users[0])
     return tuple(nodes)
+
+
+def logits_tensor(graph: Graph) -> int:
+    """The node of the stored tensor that holds the logits: the output, or what it is a view of."""
+    node = graph[graph.output]
+    while node.op.is_view:
+        node = graph[node.inputs[0]]
+    return node.id

@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hwnas.deployed.memory import Change, Memory
+from hwnas.deployed.program import Program
 from hwnas.injection.answers import Answers, Classes
 from hwnas.injection.bit_errors import Masks
 from hwnas.injection.engine import FastEngine, Upset
 from hwnas.injection.identity import program_sha256
-from hwnas.injection.memory import Change, Memory
-from hwnas.injection.program import Program
 from hwnas.resilience import Population
 from hwnas.resilience.formats import Values
 

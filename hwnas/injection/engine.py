@@ -18,11 +18,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hwnas.deployed.memory import Change
+from hwnas.deployed.program import Program, Weights
 from hwnas.injection.answers import Answers, classes_of, masked_rows
 from hwnas.injection.bit_errors import Masks
+from hwnas.injection.clean_pass import CleanPass, largest
 from hwnas.injection.dirty import Dirty, disturbed_channels, joined, propagate
-from hwnas.injection.memory import Change
-from hwnas.injection.program import Program, Weights
 from hwnas.resilience.formats import Values, Words
 
 MARGINS = {"float32": 3e-5, "float16": 4e-3}  # of the largest logit; measured differences are 30 times smaller
@@ -39,27 +40,13 @@ class Upset:
     mask: int
 
 
-class Clean:
-    """The clean pass over a micro-batch: each step's sum before its clip, its stored tensor, and the largest value in it."""
-
-    def __init__(self, program: Program, images: Tensor) -> None:
-        self.values: list[Tensor] = [program.image(images)]
-        self.sums: list[Tensor] = [self.values[0]]
-        for step in program.steps[1:]:
-            self.sums.append(program.accumulate(step, [self.values[source] for source in step.reads], program.weights))
-            self.values.append(program.finish(step, self.sums[-1]))
-        self.largest = [_largest(value) for value in self.values]
-        self.logits: NDArray[np.float32] = self.values[-1].flatten(1).numpy()
-        self.classes = classes_of(self.logits)
-
-
 class NaiveEngine:
     """A full pass for every fault: the truth that the fast engine is tested against, and the yardstick of its speed."""
 
     def __init__(self, program: Program, images: Tensor) -> None:
         self._program, self._images = program, images
         with torch.inference_mode():
-            self.clean = Clean(program, images)
+            self.clean = CleanPass(program, images)
         self.classes = self.clean.classes
 
     def weights(self, changes: Sequence[Change]) -> Answers:
@@ -85,7 +72,7 @@ class FastEngine:
         self._margin = MARGINS.get(program.layout.name)
         self.tried = self.exact = 0
         with torch.inference_mode():
-            self.clean = Clean(program, images)
+            self.clean = CleanPass(program, images)
         self.classes = self.clean.classes
 
     def weights(self, changes: Sequence[Change]) -> Answers:
@@ -138,14 +125,14 @@ class FastEngine:
         program, clean = self._program, self.clean
         first = program.owner[change.tensor]
         dirty: dict[int, Dirty] = {}
-        largest: dict[int, float] = {}
+        peaks: dict[int, float] = {}
         growth = 1.0
         for number in range(first, len(program.steps)):
             step = program.steps[number]
             if number == first:
                 sums = disturbed_channels(program, clean, first, change)
             elif any(source in dirty for source in step.reads):
-                if program.gains[number] * max(largest.get(source, 0.0) for source in step.reads) > LIMITS["float32"]:
+                if program.gains[number] * max(peaks.get(source, 0.0) for source in step.reads) > LIMITS["float32"]:
                     return None
                 sums = propagate(program, clean, number, dirty)
             else:
@@ -153,10 +140,10 @@ class FastEngine:
             found = Dirty(channels=sums.channels, values=program.finish(step, sums.values, spent=True))
             if torch.equal(found.values, found.clean(clean.values[number])):
                 continue
-            largest[number] = _largest(found.values)
-            if not largest[number] < LIMITS[program.layout.name]:
+            peaks[number] = largest(found.values)
+            if not peaks[number] < LIMITS[program.layout.name]:
                 return None
-            growth = max(growth, largest[number] / max(clean.largest[number], 1e-30))
+            growth = max(growth, peaks[number] / max(clean.largest[number], 1e-30))
             dirty[number] = found
         last = len(program.steps) - 1
         if last not in dirty:
@@ -184,13 +171,8 @@ def _xored(program: Program, step: int, values: Tensor, masks: Words) -> Tensor:
     return torch.from_numpy(flipped.reshape(tuple(values.shape)))
 
 
-def _answers(logits: NDArray[np.float32], clean: Clean) -> Answers:
+def _answers(logits: NDArray[np.float32], clean: CleanPass) -> Answers:
     return Answers(classes=classes_of(logits), masked=masked_rows(logits, clean.logits))
-
-
-def _largest(values: Tensor) -> float:
-    low, high = torch.aminmax(values)
-    return max(-float(low), float(high)) if low == low else float("nan")
 
 
 def _smallest_gap(logits: NDArray[np.float32]) -> float:

@@ -29,8 +29,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hwnas.deployed.program import Program
 from hwnas.graph import Graph
-from hwnas.injection.program import Program
 from hwnas.resilience import INT8, INT32, Format
 
 Exact = NDArray[np.float64]

@@ -4,6 +4,7 @@ Every operator is translated or refused by name; what was translated is compared
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -11,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
+from hwnas.deployed import Folded, Program
 from hwnas.device import input_specs, load_profile, session
 from hwnas.device.model import parse
 from hwnas.errors import GraphError, ModelError, UnsupportedOperatorError
-from hwnas.export import Deployed
 from hwnas.graph import (
     Add,
     AvgPool,
@@ -29,19 +30,18 @@ from hwnas.graph import (
     MaxPool,
     Node,
     Op,
-    WeightedAdd,
+    ScaledAdd,
 )
 from hwnas.injection.constants import constants_of
 from hwnas.injection.image_input import image_of
 from hwnas.injection.logits import cut_at_logits
-from hwnas.injection.program import Program
 
 TOLERANCE, HALF_TOLERANCE = 1e-3, 1e-2  # of max(1, largest logit); the second where weights are float16
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
 Array = NDArray[np.float32]
 
 
-def from_onnx(model: bytes) -> tuple[Graph, Deployed]:
+def from_onnx(model: bytes) -> tuple[Graph, Folded]:
     """The graph and weights of a float32 or float16 classifier of images (n, C, H, W), its one input.
 
     Raises UnsupportedOperatorError naming the operators that cannot be taken and the weights behind those that can, and
@@ -64,11 +64,9 @@ def from_onnx(model: bytes) -> tuple[Graph, Deployed]:
             raise UnsupportedOperatorError(
                 f"a layer reads {shape} weights and has {translation.weights[name].shape}: a reshape is no flatten"
             )
-    deployed = Deployed(
-        weights=translation.weights, scale=translation.scale, offset=translation.offset, factors=translation.mixes
-    )
-    _compare(original, Program(graph, deployed))
-    return graph, deployed
+    folded = Folded(weights=translation.weights, scale=translation.scale, offset=translation.offset)
+    _compare(original, Program(graph, folded))
+    return graph, folded
 
 
 class _Translation:
@@ -83,7 +81,6 @@ class _Translation:
         self.weights: dict[str, Array] = {}
         self.scale: Array | None = None
         self.offset: Array | None = None
-        self.mixes: dict[int, tuple[float | None, float | None]] = {}
         self._factors: dict[str, tuple[int, float]] = {}
         self._taken: list[Array] = []
         self._readers: dict[str, int] = {}
@@ -174,9 +171,10 @@ class _Translation:
             self._normalise(node, value)
         elif node.op_type == "Mul" and value.size == 1:
             self._factors[node.output[0]] = (self.held[name], float(value.reshape(())))
-        elif node.op_type == "Add" and isinstance(self.nodes[self.held[name] - 1].op, Linear) and self._readers[name] == 1:
+        elif node.op_type == "Add" and isinstance(op := self.nodes[self.held[name] - 1].op, Linear) and self._readers[name] == 1:
             last = self.held[name]
             self.weights[f"{last}.bias"] = self.weights.get(f"{last}.bias", np.float32(0)) + value.reshape(-1)
+            self.nodes[last - 1] = replace(self.nodes[last - 1], op=replace(op, bias=True))
             self.held[node.output[0]] = last
         else:
             raise self.refuse(
@@ -211,9 +209,9 @@ class _Translation:
         if node.op_type not in ("Add", "Sum"):
             raise self.refuse(node, "only additions of two tensors are taken")
         if any(name in self._factors for name in node.input):
-            terms = [self._factors.get(name) or (self.held[name], None) for name in node.input]
-            made = self.add(node, WeightedAdd(), *(source for source, _ in terms))
-            self.mixes[made] = (terms[0][1], terms[1][1])
+            terms = [self._factors.get(name) or (self.held[name], 1.0) for name in node.input]
+            (one, a), (other, b) = terms
+            self.add(node, ScaledAdd(factors=(a, b)), one, other)
         else:
             self.add(node, Add(), *(self.held[name] for name in node.input))
 
@@ -274,7 +272,10 @@ def _linear(made: _Translation, node: NodeProto) -> None:
     weight = weight if found.get("transB", 0) else weight.T
     bias = made.constant(node, 2)
     made.weighted(
-        node, Linear(out_features=len(weight)), np.ascontiguousarray(weight), None if bias is None else bias.reshape(-1)
+        node,
+        Linear(out_features=len(weight), bias=bias is not None),
+        np.ascontiguousarray(weight),
+        None if bias is None else bias.reshape(-1),
     )
 
 

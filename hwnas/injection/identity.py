@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 import onnx
 
-from hwnas.injection.program import Program
+from hwnas.deployed.program import Program
 
 
 def program_sha256(program: Program) -> str:

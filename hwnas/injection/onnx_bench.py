@@ -17,6 +17,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from hwnas.deployed.memory import Change, Memory
 from hwnas.device import load_profile, session
 from hwnas.device.agent import ORT_ERRORS
 from hwnas.device.model import parse
@@ -28,7 +29,6 @@ from hwnas.injection.engine import Upset
 from hwnas.injection.identity import file_sha256
 from hwnas.injection.image_input import BATCH, for_any_batch, image_of
 from hwnas.injection.logits import cut_at_logits
-from hwnas.injection.memory import Change, Memory
 from hwnas.injection.qdq import HEAVY
 from hwnas.resilience import FLOAT32, Population, Role, TensorBits
 

@@ -14,6 +14,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper, version_converter
 
+from hwnas.deployed.memory import Change, Memory
 from hwnas.device import HardwareProfile, load_profile, session
 from hwnas.device.agent import ORT_ERRORS
 from hwnas.device.model import parse
@@ -27,7 +28,6 @@ from hwnas.injection.engine import Upset
 from hwnas.injection.identity import file_sha256
 from hwnas.injection.image_input import BATCH, for_any_batch, image_of
 from hwnas.injection.logits import cut_at_logits
-from hwnas.injection.memory import Change, Memory
 from hwnas.injection.quantised_conv import CleanSums, quantised_convs
 from hwnas.resilience import INT8, INT32, Population, Role, TensorBits
 

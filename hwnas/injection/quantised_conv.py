@@ -16,8 +16,8 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
+from hwnas.deployed.memory import Change
 from hwnas.device import load_profile, session
-from hwnas.injection.memory import Change
 
 Integers = NDArray[np.integer[Any]]
 Arrays = Mapping[str, NDArray[Any]]

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 from torch import Tensor
 
+from hwnas.deployed import fold
+from hwnas.deployed.program import Program
 from hwnas.device import read_model
 from hwnas.device.model import parse
 from hwnas.errors import ConfigError, ModelError, UnsupportedOperatorError
-from hwnas.export import deploy
 from hwnas.graph import Graph
 from hwnas.injection.bench import Bench, TorchBench
 from hwnas.injection.campaign import Campaign, Watch
@@ -23,7 +24,6 @@ from hwnas.injection.constants import constants_of
 from hwnas.injection.from_onnx import from_onnx
 from hwnas.injection.micro_batches import Examples
 from hwnas.injection.onnx_bench import OnnxBench
-from hwnas.injection.program import Program
 from hwnas.injection.qdq import QdqBench
 from hwnas.injection.results import FaultReport, NetworkResult, curve_result, report, single_result
 from hwnas.injection.settings import FaultName, FaultSettings
@@ -54,7 +54,7 @@ def trained(
     return Subject(
         name=name,
         bench=lambda: TorchBench(
-            Program(graph, deploy(graph, state, mean=mean, std=std), format_named(dtype), calibration=calibration)
+            Program(graph, fold(graph, state, mean=mean, std=std), format_named(dtype), calibration=calibration)
         ),
     )
 

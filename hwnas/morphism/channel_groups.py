@@ -2,24 +2,26 @@
 
 Every tensor is laid out as *runs* of channels. Walking the graph from the image to the logits:
 
-1. A convolution (groups 1) or linear layer begins a run of its own, its filters, and reads the runs of its input.
-2. Batch norm, clip, pooling and depthwise convolution pass runs on; those with weights hold one entry a channel.
-3. Add and weighted add tie their inputs' runs together, one by one. Where their inputs are cut into runs in different ways,
+Each operation says which case it is (``Op.layout``):
+
+1. *Makes*: a convolution (groups 1) or linear layer begins a run of its own, its filters, and reads the runs of its input.
+2. *Passes*: batch norm, activations, pooling and depthwise convolution pass runs on; their weights hold one entry a channel.
+3. *Ties*: sums and products tie their inputs' runs together, one by one. Where their inputs are cut into runs in different ways,
    none of these can change alone: they are no group.
-4. Concat puts runs one after the other; flatten turns a channel into a block of H * W entries.
-5. The runs of the image and of the logits, and those that a grouped convolution reads or makes, have a fixed width: no group.
+4. *Joins*: concat puts runs one after the other. *Spreads*: flatten turns a channel into a block of H * W entries.
+5. *Pins*: the runs of the image and of the logits, and those that a grouped convolution or a norm over channels reads or makes,
+   have a fixed width: no group.
 
 A group is a set of runs tied together. All of them have one width.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from dataclasses import dataclass
+from typing import TypeAlias
 
-from hwnas.graph import Add, BatchNorm, Concat, Conv, Edit, Flatten, Graph, Input, Linear, Node, WeightedAdd
-from hwnas.morphism.inheritance import BATCH_NORM_TENSORS, Axis, Keep, Segment, Slice
-
-Fill: TypeAlias = Literal["zeros", "ones", "fresh"]
+from hwnas.graph import Edit, Graph, Node
+from hwnas.graph.ops import Initial, Joins, Makes, Passes, Pins, Spreads, Ties
+from hwnas.morphism.inheritance import Axis, Keep, Segment, Slice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +38,7 @@ class Place:
     size: int
     starts: tuple[int, ...]
     block: int
-    fill: Fill
+    fill: Initial
 
     @property
     def tensor(self) -> str:
@@ -75,21 +77,15 @@ def resize(
     ``run(start, block)`` gives the segments that stand in the child for a run that starts at ``start`` in the parent.
     """
     axes: dict[str, list[Axis]] = {}
-    fills: dict[str, Fill] = {}
+    fills: dict[str, Initial] = {}
+    resized: set[int] = set()
     for place in sorted(group.places, key=lambda place: place.axis):
-        if place.axis == 0 and place.name == "weight":
-            _resize_node(edit, graph[place.node], change * len(place.starts))
+        if place.axis == 0 and place.node not in resized:
+            edit.replace(place.node, graph[place.node].op.resized(change * len(place.starts)))
+            resized.add(place.node)
         axes.setdefault(place.tensor, []).append(Axis(axis=place.axis, segments=_segments(place, group.width, run)))
         fills.setdefault(place.tensor, place.fill)
     return tuple(Slice(tensor=name, source=name, axes=tuple(axes[name]), fill=fills[name]) for name in axes)
-
-
-def _resize_node(edit: Edit, node: Node, change: int) -> None:
-    if isinstance(node.op, Linear):
-        edit.replace(node.id, replace(node.op, out_features=node.op.out_features + change))
-    elif isinstance(node.op, Conv):
-        groups = node.op.groups if node.op.groups == 1 else node.op.groups + change
-        edit.replace(node.id, replace(node.op, out_channels=node.op.out_channels + change, groups=groups))
 
 
 def _segments(place: Place, width: int, run: Callable[[int, int], tuple[Segment, ...]]) -> tuple[Segment, ...]:
@@ -124,7 +120,7 @@ class _Walk:
         self._width: list[int] = []
         self._pinned: list[int] = []
         self._producers: dict[int, int] = {}  # run -> node
-        self._tensors: list[tuple[Node, str, int, _Layout, Fill]] = []
+        self._tensors: list[tuple[Node, str, int, _Layout, Initial]] = []
         self.cut_run = -1
         layouts: dict[int, _Layout] = {}
         for node in graph.nodes:
@@ -169,47 +165,40 @@ class _Walk:
 
     def _visit(self, graph: Graph, node: Node, read: list[_Layout]) -> _Layout:
         """The layout of a node's output; the cases of the module's docstring."""
-        match node.op:
-            case Conv(groups=1) | Linear():  # 1.
+        match node.op.layout(graph.input_shapes(node)):
+            case Makes(filters=filters, reads=reads):  # 1.
                 out = self._new(graph.shapes[node.id][0])
                 self._producers[out[0].run] = node.id
-                self._hold(node, read[0], "weight", axis=1, fill="zeros")
-                self._hold_filters(graph, node, out)
+                for name in reads:
+                    self._hold(node, read[0], name, axis=1, fill="zeros")
+                self._hold_each(node, out, filters)
                 return out
-            case Conv(groups=groups) if groups == graph.shapes[node.inputs[0]][0] == graph.shapes[node.id][0]:  # 2.
-                self._hold_filters(graph, node, read[0])
+            case Passes(tensors=tensors):  # 2.
+                self._hold_each(node, read[0], tensors)
                 return read[0]
-            case Conv() | Input():  # 5.
+            case Ties():  # 3.
+                self._tie(read)
+                return read[0]
+            case Joins():  # 4.
+                return sum(read, ())
+            case Spreads():  # 4.
+                block = graph.shapes[node.id][0] // graph.shapes[node.inputs[0]][0]
+                return tuple(_Run(run.run, run.entries * block) for run in read[0])
+            case Pins():  # 5.
                 out = self._new(graph.shapes[node.id][0])
                 self._pin(sum(read, out))
                 return out
-            case BatchNorm():  # 2.
-                fills: tuple[Fill, ...] = ("ones", "zeros", "zeros", "ones")
-                for name, fill in zip(BATCH_NORM_TENSORS, fills, strict=True):
-                    self._hold(node, read[0], name, axis=0, fill=fill)
-                return read[0]
-            case Add() | WeightedAdd():  # 3.
-                self._tie(read)
-                return read[0]
-            case Concat():  # 4.
-                return sum(read, ())
-            case Flatten():  # 4.
-                block = graph.shapes[node.id][0] // graph.shapes[node.inputs[0]][0]
-                return tuple(_Run(run.run, run.entries * block) for run in read[0])
-            case _:  # 2.
-                return read[0]
 
     def _new(self, width: int) -> _Layout:
         self._parent.append(len(self._parent))
         self._width.append(width)
         return (_Run(self._parent[-1], width),)
 
-    def _hold_filters(self, graph: Graph, node: Node, layout: _Layout) -> None:
-        self._hold(node, layout, "weight", axis=0, fill="fresh")
-        if "bias" in node.op.parameters(graph.input_shapes(node)):
-            self._hold(node, layout, "bias", axis=0, fill="zeros")
+    def _hold_each(self, node: Node, layout: _Layout, names: tuple[str, ...]) -> None:
+        for name in names:
+            self._hold(node, layout, name, axis=0, fill=node.op.initial(name))
 
-    def _hold(self, node: Node, layout: _Layout, name: str, *, axis: int, fill: Fill) -> None:
+    def _hold(self, node: Node, layout: _Layout, name: str, *, axis: int, fill: Initial) -> None:
         self._tensors.append((node, name, axis, layout, fill))
 
     def _pin(self, layout: _Layout) -> None:

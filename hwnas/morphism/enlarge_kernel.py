@@ -1,6 +1,6 @@
-"""Enlarge a kernel: a network morphism by a zero border [Elsken2019].
+"""Enlarge a kernel: a network morphism by a zero border [Wei2016].
 
-1. A convolution's kernel k becomes k + 2, at most 7, and its padding grows by 1: the output keeps its shape.
+1. A square convolution's kernel k becomes k + 2, at most 7, and its padding grows by 1: the output keeps its shape.
 2. The new border of weights is 0; groups, stride and bias stay, so that depthwise convolutions grow as well.
 """
 
@@ -28,7 +28,8 @@ class EnlargeKernel:
             Site((node.id,))
             for node in graph
             if isinstance(node.op, Conv)
-            and node.op.kernel + 2 <= self.largest
+            and node.op.is_square
+            and max(node.op.window) + 2 <= self.largest
             and fits(_enlarged(node.op), graph.shapes[node.inputs[0]])
         )
 
@@ -40,7 +41,7 @@ class EnlargeKernel:
         assert isinstance(op, Conv)
         edit = Edit(graph)
         edit.replace(conv, _enlarged(op))  # 1.
-        border = (Gap(count=1), Keep(start=0, stop=op.kernel), Gap(count=1))  # 2.
+        border = (Gap(count=1), Keep(start=0, stop=max(op.window)), Gap(count=1))  # 2.
         weight = f"{conv}.weight"
         axes = (Axis(axis=2, segments=border), Axis(axis=3, segments=border))
         plan = Inheritance(exact=True, records=(Slice(tensor=weight, source=weight, axes=axes),))
@@ -48,4 +49,5 @@ class EnlargeKernel:
 
 
 def _enlarged(op: Conv) -> Conv:
-    return replace(op, kernel=op.kernel + 2, padding=op.padding + 1)
+    """The same convolution, which is square, with a kernel two pixels wider."""
+    return replace(op, kernel=max(op.window) + 2, padding=max(op.pads) + 1)

@@ -1,18 +1,14 @@
 """The plan of a network that inherits nothing."""
 
-from hwnas.graph import BatchNorm, Graph
+from hwnas.graph import Graph
 from hwnas.morphism.inheritance import Constant, Fresh, Inheritance, Record
 
 
 def from_scratch(graph: Graph) -> Inheritance:
-    """Every weight afresh; batch norms and mixes at their neutral values."""
+    """Every tensor as its operation says that a new one begins (``Op.initial``)."""
     records: list[Record] = []
     for name in graph.tensors():
         owner, _, tensor = name.partition(".")
-        if isinstance(graph[int(owner)].op, BatchNorm):
-            records.append(Constant(tensor=name, value=1.0 if tensor in ("weight", "running_var") else 0.0))
-        elif tensor == "mix":
-            records.append(Constant(tensor=name, value=0.0))
-        else:
-            records.append(Fresh(tensor=name))
+        initial = graph[int(owner)].op.initial(tensor)
+        records.append(Fresh(tensor=name) if initial == "fresh" else Constant(tensor=name, value=float(initial == "ones")))
     return Inheritance(exact=False, records=tuple(records))

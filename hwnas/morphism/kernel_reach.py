@@ -1,6 +1,7 @@
 """Which kernels make sense on a feature map."""
 
 from hwnas.graph import Conv, Shape
+from hwnas.graph.ops import pair
 
 
 def fits(conv: Conv, shape: Shape) -> bool:
@@ -9,10 +10,10 @@ def fits(conv: Conv, shape: Shape) -> bool:
     It is at most one pixel wider than the map's shorter side, and each of its weights meets a pixel of the image, not padding
     alone: a weight that does not has no gradient, ever.
     """
-    return conv.kernel <= min(shape[1:]) + 1 and all(_every_weight_meets(conv, size) for size in shape[1:])
-
-
-def _every_weight_meets(conv: Conv, size: int) -> bool:
-    outputs = (size + 2 * conv.padding - conv.kernel) // conv.stride + 1
-    corners = [output * conv.stride - conv.padding for output in range(outputs)]
-    return all(any(0 <= corner + tap < size for corner in corners) for tap in range(conv.kernel))
+    _, *outputs = conv.shape([shape])
+    axes = zip(shape[1:], outputs, conv.window, pair(conv.stride), pair(conv.dilation), conv.pads[:2], strict=True)
+    return max(conv.window) <= min(shape[1:]) + 1 and all(
+        any(0 <= output * stride - before + tap * dilation < size for output in range(count))
+        for size, count, kernel, stride, dilation, before in axes
+        for tap in range(kernel)
+    )

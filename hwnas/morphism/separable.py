@@ -5,7 +5,8 @@
 2. Their weights are the best rank-1 factorisation of the old weight for each input channel (our choice).
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 from numpy.random import Generator
 
@@ -34,7 +35,7 @@ class Separable:
         channels = graph.shapes[x][0]
         edit = Edit(graph)
         depthwise = edit.insert(
-            Conv(out_channels=channels, kernel=op.kernel, padding=op.padding, stride=op.stride, groups=channels), x
+            replace(op, out_channels=channels, groups=channels, bias=False), x
         )  # 1.
         edit.replace(conv, Conv(out_channels=op.out_channels, kernel=1, padding=0, bias=op.bias))
         edit.rewire(conv, depthwise)
@@ -45,5 +46,5 @@ class Separable:
 def _saves(graph: Graph, node: Node) -> bool:
     if not isinstance(node.op, Conv) or node.op.groups > 1:
         return False
-    channels, window = graph.shapes[node.inputs[0]][0], node.op.kernel**2
+    channels, window = graph.shapes[node.inputs[0]][0], math.prod(node.op.window)
     return channels * (window + node.op.out_channels) < channels * window * node.op.out_channels

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 
 from numpy.random import Generator
 
-from hwnas.graph import AvgPool, Concat, Conv, Edit, Flatten, GlobalAvgPool, Graph, Linear, MaxPool, stored_tensors
+from hwnas.graph import Concat, Edit, Graph, stored_tensors
+from hwnas.graph.ops import Makes, Op
 from hwnas.morphism.inheritance import Axis, Gap, Inheritance, Keep, Morphed, Slice
 from hwnas.morphism.operator import Site, require_site
-
-_PASSES = (MaxPool, AvgPool, GlobalAvgPool, Flatten)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +58,15 @@ class SkipConcat:
 
 def _layer(graph: Graph, reader: int) -> int | None:
     """The convolution (groups 1) or linear layer that alone reads what ``reader`` passes on; None where there is none."""
-    while isinstance(graph[reader].op, _PASSES) and len(graph.users[reader]) == 1:
+    while _passes(graph[reader].op) and len(graph.users[reader]) == 1:
         reader = graph.users[reader][0]
-    op = graph[reader].op
-    return reader if isinstance(op, Linear) or (isinstance(op, Conv) and op.groups == 1) else None
+    node = graph[reader]
+    return reader if isinstance(node.op.layout(graph.input_shapes(node)), Makes) else None
+
+
+def _passes(op: Op) -> bool:
+    """Pooling and flatten: what leaves the concat's channels apart and lies between it and the layer that weighs them."""
+    return op.is_view or op.cost_kind == "pool"
 
 
 def _joined(graph: Graph, x: int) -> tuple[int, ...]:

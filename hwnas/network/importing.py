@@ -30,7 +30,7 @@ from hwnas.graph import (
     Node,
     Op,
 )
-from hwnas.network.build import Network, State
+from hwnas.network.network import Network, State
 
 SUPPORTED = (
     "Conv2d (square, zero padding, no dilation), BatchNorm2d, ReLU, ReLU6, Hardtanh, MaxPool2d, AvgPool2d, "
@@ -219,15 +219,16 @@ def _conv(module: nn.Conv2d, what: str) -> _Made:
 
 
 def _batch_norm(module: nn.BatchNorm2d, what: str) -> _Made:
-    """Another ``eps`` goes into the variance: eval mode only knows their sum."""
     if module.running_mean is None or module.running_var is None:
         raise _refusal(f"{what} without running statistics")
     ones = torch.ones_like(module.running_var)
-    return BatchNorm(), {
+    if module.momentum is None:
+        raise _refusal(f"{what} with momentum None, a cumulative average")
+    return BatchNorm(eps=module.eps, momentum=module.momentum), {
         "weight": ones if module.weight is None else module.weight,
         "bias": torch.zeros_like(ones) if module.bias is None else module.bias,
         "running_mean": module.running_mean,
-        "running_var": module.running_var + (module.eps - BatchNorm.EPS),
+        "running_var": module.running_var,
     }
 
 

@@ -22,7 +22,7 @@ from hwnas.morphism.inheritance import (
     Slice,
     TopK,
 )
-from hwnas.network.build import State
+from hwnas.network.network import State
 
 
 def transfer(
@@ -44,7 +44,7 @@ def _apply(graph: Graph, plan: Inheritance, parent: Mapping[str, Tensor], genera
     sets = {index_set.name: _top_k(index_set, parent) for index_set in plan.index_sets}
     made: State = {}
     for record in plan.records:
-        made |= _make(record, shapes, parent, sets, generator)
+        made |= _make(record, graph, shapes, parent, sets, generator)
     child = {name: made[name] if name in made else parent[name] for name in shapes if name in made or name in parent}
     wrong = sorted(name for name, shape in shapes.items() if name not in child or tuple(child[name].shape) != shape)
     if wrong:
@@ -53,7 +53,12 @@ def _apply(graph: Graph, plan: Inheritance, parent: Mapping[str, Tensor], genera
 
 
 def _make(
-    record: Record, shapes: Mapping[str, Shape], parent: Mapping[str, Tensor], sets: Mapping[str, Tensor], generator: Generator
+    record: Record,
+    graph: Graph,
+    shapes: Mapping[str, Shape],
+    parent: Mapping[str, Tensor],
+    sets: Mapping[str, Tensor],
+    generator: Generator,
 ) -> State:
     match record:
         case Constant():
@@ -63,7 +68,7 @@ def _make(
         case Fresh():
             return {record.tensor: _he(shapes[record.tensor], generator)}
         case Calibrated():
-            return _passing_batch_norm(record.node, shapes)
+            return _passing_batch_norm(record.node, graph)
         case Factorised():
             depthwise, pointwise = _factorise(_source(parent, record.source))
             return {record.depthwise: depthwise, record.pointwise: pointwise}
@@ -99,23 +104,27 @@ def _dirac(shape: Shape) -> Tensor:
     return weight
 
 
-def _passing_batch_norm(node: int, shapes: Mapping[str, Shape]) -> State:
+def _passing_batch_norm(node: int, graph: Graph) -> State:
     """A batch norm that passes its input on until calibration gives it its input's mean and variance."""
-    ones, zeros = torch.ones(shapes[f"{node}.weight"]), torch.zeros(shapes[f"{node}.weight"])
+    op = graph[node].op
+    if not isinstance(op, BatchNorm):
+        raise MorphismError(f"the plan calibrates node {node} as a batch norm, but it is a {op.kind}")
+    channels = graph.shapes[node][0]
+    ones, zeros = torch.ones(channels), torch.zeros(channels)
     return {
         f"{node}.weight": ones,
         f"{node}.bias": zeros,
         f"{node}.running_mean": zeros.clone(),
-        f"{node}.running_var": ones - BatchNorm.EPS,  # batch norm divides by sqrt(var + EPS)
+        f"{node}.running_var": ones - op.eps,  # batch norm divides by sqrt(var + eps)
     }
 
 
 def _factorise(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """(out, in, k, k) as depthwise (in, 1, k, k) and pointwise (out, in, 1, 1): rank 1 for each input channel, by SVD."""
-    out, channels, kernel, _ = weight.shape
-    u, s, vh = torch.linalg.svd(weight.permute(1, 0, 2, 3).reshape(channels, out, kernel * kernel), full_matrices=False)
+    """(out, in, kh, kw) as depthwise (in, 1, kh, kw) and pointwise (out, in, 1, 1): rank 1 for each input channel, by SVD."""
+    out, channels, height, width = weight.shape
+    u, s, vh = torch.linalg.svd(weight.permute(1, 0, 2, 3).reshape(channels, out, height * width), full_matrices=False)
     root = s[:, 0].sqrt()
-    depthwise = (vh[:, 0] * root[:, None]).reshape(channels, 1, kernel, kernel)
+    depthwise = (vh[:, 0] * root[:, None]).reshape(channels, 1, height, width)
     pointwise = (u[:, :, 0] * root[:, None]).t().reshape(out, channels, 1, 1)
     return depthwise.contiguous(), pointwise.contiguous()
 

@@ -14,22 +14,23 @@ from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
 
-from hwnas.graph import Add, Concat, Flatten, Graph, StoredTensor, WeightedAdd, layer_costs, stored_tensors
+from hwnas.graph import Graph, layer_costs, logits_tensor, stored_tensors
 
 
 @lru_cache(maxsize=4096)
 def relevance_shares(graph: Graph) -> Mapping[int, float]:
     """The share r_v > 0 of the output's relevance that passes each stored tensor, by its node; input and logits included.
 
-    1 at the output, walked back: a computation with one input passes its share on, a concat splits it by element count, every
-    add equally (never by its trained mix: the shares are topology alone); shares add up over a tensor's readers.
+    1 at the output, walked back: each operation says how its share is split among its inputs (``Op.relevance``): a concat by
+    element count, sums and products equally, never by what is trained; shares add up over a tensor's readers.
     """
     stored = stored_tensors(graph)
     elements = {tensor.node: tensor.elements for tensor in stored}
     shares = dict.fromkeys(elements, 0.0)
-    shares[_logits(graph)] = 1.0
+    shares[logits_tensor(graph)] = 1.0
     for tensor in reversed(stored):
-        for source, part in zip(tensor.reads, _split(graph, tensor, elements), strict=True):
+        parts = graph[tensor.producer].op.relevance([elements[source] for source in tensor.reads])
+        for source, part in zip(tensor.reads, parts, strict=True):
             shares[source] += part * shares[tensor.node]
     return MappingProxyType(shares)
 
@@ -59,27 +60,7 @@ def adcr(graph: Graph) -> float:
     )
 
 
-def _logits(graph: Graph) -> int:
-    """The stored tensor that holds the logits: a flatten is a view of another one."""
-    node = graph[graph.output]
-    while isinstance(node.op, Flatten):
-        node = graph[node.inputs[0]]
-    return node.id
-
-
-def _split(graph: Graph, tensor: StoredTensor, elements: Mapping[int, int]) -> list[float]:
-    """How a stored tensor's share is divided among what it reads, in order; the parts add up to 1."""
-    sizes = [elements[source] for source in tensor.reads]
-    match graph[tensor.producer].op:
-        case Concat():
-            return [size / sum(sizes) for size in sizes]
-        case Add() | WeightedAdd():
-            return [1.0 / len(sizes)] * len(sizes)
-        case _:
-            return [1.0] * len(sizes)
-
-
 def _hidden(graph: Graph) -> list[tuple[float, int]]:
     """(r_v, N_v) of every stored tensor but the input and the logits."""
-    shares, outside = relevance_shares(graph), (graph.input.id, _logits(graph))
+    shares, outside = relevance_shares(graph), (graph.input.id, logits_tensor(graph))
     return [(shares[tensor.node], tensor.elements) for tensor in stored_tensors(graph) if tensor.node not in outside]

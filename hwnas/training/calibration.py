@@ -31,7 +31,8 @@ def calibrate(network: Network, nodes: Collection[int], images: Tensor) -> None:
         variance = inputs[0].var((0, 2, 3), unbiased=False)
         state[f"{node.id}.running_mean"].copy_(mean)
         state[f"{node.id}.running_var"].copy_(variance)
-        state[f"{node.id}.weight"].copy_((variance + BatchNorm.EPS).sqrt())
+        assert isinstance(node.op, BatchNorm)
+        state[f"{node.id}.weight"].copy_((variance + node.op.eps).sqrt())
         state[f"{node.id}.bias"].copy_(mean)
 
     training = network.training

@@ -14,8 +14,9 @@ from onnx import numpy_helper
 from torch import Tensor
 
 from hwnas import __version__
+from hwnas.deployed import fold
 from hwnas.errors import ExportError
-from hwnas.export import class_names, deploy, emit
+from hwnas.export import class_names, emit
 from hwnas.graph import (
     Add,
     AvgPool,
@@ -171,7 +172,7 @@ def test_deployed_weights_are_those_of_the_file() -> None:
     graph = SAMPLES["dense"]()
     mean, std = statistics(graph)
     state = random_state(graph)
-    deployed = deploy(graph, state, mean=mean, std=std)
+    deployed = fold(graph, state, mean=mean, std=std)
     model = onnx.load_model_from_string(emit(graph, state, mean=mean, std=std))
     stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     for name, array in deployed.weights.items():

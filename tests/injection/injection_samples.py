@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
+from hwnas.deployed.program import Program
 from hwnas.graph import Add, Clip, Graph
-from hwnas.injection.program import Program
 from hwnas.resilience import FLOAT32, Format
 from tests.export.samples import images, random_state, statistics
 from tests.graphs import SAMPLES, Builder

@@ -67,7 +67,7 @@ def test_uncalibrated_ones_pass_in_eval_mode_and_wreck_the_training_mode(parent)
     for node in new_norms(child, parent):
         state[f"{node}.running_mean"].zero_()
         state[f"{node}.running_var"].fill_(1)
-        state[f"{node}.weight"].fill_((1 + BatchNorm.EPS) ** 0.5)
+        state[f"{node}.weight"].fill_((1 + BatchNorm().eps) ** 0.5)
         state[f"{node}.bias"].zero_()
     child.load(state)
     assert_same_function(parent, child, pixels)
@@ -83,7 +83,7 @@ def test_each_one_has_the_statistics_of_its_own_input_after_those_before_it(pare
         mean, variance = found[node]
         torch.testing.assert_close(state[f"{node}.running_mean"], mean, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(state[f"{node}.running_var"], variance, rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(state[f"{node}.weight"], (variance + BatchNorm.EPS).sqrt(), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(state[f"{node}.weight"], (variance + BatchNorm().eps).sqrt(), rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(state[f"{node}.bias"], mean, rtol=1e-4, atol=1e-5)
 
 

@@ -1,42 +1,48 @@
-"""The weights a deployed network holds: batch norms, mixes and the normalisation folded into the layers around them.
+"""What a deployed network computes: batch norms, mixes and the normalisation folded into the layers around them.
 
 1. A batch norm that fuses into a convolution (``hwnas.graph.stored_tensors``) scales its filters and becomes its bias; one that
    stands alone becomes a depthwise 1x1 convolution, which ONNX Runtime fuses with a ReLU and quantises, unlike its own operator.
-2. A weighted add's factors go into the convolution that computes the input, where that add is its only reader and what lies
-   between is nothing or a ReLU (which lets a factor >= 0 pass).
+2. A weighted add becomes a sum with fixed factors. A factor goes into the convolution that computes the input, where that add is
+   its only reader and what lies between is nothing or an activation that lets a factor >= 0 pass (``Op.scales_through``).
 3. Where only convolutions read the image, 1 / std goes into their filters. The mean goes into their biases if none of them
    pads; else it must be subtracted before: the padded zeros stand for normalised zeros, that is for the mean, and a bias
    that is the same for every pixel cannot tell the border from the rest.
+4. Every other operation stays as it is, with its own tensors.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from hwnas.errors import ExportError
-from hwnas.graph import BatchNorm, Clip, Conv, Graph, Linear, StoredTensor, WeightedAdd, stored_tensors
+from hwnas.graph import BatchNorm, Conv, Graph, Node, Op, ScaledAdd, StoredTensor, WeightedAdd, stored_tensors
 
 Array = NDArray[np.float32]
 Exact = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Deployed:
-    """What is left to compute: float32 weights and what could not be folded into them.
+class Folded:
+    """What is left to compute: operations, their float32 weights, and what could not be folded into them.
 
-    ``weights`` maps ``"<producer>.weight"`` and ``"<producer>.bias"`` to arrays, in the shapes of the graph's own tensors; a
-    batch norm that stands alone has weight (C, 1, 1, 1) and bias (C,). ``scale`` and ``offset``, (C,) each, are still to be
-    applied to the image: image * scale + offset (None: nothing to do). ``factors`` holds, for each weighted add, what each
-    input must still be multiplied with (None: nothing). Arrays may share memory with the state.
+    ``weights`` maps ``"<producer>.<tensor>"`` to arrays, in the shapes that the operations own; ``ops`` holds, by node, the
+    operations that are not the graph's own: a convolution that got a bias, what a lone batch norm or a weighted add became.
+    ``scale`` and ``offset``, (C,) each, are still to be applied to the image: image * scale + offset (None: nothing to do).
+    Arrays may share memory with the state.
     """
 
     weights: Mapping[str, Array]
-    scale: Array | None
-    offset: Array | None
-    factors: Mapping[int, tuple[float | None, float | None]]
+    ops: Mapping[int, Op] = field(default_factory=lambda: MappingProxyType({}))
+    scale: Array | None = None
+    offset: Array | None = None
+
+    def op(self, node: Node) -> Op:
+        """What a node computes once it is deployed."""
+        return self.ops.get(node.id, node.op)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +55,9 @@ class _Normalisation:
     folds_mean: bool
 
 
-def deploy(
+def fold(
     graph: Graph, state: Mapping[str, Tensor], *, mean: tuple[float, ...] | None = None, std: tuple[float, ...] | None = None
-) -> Deployed:
+) -> Folded:
     """Fold a network's state; ``mean`` and ``std`` (one value a channel) are the normalisation of images in [0, 1].
 
     Raises ExportError where tensors are missing, are not finite, or the normalisation does not fit the image.
@@ -59,16 +65,21 @@ def deploy(
     arrays = _arrays(graph, state)
     stored = stored_tensors(graph)
     normalisation = _normalisation(graph, mean, std)
-    factors, mixes = _mixes(graph, {tensor.node: tensor for tensor in stored}, arrays)
+    sums, mixes = _mixes(graph, {tensor.node: tensor for tensor in stored}, arrays)
     weights: dict[str, Array] = {}
+    ops: dict[int, Op] = dict(sums)
     for tensor in stored:
-        weights |= _layer(graph, tensor, arrays, mixes.get(tensor.node, 1.0), normalisation)
+        producer = graph[tensor.producer]
+        op, own = _layer(graph, tensor, arrays, mixes.get(tensor.node, 1.0), normalisation)
+        weights |= {f"{producer.id}.{name}": array for name, array in own.items()}
+        if op is not producer.op and producer.id not in sums:
+            ops[producer.id] = op
     if normalisation is None:
-        return Deployed(weights=weights, scale=None, offset=None, factors=factors)
+        return Folded(weights=weights, ops=ops)
     rest = None if normalisation.folds_std else (1.0 / normalisation.std).astype(np.float32)
     shift = normalisation.mean if normalisation.folds_std else normalisation.mean / normalisation.std
     offset = None if normalisation.folds_mean else (-shift).astype(np.float32)
-    return Deployed(weights=weights, scale=rest, offset=offset, factors=factors)
+    return Folded(weights=weights, ops=ops, scale=rest, offset=offset)
 
 
 def _arrays(graph: Graph, state: Mapping[str, Tensor]) -> dict[str, Array]:
@@ -91,56 +102,56 @@ def _normalisation(graph: Graph, mean: tuple[float, ...] | None, std: tuple[floa
         raise ExportError(f"expected a mean and a positive std for each of {channels} channels, got mean {mean} and std {std}")
     readers = [graph[user].op for user in graph.users[graph.input.id]]
     only_convolutions = all(isinstance(op, Conv) for op in readers)
-    unpadded = only_convolutions and all(isinstance(op, Conv) and op.padding == 0 for op in readers)
+    unpadded = all(isinstance(op, Conv) and not any(op.pads) for op in readers)
     return _Normalisation(centre, spread, only_convolutions, unpadded)
 
 
 def _mixes(
     graph: Graph, stored: Mapping[int, StoredTensor], arrays: Mapping[str, Array]
-) -> tuple[dict[int, tuple[float | None, float | None]], dict[int, float]]:
-    """What remains of each weighted add's factors, and what stored tensors are multiplied with instead (case 2)."""
-    factors: dict[int, tuple[float | None, float | None]] = {}
+) -> tuple[dict[int, ScaledAdd], dict[int, float]]:
+    """The sums that weighted adds become, and what stored tensors are multiplied with instead (case 2)."""
+    sums: dict[int, ScaledAdd] = {}
     folded: dict[int, float] = {}
     for node in graph:
         if not isinstance(node.op, WeightedAdd):
             continue
         mix = float(arrays[f"{node.id}.mix"])
-        rest: list[float | None] = []
+        rest: list[float] = []
         for source, factor in zip(node.inputs, (1.0 - mix, mix), strict=True):
             if graph.users[source] == (node.id,) and _lets_pass(graph, stored.get(source), factor):
                 folded[source] = factor
-                rest.append(None)
+                rest.append(1.0)
             else:
                 rest.append(factor)
-        factors[node.id] = (rest[0], rest[1])
-    return factors, folded
+        sums[node.id] = ScaledAdd(factors=(rest[0], rest[1]))
+    return sums, folded
 
 
 def _lets_pass(graph: Graph, tensor: StoredTensor | None, factor: float) -> bool:
     if tensor is None or not isinstance(graph[tensor.producer].op, Conv):
         return False
     last = graph[tensor.node].op
-    return not isinstance(last, Clip) or (last.is_relu and factor >= 0.0)
+    return last.fuses != "activation" or (last.scales_through and factor >= 0.0)
 
 
 def _layer(
     graph: Graph, tensor: StoredTensor, arrays: Mapping[str, Array], mix: float, normalisation: _Normalisation | None
-) -> dict[str, Array]:
-    """The weights of one stored tensor's computation."""
+) -> tuple[Op, dict[str, Array]]:
+    """What one stored tensor's producer computes once it is deployed, and its own weights by name."""
     node = graph[tensor.producer]
-    own = {name: f"{node.id}.{name}" for name in ("weight", "bias")}
-    if isinstance(node.op, Linear):
-        return {name: arrays[name] for name in own.values()}
     if isinstance(node.op, BatchNorm):
-        scale, offset = _scale_and_offset(arrays, node.id)
-        return {own["weight"]: scale.astype(np.float32)[:, None, None, None], own["bias"]: offset.astype(np.float32)}
+        scale, offset = _scale_and_offset(arrays, node)
+        op = Conv(out_channels=len(scale), kernel=1, padding=0, groups=len(scale), bias=True)
+        return op, {"weight": scale.astype(np.float32)[:, None, None, None], "bias": offset.astype(np.float32)}
+    if isinstance(node.op, WeightedAdd):
+        return node.op, {}
     if not isinstance(node.op, Conv):
-        return {}
-    weight = arrays[own["weight"]]
-    bias = arrays[own["bias"]].astype(np.float64) if node.op.bias else None
+        return node.op, {name: arrays[f"{node.id}.{name}"] for name in node.op.tensors(graph.input_shapes(node))}
+    weight = arrays[f"{node.id}.weight"]
+    bias = arrays[f"{node.id}.bias"].astype(np.float64) if node.op.bias else None
     if normalisation is not None and node.inputs == (graph.input.id,) and normalisation.folds_std:
         weight, bias = _fold_normalisation(weight, bias, node.op.groups, normalisation)
-    norm = tensor.nodes[1] if len(tensor.nodes) > 1 and isinstance(graph[tensor.nodes[1]].op, BatchNorm) else None
+    norm = graph[tensor.nodes[1]] if len(tensor.nodes) > 1 and graph[tensor.nodes[1]].op.fuses == "norm" else None
     if norm is not None:
         scale, offset = _scale_and_offset(arrays, norm)
         weight = weight * scale.astype(np.float32)[:, None, None, None]
@@ -148,15 +159,19 @@ def _layer(
     if mix != 1.0:
         weight = weight * np.float32(mix)
         bias = None if bias is None else bias * mix
-    return {own["weight"]: weight} | ({} if bias is None else {own["bias"]: bias.astype(np.float32)})
+    if bias is None:
+        return node.op, {"weight": weight}
+    return node.op if node.op.bias else replace(node.op, bias=True), {"weight": weight, "bias": bias.astype(np.float32)}
 
 
-def _scale_and_offset(arrays: Mapping[str, Array], norm: int) -> tuple[Exact, Exact]:
+def _scale_and_offset(arrays: Mapping[str, Array], norm: Node) -> tuple[Exact, Exact]:
     """A batch norm in eval mode as scale * x + offset, (C,) each."""
+    if not isinstance(norm.op, BatchNorm):
+        raise ExportError(f"a {norm.op.kind} cannot be folded into the convolution before it; only a batch norm can")
     weight, bias, mean, var = (
-        arrays[f"{norm}.{name}"].astype(np.float64) for name in ("weight", "bias", "running_mean", "running_var")
+        arrays[f"{norm.id}.{name}"].astype(np.float64) for name in ("weight", "bias", "running_mean", "running_var")
     )
-    scale = weight / np.sqrt(var + BatchNorm.EPS)
+    scale = weight / np.sqrt(var + norm.op.eps)
     return scale, bias - mean * scale
 
 

@@ -13,30 +13,14 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hwnas.deployed.folding import Folded, fold
+from hwnas.deployed.memory import Change, Memory
 from hwnas.errors import ConfigError, DataError
-from hwnas.export import Deployed, deploy
-from hwnas.graph import (
-    Add,
-    AvgPool,
-    BatchNorm,
-    Clip,
-    Concat,
-    Conv,
-    Flatten,
-    GlobalAvgPool,
-    Graph,
-    Linear,
-    MaxPool,
-    Op,
-    StoredTensor,
-    WeightedAdd,
-    stored_tensors,
-)
-from hwnas.injection.memory import Change, Memory
+from hwnas.graph import Clip, Graph, MaxPool, Op, StoredTensor, logits_tensor, stored_tensors
+from hwnas.network import Compute, computation
 from hwnas.resilience import BFLOAT16, FLOAT16, FLOAT32, LOG8, Format, Population, Role, TensorBits
 from hwnas.resilience.formats import Values
 
@@ -48,18 +32,20 @@ _ROUNDED = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """The computation of one stored tensor: ``reads`` are numbers of earlier steps, ``clip`` is fused behind ``op``.
+    """The computation of one stored tensor.
 
-    ``groups`` is 1 for a linear layer; ``factors`` are a weighted add's (None: 1); ``macs`` for one image.
+    ``reads`` are numbers of earlier steps; ``views`` tells of each whether it is read as a vector; ``activation`` is fused behind
+    ``op``; ``tensors`` are the names of its weights in memory, in the order in which ``op`` takes them; ``kind`` is that of the
+    graph's own operation; ``macs`` for one image.
     """
 
     tensor: StoredTensor
     op: Op
+    kind: str
     reads: tuple[int, ...]
-    clip: Clip | None
-    weight: str
-    bias: str
-    factors: tuple[float | None, ...]
+    views: tuple[bool, ...]
+    activation: Op | None
+    tensors: tuple[str, ...]
     macs: int
 
     @property
@@ -70,14 +56,24 @@ class Step:
     @property
     def layer(self) -> str:
         """The layer's name in tables."""
-        return f"{self.tensor.producer} {self.op.kind}"
+        return f"{self.tensor.producer} {self.kind}"
+
+    @property
+    def weight(self) -> str:
+        """The name of the tensor ``weight``, whether it has one or not."""
+        return f"{self.tensor.producer}.weight"
+
+    @property
+    def bias(self) -> str:
+        """The name of the tensor ``bias``, whether it has one or not."""
+        return f"{self.tensor.producer}.bias"
 
 
 class Program:
     """The steps of a network, image first and logits last, with its memory in one format."""
 
     def __init__(
-        self, graph: Graph, deployed: Deployed, layout: Format = FLOAT32, *, calibration: NDArray[np.float32] | None = None
+        self, graph: Graph, folded: Folded, layout: Format = FLOAT32, *, calibration: NDArray[np.float32] | None = None
     ) -> None:
         """``calibration``: training images (n, C, H, W) in [0, 1], which log8 needs.
 
@@ -86,14 +82,16 @@ class Program:
         if layout not in TORCH_FORMATS:
             raise ConfigError(f"torch computes {', '.join(f.name for f in TORCH_FORMATS)} networks, got {layout.name}")
         self.graph, self.layout = graph, layout
-        self.steps = _steps(graph, deployed)
-        self.full_scales = _full_scales(graph, deployed, calibration) if layout is LOG8 else {}
-        norm = (deployed.scale, deployed.offset)
+        self.steps = _steps(graph, folded)
+        self._computations = {step.tensor.node: _inference(step.op) for step in self.steps if step.reads}
+        self._activations = {step.tensor.node: _in_place(step.activation) for step in self.steps if step.activation}
+        self.full_scales = _full_scales(graph, folded, calibration) if layout is LOG8 else {}
+        norm = (folded.scale, folded.offset)
         self.normalisation = tuple(None if part is None else np.ravel(part).tolist() for part in norm)
         self._scale, self._offset = (None if part is None else torch.tensor(part)[:, None, None] for part in norm)
-        self.memory = self._stored(deployed)
+        self.memory = self._stored(folded)
         self.weights: Weights = {name: self._weight(name, array) for name, array in self.memory.arrays.items()}
-        self.owner = {name: number for number, step in enumerate(self.steps) for name in (step.weight, step.bias)}
+        self.owner = {name: number for number, step in enumerate(self.steps) for name in step.tensors}
         self.activations = Population(
             tensors=tuple(
                 TensorBits(name=s.name, layer=s.layer, role=Role.ACTIVATION, size=s.tensor.elements, format=layout)
@@ -113,13 +111,13 @@ class Program:
         calibration: NDArray[np.float32] | None = None,
     ) -> "Program":
         """The program of a trained network, which takes images in [0, 1]."""
-        return cls(graph, deploy(graph, state, mean=mean, std=std), layout, calibration=calibration)
+        return cls(graph, fold(graph, state, mean=mean, std=std), layout, calibration=calibration)
 
     @cached_property
     def gains(self) -> tuple[float, ...]:
         """Of each step, how much larger than its inputs a sum of products can be, partial sums included."""
         weights = [self.weights.get(step.weight) for step in self.steps]
-        return tuple(1.0 if weight is None else float(weight.flatten(1).abs().sum(1).max()) for weight in weights)
+        return tuple(1.0 if weight is None else float(weight.view(len(weight), -1).abs().sum(1).max()) for weight in weights)
 
     def image(self, images: Tensor) -> Tensor:
         """Images (n, C, H, W) in [0, 1] as the first stored tensor."""
@@ -128,12 +126,15 @@ class Program:
         return self._rounded(self.steps[0], images if self._offset is None else images + self._offset)
 
     def accumulate(self, step: Step, inputs: Sequence[Tensor], weights: Weights) -> Tensor:
-        """What a step computes, before its clip and before it is rounded."""
-        return _COMPUTE[type(step.op)](step, inputs, weights)
+        """What a step computes, before its activation and before it is rounded."""
+        read = [value.flatten(1) if view else value for value, view in zip(inputs, step.views, strict=True)]
+        return self._computations[step.tensor.node](read, [weights[name] for name in step.tensors], False)
 
     def finish(self, step: Step, accumulated: Tensor, *, spent: bool = False) -> Tensor:
-        """The clip and the rounding behind a step; each element on its own. ``spent``: the sums may be overwritten."""
-        return self._rounded(step, accumulated if step.clip is None else _clipped(step.clip, accumulated, spent))
+        """The activation and the rounding behind a step; each element on its own. ``spent``: the sums may be overwritten."""
+        if step.activation is not None:
+            accumulated = self._activations[step.tensor.node](accumulated, spent)
+        return self._rounded(step, accumulated)
 
     def encoded(self, name: str, values: NDArray[np.float32]) -> Values:
         """Values of a tensor (of the memory or of a step) as they are stored."""
@@ -175,50 +176,48 @@ class Program:
         kind = _ROUNDED.get(self.layout.name)
         return values if kind is None else values.to(kind).float()
 
-    def _stored(self, deployed: Deployed) -> Memory:
+    def _stored(self, folded: Folded) -> Memory:
         arrays, tensors = {}, []
         for step in self.steps:
-            for name, role in ((step.weight, Role.WEIGHT), (step.bias, Role.BIAS)):
-                if name in deployed.weights:
-                    arrays[name] = self.encoded(name, deployed.weights[name])
-                    tensors.append(
-                        TensorBits(name=name, layer=step.layer, role=role, size=arrays[name].size, format=self.layout)
-                    )
+            for name in step.tensors:
+                role = Role.BIAS if name == step.bias else Role.WEIGHT
+                arrays[name] = self.encoded(name, folded.weights[name])
+                tensors.append(TensorBits(name=name, layer=step.layer, role=role, size=arrays[name].size, format=self.layout))
         return Memory(tensors, arrays)
 
 
-def _steps(graph: Graph, deployed: Deployed) -> tuple[Step, ...]:
+def _steps(graph: Graph, folded: Folded) -> tuple[Step, ...]:
     # The logits go to the end: what lies behind them in another order does not read them.
-    logits = graph[graph.output]
-    while isinstance(logits.op, Flatten):
-        logits = graph[logits.inputs[0]]
-    stored = sorted(stored_tensors(graph), key=lambda tensor: tensor.node == logits.id)
+    logits = logits_tensor(graph)
+    stored = sorted(stored_tensors(graph), key=lambda tensor: tensor.node == logits)
     number = {tensor.node: place for place, tensor in enumerate(stored)}
     steps = []
     for tensor in stored:
         node, last = graph[tensor.producer], graph[tensor.node].op
+        inputs = graph.input_shapes(node)
+        op = folded.op(node)
         steps.append(
             Step(
                 tensor=tensor,
-                op=node.op,
+                op=op,
+                kind=node.op.kind,
                 reads=tuple(number[source] for source in tensor.reads),
-                clip=last if isinstance(last, Clip) and tensor.node != node.id else None,
-                weight=f"{node.id}.weight",
-                bias=f"{node.id}.bias",
-                factors=deployed.factors.get(node.id, ()),
-                macs=node.op.macs(graph.input_shapes(node), graph.shapes[node.id]),
+                views=tuple(graph[source].op.is_view for source in node.inputs),
+                activation=last if last.fuses == "activation" and tensor.node != node.id else None,
+                tensors=tuple(f"{node.id}.{name}" for name in op.tensors(inputs)),
+                macs=node.op.macs(inputs, graph.shapes[node.id]),
             )
         )
     return tuple(steps)
 
 
-def _full_scales(graph: Graph, deployed: Deployed, calibration: NDArray[np.float32] | None) -> Scales:
+def _full_scales(graph: Graph, folded: Folded, calibration: NDArray[np.float32] | None) -> Scales:
     if calibration is None or not len(calibration):
         raise ConfigError(f"{LOG8.name} needs training images to take full scales from; give the data, or choose another format")
     expected = tuple(graph.shapes[graph.input.id])
     if calibration.shape[1:] != expected:
         raise DataError(f"the model takes images of shape {expected}, the training images have {calibration.shape[1:]}")
-    exact = Program(graph, deployed)
+    exact = Program(graph, folded)
     peaks = {name: float(np.abs(array).max()) for name, array in exact.memory.arrays.items()}
 
     def seen(number: int, value: Tensor) -> Tensor:
@@ -230,33 +229,11 @@ def _full_scales(graph: Graph, deployed: Deployed, calibration: NDArray[np.float
     return {name: 2.0 ** math.ceil(math.log2(peak)) if peak else 1.0 for name, peak in peaks.items()}
 
 
-def _clipped(clip: Clip, values: Tensor, spent: bool = False) -> Tensor:
-    if clip.is_relu:
-        return torch.relu_(values) if spent else torch.relu(values)
-    return torch.clamp(values, clip.low, clip.high, out=values if spent else None)
-
-
-def _conv(step: Step, x: Sequence[Tensor], weights: Weights) -> Tensor:
-    assert isinstance(step.op, Conv)
-    op = step.op
-    return F.conv2d(x[0], weights[step.weight], weights.get(step.bias), op.stride, op.padding, 1, op.groups)
-
-
-def _batch_norm(step: Step, x: Sequence[Tensor], weights: Weights) -> Tensor:
-    return x[0] * weights[step.weight].view(-1, 1, 1) + weights[step.bias].view(-1, 1, 1)
-
-
-def _linear(step: Step, x: Sequence[Tensor], weights: Weights) -> Tensor:
-    return F.linear(x[0].flatten(1), weights[step.weight], weights.get(step.bias))
-
-
-def _pool(step: Step, x: Sequence[Tensor], weights: Weights) -> Tensor:
-    assert isinstance(step.op, MaxPool | AvgPool)
-    if isinstance(step.op, MaxPool) and (step.op.kernel, step.op.stride, step.op.padding) == (2, 2, 0):
-        return _halved(x[0])
-    pool = torch.max_pool2d if isinstance(step.op, MaxPool) else F.avg_pool2d
-    pooled: Tensor = pool(x[0], step.op.kernel, step.op.stride, step.op.padding)
-    return pooled
+def _inference(op: Op) -> Compute:
+    """What an operation computes where nothing is trained; by a faster way where that gives the very same."""
+    if isinstance(op, MaxPool) and (op.kernel, op.stride, op.padding, op.ceil_mode) == (2, 2, 0, False):
+        return lambda x, tensors, training: _halved(x[0])
+    return computation(op)
 
 
 def _halved(x: Tensor) -> Tensor:
@@ -266,32 +243,16 @@ def _halved(x: Tensor) -> Tensor:
     return torch.maximum(rows[..., ::2], rows[..., 1::2])
 
 
-def _add(step: Step, x: Sequence[Tensor], weights: Weights) -> Tensor:
-    total = x[0]
-    for term in x[1:]:
-        total = total + term
-    return total
+def _in_place(activation: Op) -> Callable[[Tensor, bool], Tensor]:
+    """An activation that may overwrite its input where that is spent, if there is such a form of it."""
+    if isinstance(activation, Clip):
+        clip = activation
 
+        def clipped(values: Tensor, spent: bool) -> Tensor:
+            if clip.is_relu:
+                return torch.relu_(values) if spent else torch.relu(values)
+            return torch.clamp(values, clip.low, clip.high, out=values if spent else None)
 
-def _weighted_add(step: Step, x: Sequence[Tensor], weights: Weights) -> Tensor:
-    terms = [term if factor is None else term * factor for term, factor in zip(x, step.factors, strict=True)]
-    return terms[0] + terms[1]
-
-
-def _clip(step: Step, x: Sequence[Tensor], weights: Weights) -> Tensor:
-    assert isinstance(step.op, Clip)
-    return _clipped(step.op, x[0])
-
-
-_COMPUTE: Mapping[type[Op], Callable[[Step, Sequence[Tensor], Weights], Tensor]] = {
-    Conv: _conv,
-    BatchNorm: _batch_norm,
-    Linear: _linear,
-    MaxPool: _pool,
-    AvgPool: _pool,
-    GlobalAvgPool: lambda step, x, weights: x[0].mean((2, 3), keepdim=True),
-    Clip: _clip,
-    Add: _add,
-    WeightedAdd: _weighted_add,
-    Concat: lambda step, x, weights: torch.cat(list(x), 1),
-}
+        return clipped
+    compute = computation(activation)
+    return lambda values, spent: compute([values], [], False)
