@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from hwnas.errors import GraphError
-from hwnas.graph.ops.op import Initial, OnnxForm, OnnxNode, Op, Shape
 from hwnas.graph.ops.layout import Layout, Passes
+from hwnas.graph.ops.op import Initial, OnnxForm, OnnxNode, Op, Shape
 from hwnas.graph.ops.registry import register_op
 
 Fuses = Literal["norm", "activation"] | None

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hwnas.errors import GraphError
-from hwnas.graph.ops.op import OUTPUT, Initial, OnnxForm, OnnxNode, Op, Shape, feature_map, same_shape
 from hwnas.graph.ops.layout import Joins, Layout, Ties
+from hwnas.graph.ops.op import OUTPUT, Initial, OnnxForm, OnnxNode, Op, Shape, feature_map, same_shape
 from hwnas.graph.ops.registry import register_op
 
 

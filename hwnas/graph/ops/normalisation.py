@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from hwnas.errors import GraphError
-from hwnas.graph.ops.op import OUTPUT, Initial, OnnxForm, OnnxNode, Op, Shape, feature_map, positive
 from hwnas.graph.ops.layout import Layout, Passes, Pins
+from hwnas.graph.ops.op import OUTPUT, Initial, OnnxForm, OnnxNode, Op, Shape, feature_map, positive
 from hwnas.graph.ops.registry import register_op
 
 

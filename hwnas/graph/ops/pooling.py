@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hwnas.errors import GraphError
-from hwnas.graph.ops.op import Attribute, CostKind, OnnxForm, OnnxNode, Op, Shape, feature_map, positive
 from hwnas.graph.ops.layout import Layout, Passes
+from hwnas.graph.ops.op import Attribute, CostKind, OnnxForm, OnnxNode, Op, Shape, feature_map, positive
 from hwnas.graph.ops.registry import register_op
 from hwnas.graph.ops.window import Padding, Pads, Size, four, pair, shortest, shortest_size, steps
 
