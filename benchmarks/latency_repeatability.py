@@ -22,11 +22,13 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import record
 
 from hwnas.device import Device, Latency, load_profile, open_device
 from hwnas.device.reference import conv_chain
+
+# isort: split
+import onnxruntime  # after hwnas, which turns its telemetry off
 
 QUESTION = "How far do repeated latency measurements of one model agree, quiet and beside a busy core?"
 MODEL = {"channels": 32, "size": 80, "layers": 3}

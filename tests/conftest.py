@@ -1,11 +1,14 @@
 """One tiny real search, made by the command itself, that the tests of what reads a run share."""
 
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # tests import onnxruntime before hwnas, which sets it too
 
 TINY = """
 objectives = ["error", "parameters", "macs"]
