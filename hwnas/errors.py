@@ -12,7 +12,8 @@
     │       └── UnsupportedOperatorError         it uses an operator as we cannot
     └── WorkError      (RuntimeError)  1: the request was right, the work failed
         ├── GraphError                    a graph broke one of its invariants
-        ├── MorphismError                 an operator was applied where it has no site
+        ├── MorphismError                 an operator was applied where it has no site, or weights could not be inherited
+        │   └── OperatorError                an operator raised something else
         ├── TrainingError                 a training failed
         │   └── DivergedError                its loss became infinite or not a number
         ├── DeviceError                   a device could not do what it was asked
@@ -72,6 +73,18 @@ class GraphError(WorkError, ValueError):
 
 class MorphismError(WorkError, ValueError):
     """An operator was applied where it has no site."""
+
+
+class OperatorError(MorphismError):
+    """An operator, which may be a user's own, raised an exception; that is this error's cause."""
+
+    def __init__(self, operator: str, message: str) -> None:
+        super().__init__(operator, message)
+        self.operator = operator
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"the operator {self.operator} failed: {self.message}"
 
 
 class TrainingError(WorkError):

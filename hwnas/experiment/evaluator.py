@@ -5,13 +5,14 @@ budget left unfinished is stored for readers only: here it has no outcome, and i
 """
 
 import dataclasses
+import logging
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hwnas.candidate import Candidate, Failure, Outcome
-from hwnas.errors import DeviceError, DivergedError, ExportError, HwnasError, ModelError, WorkError
+from hwnas.errors import DeviceError, DivergedError, ExportError, HwnasError, ModelError, MorphismError, WorkError
 from hwnas.execution import EvaluationResult, EvaluationTask, Executor, Teacher, unpack
 from hwnas.experiment.budget import Clock
 from hwnas.experiment.cheap import topology_values
@@ -23,6 +24,8 @@ from hwnas.experiment.tasks import inherit, task_for
 from hwnas.graph import to_json
 from hwnas.network import State
 from hwnas.store import RunStore, content_hash
+
+_log = logging.getLogger(__name__)
 
 # What one network's file may do; a device that is lost is another matter, and ends the sitting.
 UNUSABLE = (DivergedError, ExportError, ModelError)
@@ -111,6 +114,8 @@ class Evaluator:
     def measure(self, candidate: Candidate) -> Measured | Outcome:
         """A candidate with all that is known before its training, which may have to be measured; or what came of it already.
 
+        Its weights are inherited first: a plan that cannot be carried out is a failure of this candidate alone.
+
         One that has an outcome is not measured again, but looked at: in a replay the predictor learns from it.
         """
         before = self.outcomes.get(candidate.id)
@@ -119,7 +124,11 @@ class Evaluator:
                 self._seen.add(candidate.id)
             return before
         try:
+            self._state(candidate)
             values = self._values(candidate)
+        except MorphismError as error:
+            _log.warning("%s", error, exc_info=error)
+            return self._keep(_failed(candidate.id, Failure(kind="work_failed", message=str(error))))
         except UNUSABLE as error:
             return self._keep(_failed(candidate.id, unusable(error)))
         except DeviceError:  # it was waited for, and children went on training meanwhile

@@ -5,9 +5,11 @@ of each generation, and lets the listener know.
 """
 
 import dataclasses
+import logging
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hwnas.candidate import Candidate, Outcome
@@ -24,16 +26,28 @@ from hwnas.experiment.parts import Parts
 from hwnas.experiment.progress import Listener, Phase, Progress
 from hwnas.experiment.yardstick import Yardstick
 from hwnas.graph import Graph
+from hwnas.search import OperatorFailure
 from hwnas.store import RunStore
 
+_log = logging.getLogger(__name__)
 WAIT_S = 0.5  # how long a loop waits for a result before it looks at the clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Failed:
+    """How many proposals were dropped because an operator failed, and what it said last."""
+
+    count: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Asked:
-    """What is read of an event ``ask``: the values of what came nearest to the limits, where nothing kept them."""
+    """What is read of an event ``ask``: the values of what came nearest to the limits, where nothing kept them, and which
+    operators failed."""
 
     nearest: Mapping[str, float] | None = None
+    failed: Mapping[str, _Failed] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +100,7 @@ class Sitting:
         self._progress = Progress(phase="preparing", generation=0)
         self._reused = 0
         self._is_tidy = True
+        self._operators_that_failed: set[str] = set()  # those the log has a warning of
         self._summarised: set[int | None] = set()  # generations whose summary is stored
 
     @property
@@ -117,6 +132,8 @@ class Sitting:
         facts: dict[str, object] = {"proposed": ask.proposed, "duplicates": ask.duplicates, "over_limit": dict(ask.over_limit)}
         if ask.nearest is not None:
             facts["nearest"] = dict(ask.nearest)
+        if ask.failures:
+            facts["failed"] = self._failed(ask.failures)
         if count is not None:
             facts |= {"wanted": count, "told": len(self.evaluator.outcomes)}
         if ask.candidates:
@@ -124,6 +141,20 @@ class Sitting:
         else:
             self.store.add_event("ask", facts, generation=number)
         return list(ask.candidates)
+
+    def _failed(self, failures: Sequence[OperatorFailure]) -> dict[str, dict[str, object]]:
+        """What an ask's event says of operators that failed, by their name; the log says the first failure of each, in full."""
+        for failure in failures:
+            if failure.operator not in self._operators_that_failed:
+                self._operators_that_failed.add(failure.operator)
+                _log.warning(
+                    "the operator %s failed, and what it was to propose was dropped: %s\n%s",
+                    failure.operator,
+                    failure.message,
+                    failure.traceback.rstrip(),
+                )
+        counts = Counter(failure.operator for failure in failures)
+        return {each.operator: {"count": counts[each.operator], "message": each.message} for each in failures}
 
     @property
     def room(self) -> int | None:
@@ -150,8 +181,12 @@ class Sitting:
         the run, which so cannot go on. Raises WorkError where there is none for another reason.
         """
         event = self.store.last_event("ask", _Asked)
-        nearest = None if event is None else event.payload.nearest
+        asked: _Asked = _Asked() if event is None else event.payload
+        nearest = asked.nearest
         message = "no new network was found" if nearest is None else impossible(self.parts.limits, nearest)
+        if asked.failed:
+            reasons = (f"{name} ({failed.count} proposals): {failed.message}" for name, failed in asked.failed.items())
+            message += f"; operators failed: {'; '.join(reasons)}"
         if self.front:
             return message
         if nearest is None:

@@ -3,7 +3,7 @@
 from torch import Generator
 
 from hwnas.candidate import Candidate, Step, stream_seed
-from hwnas.errors import WorkError
+from hwnas.errors import MorphismError, WorkError
 from hwnas.execution import EvaluationResult, EvaluationTask, Executor, Teacher, pack
 from hwnas.experiment.parts import Parts
 from hwnas.graph import to_json
@@ -15,9 +15,16 @@ PROBE_STEPS = (32, 32, 48, 48, 48, 48, 48, 48)
 
 
 def inherit(candidate: Candidate, parent: State, run_seed: int) -> State:
-    """The child's own weights as its plans say; fresh ones from its own random stream."""
+    """The child's own weights as its plans say; fresh ones from its own random stream.
+
+    Raises MorphismError, whatever the reason, where a plan cannot be carried out.
+    """
     generator = Generator().manual_seed(stream_seed(run_seed, candidate.id, "weights"))
-    return transfer([(step.graph, step.inheritance) for step in candidate.steps], parent, generator)
+    try:
+        return transfer([(step.graph, step.inheritance) for step in candidate.steps], parent, generator)
+    except Exception as error:  # plans may come from a user's own operator, and fail in any way
+        what = f"the weights of {candidate.id} ({candidate.operator}) could not be inherited"
+        raise MorphismError(f"{what}: {type(error).__name__}: {error}") from error
 
 
 def task_for(candidate: Candidate, state: State, teacher: Teacher | None, parts: Parts, images: int) -> EvaluationTask:

@@ -13,7 +13,7 @@ from hwnas.morphism.bound import BoundActivations
 from hwnas.morphism.enlarge_kernel import EnlargeKernel
 from hwnas.morphism.inheritance import Morphed
 from hwnas.morphism.insert import InsertConvolution
-from hwnas.morphism.operator import Operator
+from hwnas.morphism.operator import Operator, failures_named
 from hwnas.morphism.prune import Prune
 from hwnas.morphism.remove_layer import RemoveLayer
 from hwnas.morphism.remove_skip import RemoveSkip
@@ -40,11 +40,11 @@ AGAINST_FLIPS: Mapping[str, Operator] = MappingProxyType({**OPERATORS, BoundActi
 def morph(graph: Graph, rng: Generator, operators: Sequence[Operator] = tuple(OPERATORS.values())) -> tuple[str, Morphed] | None:
     """One step: an operator uniformly [Elsken2019] among those with a site (our choice), its site uniformly; None without one.
 
-    Returns the operator's name, and the child with its plan.
+    Returns the operator's name, and the child with its plan. Raises OperatorError for whatever an operator raises.
     """
     for index in rng.permutation(len(operators)):  # the first with a site in a random order is uniform among those with one
         operator = operators[index]
-        sites = operator.sites(graph)
-        if sites:
-            return operator.name, operator.apply(graph, sites[int(rng.integers(len(sites)))], rng)
+        with failures_named(operator):
+            if sites := operator.sites(graph):
+                return operator.name, operator.apply(graph, sites[int(rng.integers(len(sites)))], rng)
     return None

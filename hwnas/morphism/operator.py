@@ -1,11 +1,13 @@
 """What an operator is: it lists its sites in a graph, and applies itself to one of them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 from numpy.random import Generator
 
-from hwnas.errors import MorphismError
+from hwnas.errors import MorphismError, OperatorError
 from hwnas.graph import Graph
 from hwnas.morphism.inheritance import Morphed
 
@@ -33,6 +35,15 @@ class Operator(Protocol):
 
     def apply(self, graph: Graph, site: Site, rng: Generator) -> Morphed:
         """The child and its plan; free choices (a kernel's size, a width) come from ``rng``. Raises MorphismError off-site."""
+
+
+@contextmanager
+def failures_named(operator: Operator) -> Iterator[None]:
+    """Whatever goes wrong inside becomes an OperatorError that names the operator: a search drops the proposal and goes on."""
+    try:
+        yield
+    except Exception as error:  # operators may be a user's own, which can raise anything
+        raise OperatorError(operator.name, f"{type(error).__name__}: {error}") from error
 
 
 def require_site(operator: Operator, graph: Graph, site: Site) -> None:

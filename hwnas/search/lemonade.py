@@ -12,7 +12,8 @@ Our additions: children whose architecture is known, or whose cheap values break
 drawn again where every child is known; densities of parents and children look at predicted latency alike; where nothing
 proposed keeps within the limits, the networks nearest to them are shrunk (see `shrink`). The number of operators is uniform in
 one to three, and an operator without a site is drawn again (our choices). Activations are bounded where that is asked for: it
-costs accuracy, and only the expected change sees what it is worth.
+costs accuracy, and only the expected change sees what it is worth. A proposal for which an operator raises an exception is
+dropped, and the ask reports it.
 """
 
 import dataclasses
@@ -25,7 +26,7 @@ from typing import Literal
 import numpy as np
 
 from hwnas.candidate import Candidate, Outcome, Step, stream_seed
-from hwnas.errors import ConfigError
+from hwnas.errors import ConfigError, OperatorError
 from hwnas.graph import Graph, architecture_id
 from hwnas.morphism.catalogue import AGAINST_FLIPS, OPERATORS, morph
 from hwnas.morphism.fresh import from_scratch
@@ -33,7 +34,7 @@ from hwnas.objective import Limit, Objective
 from hwnas.pareto import AddReport, Density, inverse_density_probabilities, sample
 from hwnas.search.history import History, broken_limit
 from hwnas.search.shrink import Walk, distance, shrink
-from hwnas.search.strategy import Ask, CheapValues
+from hwnas.search.strategy import Ask, CheapValues, OperatorFailure
 
 DRAWS = 16  # how often parents are drawn before a generation in which every child is known ends the search
 
@@ -88,6 +89,7 @@ class Lemonade:
         self._operators = tuple((AGAINST_FLIPS if settings.bound_activations else OPERATORS).values())
         self._seed = seed
         self._history = History(objectives)
+        self._failures: list[OperatorFailure] = []  # of the ask at work
 
     @property
     def front(self) -> tuple[str, ...]:
@@ -109,9 +111,14 @@ class Lemonade:
         whole generation (``proposals`` / ``accepted``), and P is the front of what was told so far.
         """
         first = self._history.generation == 0 or not self._history.front
+        self._failures.clear()
         ask = self._first() if first else self._next(count or self._settings.accepted)
         self._history.adopt(ask.candidates)
-        return ask
+        return dataclasses.replace(ask, failures=tuple(self._failures))
+
+    def _note(self, error: OperatorError) -> None:
+        """An operator failed, and what it was to propose is dropped: other operators, and other graphs, go on."""
+        self._failures.append(OperatorFailure.of(error))
 
     def _first(self) -> Ask:
         graphs = [graph for graph in self._initial if not self._history.is_known(architecture_id(graph))]
@@ -175,7 +182,15 @@ class Lemonade:
             return identity not in found and not self._history.is_known(identity)
 
         for index in order:
-            walk = shrink(graphs[index], values[index], limits=self._limits, cheap=self._cheap, is_new=is_new, rng=rng)
+            walk = shrink(
+                graphs[index],
+                values[index],
+                limits=self._limits,
+                cheap=self._cheap,
+                is_new=is_new,
+                rng=rng,
+                on_failure=self._note,
+            )
             if walk.arrived and len(found) < count:
                 found[architecture_id(walk.steps[-1].graph)] = (index, walk)
             elif nearest is None or distance(self._limits, walk.values) < distance(self._limits, nearest):
@@ -185,11 +200,18 @@ class Lemonade:
         return list(found.values()), None if found else nearest
 
     def _propose(self, parents: Sequence[Candidate], rng: np.random.Generator) -> tuple[list[_Proposal], int, Mapping[str, int]]:
-        """Children of the parents that are new and within the limits; how many were known, and how many broke which limit."""
+        """Children of the parents that are new and within the limits; how many were known, and how many broke which limit.
+
+        A parent for which an operator fails has no child.
+        """
         fresh: dict[str, tuple[Candidate, tuple[Step, ...]]] = {}
         duplicates = 0
         for parent in parents:
-            steps = self._morph(parent.graph, rng)
+            try:
+                steps = self._morph(parent.graph, rng)
+            except OperatorError as error:
+                self._note(error)
+                continue
             identity = architecture_id(steps[-1].graph) if steps else None
             if identity is None or identity in fresh or self._history.is_known(identity):
                 duplicates += 1

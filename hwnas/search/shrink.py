@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from numpy.random import Generator
 
 from hwnas.candidate import Step
+from hwnas.errors import OperatorError
 from hwnas.graph import Graph
 from hwnas.morphism.catalogue import OPERATORS
+from hwnas.morphism.operator import failures_named
 from hwnas.objective import Limit
 from hwnas.search.strategy import CheapValues
 
@@ -43,12 +45,13 @@ def shrink(
     cheap: CheapValues,
     is_new: Callable[[Graph], bool],
     rng: Generator,
+    on_failure: Callable[[OperatorError], object],
 ) -> Walk:
-    """Walk from a graph with these cheap values towards the limits."""
+    """Walk from a graph with these cheap values towards the limits; ``on_failure`` gets what an operator failed with."""
     steps: list[Step] = []
     while len(steps) < LONGEST:
         here = distance(limits, values)
-        children = _children(graph, rng)
+        children = _children(graph, rng, on_failure)
         nearer = [
             (step, found)
             for step, found in zip(children, cheap([step.graph for step in children]), strict=True)
@@ -64,10 +67,15 @@ def shrink(
     return Walk(steps=tuple(steps), values=values, arrived=False)
 
 
-def _children(graph: Graph, rng: Generator) -> list[Step]:
-    children = []
+def _children(graph: Graph, rng: Generator, on_failure: Callable[[OperatorError], object]) -> list[Step]:
+    children = list[Step]()
     for name in SHRINKING:
-        for site in OPERATORS[name].sites(graph):
-            morphed = OPERATORS[name].apply(graph, site, rng)
-            children.append(Step(operator=name, graph=morphed.graph, inheritance=morphed.inheritance))
+        operator = OPERATORS[name]
+        try:
+            with failures_named(operator):
+                morphed = [operator.apply(graph, site, rng) for site in operator.sites(graph)]
+        except OperatorError as error:
+            on_failure(error)
+        else:
+            children += [Step(operator=name, graph=child.graph, inheritance=child.inheritance) for child in morphed]
     return children

@@ -1,10 +1,12 @@
 """What a search strategy is: it proposes candidates and is told what came of them."""
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol, Self, TypeAlias
 
 from hwnas.candidate import Candidate, Outcome
+from hwnas.errors import OperatorError
 from hwnas.graph import Graph
 from hwnas.pareto import AddReport
 
@@ -13,9 +15,24 @@ CheapValues: TypeAlias = Callable[[Sequence[Graph]], Sequence[Mapping[str, float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorFailure:
+    """An operator that raised an exception, for which a proposal was dropped; ``traceback`` shows where."""
+
+    operator: str
+    message: str
+    traceback: str
+
+    @classmethod
+    def of(cls, error: OperatorError) -> Self:
+        """What an error says."""
+        return cls(operator=error.operator, message=error.message, traceback="".join(traceback.format_exception(error)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
     """What one ask gave: the accepted candidates, and how many proposals were made, known already, or over which limit.
 
+    ``failures``: the proposals among them, or steps towards the limits, that were dropped because an operator failed.
     ``nearest``: where nothing was found within the limits, the values of the network that came nearest.
     """
 
@@ -24,6 +41,7 @@ class Ask:
     duplicates: int
     over_limit: Mapping[str, int]
     nearest: Mapping[str, float] | None = None
+    failures: tuple[OperatorFailure, ...] = ()
 
 
 class Strategy(Protocol):

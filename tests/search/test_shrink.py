@@ -11,6 +11,10 @@ from tests.search.test_lemonade import INITIAL, cheap, lemonade, outcome, run
 SMALLEST = min(values["parameters"] for values in cheap(INITIAL))
 
 
+def walked(graph, values, **options):
+    return shrink(graph, values, cheap=cheap, rng=np.random.default_rng(0), on_failure=pytest.fail, **options)
+
+
 def test_a_start_from_initial_networks_that_are_all_too_large():
     limit = Limit(objective="parameters", maximum=SMALLEST - 1)
     ask = lemonade(limits=[limit]).ask()
@@ -56,14 +60,12 @@ def test_a_walk_only_comes_nearer_and_stops_at_the_first_new_network():
     limits = [Limit(objective="macs", maximum=1000.0)]
     graph = INITIAL[-1]
     (values,) = cheap([graph])
-    walk = shrink(graph, values, limits=limits, cheap=cheap, is_new=lambda _: True, rng=np.random.default_rng(0))
+    walk = walked(graph, values, limits=limits, is_new=lambda _: True)
     distances = [distance(limits, values), *(distance(limits, found) for found in cheap([step.graph for step in walk.steps]))]
     assert distances == sorted(distances, reverse=True)
     assert distances[-1] <= 1 < distances[-2]
     assert walk.arrived
     assert walk.values == cheap([walk.steps[-1].graph])[0]
     first = architecture_id(walk.steps[-1].graph)
-    further = shrink(
-        graph, values, limits=limits, cheap=cheap, is_new=lambda g: architecture_id(g) != first, rng=np.random.default_rng(0)
-    )
+    further = walked(graph, values, limits=limits, is_new=lambda g: architecture_id(g) != first)
     assert len(further.steps) > len(walk.steps)
