@@ -1,19 +1,20 @@
 """Typed configuration of a run; an unknown key is an error.
 
-A run's configuration is one TOML file (or the options of ``hwnas search``, which say the same). Sections that belong to one
-part (data, augmentation, trainer, lemonade, rungs) are checked against that part's own settings when the parts are put together.
+A run's configuration is one TOML file (or the options of ``hwnas search``, which say the same). Its sections are the classes of
+``hwnas.settings``, which the parts of a run are given as they are.
 """
 
 import dataclasses
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, field_serializer
 
 from hwnas.errors import ConfigError, StoreError
+from hwnas.settings import Augmentation, DataSettings, LemonadeSettings, Rungs, TrainerSettings
 
 T = TypeVar("T")
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -52,7 +53,8 @@ class Budget(_Section):
 class RunConfig(_Section):
     """All that a run depends on; it is stored in the run folder as JSON.
 
-    ``torch_threads`` are those of each worker; ``keep`` says whose trained weights stay on the disk.
+    ``torch_threads`` are those of each worker; ``keep`` says whose trained weights stay on the disk. What ``trainer`` leaves
+    open, and an ``augmentation`` that is left out, are chosen to suit the data.
     """
 
     seed: int = Field(default=0, ge=0)
@@ -68,12 +70,22 @@ class RunConfig(_Section):
     max_error: float | None = Field(default=None, gt=0, le=1)
     budget: Budget = Budget()
     limits: Mapping[str, float] = Field(default_factory=dict)
-    data: Mapping[str, Any] = Field(default_factory=dict)
-    augmentation: Mapping[str, Any] = Field(default_factory=dict)
-    trainer: Mapping[str, Any] = Field(default_factory=dict)
-    lemonade: Mapping[str, Any] = Field(default_factory=dict)
-    rungs: Mapping[str, Any] = Field(default_factory=dict)
+    data: DataSettings = DataSettings()
+    augmentation: Annotated[Augmentation | None, BeforeValidator(lambda given: given or None)] = None  # {}: older versions' None
+    trainer: TrainerSettings = TrainerSettings()
+    lemonade: LemonadeSettings = LemonadeSettings()
+    rungs: Rungs = Rungs()
     keep: str = Field(default="all", pattern="^(all|front)$")
+
+    @property
+    def data_settings(self) -> DataSettings:
+        """The section ``data``, with the run's own seed where it names none."""
+        return self.data if self.data.seed is not None else dataclasses.replace(self.data, seed=self.seed)
+
+    @field_serializer("trainer")
+    def trainer_as_given(self, trainer: TrainerSettings) -> dict[str, Any]:
+        """What was said of the trainer: a default that is written down would be taken for the user's word when it is read."""
+        return trainer.model_dump(exclude_unset=True)
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -100,12 +112,7 @@ def config_from_json(text: str) -> RunConfig:
 
 
 def settings_of(kind: type[T], values: Mapping[str, Any], where: str) -> T:
-    """``values`` as the settings class ``kind`` (a pydantic model or a dataclass). Raises ConfigError."""
-    if dataclasses.is_dataclass(kind):
-        known = [field.name for field in dataclasses.fields(kind)]
-        unknown = [name for name in values if name not in known]
-        if unknown:
-            raise ConfigError(f"{where}: unknown key {', '.join(unknown)}; known are {', '.join(known)}")
+    """``values`` as the settings class ``kind`` (a pydantic model or a dataclass that forbids others). Raises ConfigError."""
     try:
         return TypeAdapter(kind).validate_python(dict(values))
     except ValidationError as error:
@@ -116,11 +123,18 @@ def _problems(error: ValidationError, kind: type) -> str:
     problems = []
     for problem in error.errors():
         place = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            known = getattr(kind, "model_fields", {})
-            problems.append(f"unknown key {place}" + (f"; known are {', '.join(known)}" if "." not in place else ""))
+        if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+            problems.append(f"unknown key {place}; known are {', '.join(_known(kind, problem['loc'][:-1]))}")
         else:
             message = problem["msg"].removeprefix("Value error, ")
             got = "" if problem["type"] == "value_error" else f", got {problem['input']!r}"  # our own messages say it themselves
             problems.append(f"{place}: {message}{got}" if place else message)
     return "; ".join(problems)
+
+
+def _known(kind: Any, section: Sequence[int | str]) -> list[str]:
+    """The names of the fields of a settings class, or of one of its sections."""
+    for name in section:
+        annotation = get_type_hints(kind)[str(name)]
+        kind = next((each for each in get_args(annotation) if each is not type(None)), annotation)
+    return [*kind.model_fields] if issubclass(kind, BaseModel) else [field.name for field in dataclasses.fields(kind)]

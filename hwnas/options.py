@@ -1,5 +1,6 @@
 """From the options of ``hwnas search`` to a configuration: where each one belongs, and what is chosen where none is given."""
 
+import dataclasses
 import os
 import re
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ import psutil
 
 from hwnas.config import RunConfig, make_config
 from hwnas.errors import ConfigError
+from hwnas.settings import DIGITS
 
 # Where an option stands in the configuration file.
 OPTIONS: Mapping[str, tuple[str, ...]] = {
@@ -32,7 +34,6 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "group_by": ("data", "group_by"),
 }
 RUNS = Path("runs")
-DIGITS = "digits"  # as in hwnas.data, which is not loaded here; every other source is a path
 
 
 def merged_config(tables: Mapping[str, Any], options: Mapping[str, Any]) -> RunConfig:
@@ -54,9 +55,9 @@ def merged_config(tables: Mapping[str, Any], options: Mapping[str, Any]) -> RunC
                     raise ConfigError(f"the configuration: {section} must be a table, got {table!r}")
             table[key] = _value(name, value)
     config = make_config(merged)
-    source, device = config.data.get("source", DIGITS), config.device
+    source, device = config.data.source, config.device
     if source != DIGITS:
-        config = config.model_copy(update={"data": {**config.data, "source": _absolute(str(source))}})
+        config = config.model_copy(update={"data": dataclasses.replace(config.data, source=_absolute(source))})
     if Path(device).suffix == ".toml":
         config = config.model_copy(update={"device": _absolute(device)})
     return config
@@ -78,7 +79,7 @@ def expected_config(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def default_folder(config: RunConfig) -> Path:
     """``runs/<data>-<device>-<time>``, with a number behind it where that is taken."""
-    data = Path(str(config.data.get("source", DIGITS))).name.removesuffix(".parquet")
+    data = Path(config.data.source).name.removesuffix(".parquet")
     name = f"{data}-{Path(config.device).stem}-{datetime.now():%Y%m%d-%H%M%S}"
     names = [name, *(f"{name}-{number}" for number in range(2, 100))]
     return next((RUNS / free for free in names if not (RUNS / free).exists()), RUNS / name)

@@ -20,8 +20,9 @@ from hwnas.console import LiveProgress
 from hwnas.data import DataSettings
 from hwnas.errors import ConfigError, RequestError, RunFolderError, StoreError, WorkError
 from hwnas.experiment import Progress
-from hwnas.options import DIGITS, default_folder, expected_config, image_size, physical_cores
+from hwnas.options import default_folder, expected_config, image_size, physical_cores
 from hwnas.run_log import Generations, clock, run_log, summary
+from hwnas.settings import DIGITS, Rungs
 from hwnas.store import RunStore
 from tests.conftest import Made
 
@@ -161,8 +162,8 @@ def test_options_override_the_file_and_paths_become_absolute(tmp_path: Path, mon
     assert (config.seed, config.workers) == (3, 1)
     assert (config.budget.time, config.budget.generations) == (30.0, 7)
     assert config.limits == {"parameters": 500, "latency_ms": 2.0}
-    assert config.rungs == {"keep": 0.4, "enabled": True}
-    assert config.data == {"source": str(tmp_path / "images"), "image_size": (8, 16)}
+    assert config.rungs == Rungs(keep=0.4, enabled=True)
+    assert config.data == DataSettings(source=str(tmp_path / "images"), image_size=(8, 16))
     assert config.device == str(tmp_path / "mine.toml")
     assert config.objectives == ("error", "parameters")
     assert api.configured(config) == config

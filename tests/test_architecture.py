@@ -8,6 +8,8 @@
   log file, what a terminal shows. console and run_log know experiment's Progress as a type only, console an Objective too: a
   table has the run's own as columns.
 - fault_tables is console's part for campaigns.
+- settings has the sections of a configuration, so that config knows them without torch; the parts that they set import them from
+  there.
 - injection may import graph: it walks networks. api may: a search may begin with given graphs.
   training may import graph: calibration follows its nodes.
 """
@@ -30,17 +32,17 @@ MAY_IMPORT: Mapping[str, str] = {
     "fault_tables": "injection resilience",
     "api": "config device experiment export fault_study graph injection objective options pareto report run_log store",
     "fault_study": "device experiment export injection store",
-    "options": "config",
+    "options": "config settings",
     "run_log": "experiment",
     "experiment": "candidate config data device estimate execution export graph morphism network objective pareto resilience "
-    "search spaces store training",
+    "search settings spaces store training",
     "execution": "candidate data device export graph injection morphism network training",
-    "search": "candidate graph morphism objective pareto spaces",
+    "search": "candidate graph morphism objective pareto settings spaces",
     "report": "candidate graph objective pareto store",
     "store": "candidate graph morphism objective",
     "spaces": "graph morphism",
     "candidate": "graph morphism objective",
-    "training": "data graph network",
+    "training": "data graph network settings",
     "export": "deployed device graph network",
     "injection": "data deployed device export graph network resilience",
     "deployed": "graph network resilience",
@@ -48,12 +50,13 @@ MAY_IMPORT: Mapping[str, str] = {
     "estimate": "device graph",
     "morphism": "graph",
     "resilience": "graph",
-    "config": "device",
+    "config": "device settings",
     "graph": "",
     "pareto": "",
     "objective": "",
-    "data": "",
+    "data": "settings",
     "device": "",
+    "settings": "",
     "errors": "",
     "hwnas": "api",  # hwnas/__init__.py, when a public name is first used
 }
@@ -69,7 +72,7 @@ LIBRARIES: Mapping[str, set[str]] = {
 PYMOO = {"search/nsga2.py", "pareto/choosing.py"}
 MODULES_WITHOUT_TORCH = (
     "hwnas.graph", "hwnas.spaces", "hwnas.morphism", "hwnas.resilience", "hwnas.estimate", "hwnas.pareto", "hwnas.search",
-    "hwnas.device", "hwnas.store", "hwnas.report", "hwnas.report.page", "hwnas.pareto.choosing", "hwnas.config",
+    "hwnas.device", "hwnas.store", "hwnas.report", "hwnas.report.page", "hwnas.pareto.choosing", "hwnas.config", "hwnas.settings",
     "hwnas.api", "hwnas.cli", "hwnas.console", "hwnas.fault_tables",
 )  # fmt: skip
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 60

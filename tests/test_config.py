@@ -8,6 +8,62 @@ from hypothesis import strategies as st
 
 from hwnas.config import config_from_json, make_config
 from hwnas.errors import ConfigError
+from hwnas.settings import DataSettings, LemonadeSettings, Rungs
+
+STORED_BEFORE = (
+    '{"seed":1,"data":{"source":"digits","image_size":[8,8]},"augmentation":{},"trainer":{"batch_size":32},'
+    '"lemonade":{"proposals":8,"accepted":2},"rungs":{}}'
+)
+
+
+@pytest.mark.parametrize(
+    ("section", "known"),
+    [
+        ("data", "source, image_size"),
+        ("augmentation", "crop_padding, flip"),
+        ("trainer", "optimiser, learning_rate"),
+        ("lemonade", "proposals, accepted"),
+        ("rungs", "enabled, shares"),
+        ("budget", "time, generations"),
+    ],
+)
+def test_an_unknown_key_of_a_section_is_an_error_that_names_the_known_ones(section: str, known: str) -> None:
+    with pytest.raises(ConfigError, match=f"run.toml: unknown key {section}.acepted; known are {known}"):
+        make_config({section: {"acepted": 3}}, "run.toml")
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "said"),
+    [
+        ("data", {"image_size": (0, 8)}, "data: the image size must be"),
+        ("augmentation", {"cutout": -1}, "augmentation: crop_padding and cutout are pixels"),
+        ("trainer", {"batch_size": 1}, "trainer.batch_size: Input should be"),
+        ("lemonade", {"accepted": 65}, "lemonade: lemonade needs"),
+        ("lemonade", 3, "lemonade: Input should be a dictionary"),
+        ("rungs", {"shares": ()}, "rungs: rungs are rising shares"),
+    ],
+)
+def test_a_wrong_value_of_a_section_is_an_error_where_it_is_read_in(section: str, values: object, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        make_config({section: values})
+
+
+def test_what_an_earlier_version_stored_is_read_as_it_was_meant() -> None:
+    config = config_from_json(STORED_BEFORE)
+    assert config.data == DataSettings(image_size=(8, 8))
+    assert config.data_settings.seed == 1
+    assert config.augmentation is None
+    assert config.trainer.model_fields_set == {"batch_size"}
+    assert config.lemonade == LemonadeSettings(proposals=8, accepted=2)
+    assert config.rungs == Rungs()
+
+
+def test_what_was_not_said_of_the_trainer_is_still_open_when_it_is_read_again() -> None:
+    config = make_config({"trainer": {"learning_rate": 0.1}, "data": {"seed": 7}, "seed": 3})
+    again = config_from_json(config.model_dump_json())
+    assert again == config == make_config(config.model_dump())
+    assert again.trainer.model_fields_set == {"learning_rate"}
+    assert again.data_settings.seed == 7
 
 
 @given(st.floats(min_value=0, exclude_min=True, allow_nan=False))

@@ -1,11 +1,11 @@
 """Data sets by name or path, their splits and augmentation."""
 
-from hwnas.data.augmentation import Augmentation, default_augmentation
+from hwnas.data.augmentation import default_augmentation
 from hwnas.data.balance import class_weights
 from hwnas.data.batches import evaluation_batches, normalise, step_count, training_batches
 from hwnas.data.dataset import DataSet, Split
 from hwnas.data.loading import load
-from hwnas.data.settings import DataSettings
+from hwnas.settings import Augmentation, DataSettings
 
 __all__ = [
     "Augmentation",

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 
 import torch
 
-from hwnas.data.augmentation import Augmentation, cut_out, mix_up, shift_and_flip
+from hwnas.data.augmentation import cut_out, mix_up, shift_and_flip
 from hwnas.data.dataset import DataSet, Split
 from hwnas.errors import ConfigError
+from hwnas.settings import Augmentation
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 # 2 MB of float32: stays in a core's cache.

@@ -17,8 +17,8 @@ from safetensors.torch import save_file
 from hwnas.data.dataset import Split
 from hwnas.data.decoded import Decoded
 from hwnas.data.files import SourceFiles
-from hwnas.data.settings import DataSettings
 from hwnas.errors import DataError
+from hwnas.settings import DataSettings
 
 # Raise it whenever decoding gives other pixels or the file another layout.
 _VERSION = 2

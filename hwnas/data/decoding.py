@@ -12,9 +12,9 @@ from hwnas.data.dataset import Split
 from hwnas.data.decoded import Decoded, Progress
 from hwnas.data.files import SourceFiles
 from hwnas.data.images import decode, read_header
-from hwnas.data.settings import DataSettings
 from hwnas.data.tables import Table, open_tables
 from hwnas.errors import DataError
+from hwnas.settings import DataSettings
 
 _FALLBACK_SIZE = (64, 64)
 _REPORT_EVERY = 500

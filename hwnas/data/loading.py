@@ -10,8 +10,8 @@ from hwnas.data.dataset import DataSet, Split
 from hwnas.data.decoded import Decoded, Progress
 from hwnas.data.files import SourceFiles, find_files
 from hwnas.data.partition import split_rows
-from hwnas.data.settings import DIGITS, DataSettings
 from hwnas.errors import DataError
+from hwnas.settings import DIGITS, DataSettings
 
 _DIGITS_SHARE = 0.2
 _VALIDATION_SHARE = 0.1
@@ -33,7 +33,7 @@ def load(settings: DataSettings, progress: Progress | None = None) -> DataSet:
     groups = None if parts.groups is None else parts.groups.numpy()
     name = source.resolve().name.removesuffix(".parquet")
     shares = (settings.validation_share or _VALIDATION_SHARE, settings.test_share or _TEST_SHARE)
-    return _data_set(name, parts.classes, parts.splits, groups, shares, settings.seed)
+    return _data_set(name, parts.classes, parts.splits, groups, shares, settings.seed or 0)
 
 
 def _decode(files: SourceFiles, settings: DataSettings, progress: Progress | None) -> Decoded:
@@ -55,7 +55,7 @@ def _digits(settings: DataSettings) -> DataSet:
     from hwnas.data.digits import digits
 
     shares = (settings.validation_share or _DIGITS_SHARE, settings.test_share or _DIGITS_SHARE)
-    return _data_set(DIGITS, tuple("0123456789"), {"train": digits()}, None, shares, settings.seed)
+    return _data_set(DIGITS, tuple("0123456789"), {"train": digits()}, None, shares, settings.seed or 0)
 
 
 def _data_set(

@@ -7,17 +7,18 @@ from dataclasses import dataclass
 
 import torch
 
-from hwnas.config import RunConfig, settings_of
-from hwnas.data import Augmentation, DataSet, DataSettings, default_augmentation, load
+from hwnas.config import RunConfig
+from hwnas.data import DataSet, default_augmentation, load
 from hwnas.device import Device, HardwareProfile, load_profile, open_device
 from hwnas.errors import ConfigError
 from hwnas.estimate import Accelerator
 from hwnas.graph import Graph, architecture_id
 from hwnas.morphism.bound import BoundActivations, bounded
 from hwnas.objective import Limit, Objective, objectives_named
-from hwnas.search import CheapValues, Lemonade, LemonadeSettings, Rungs, Strategy
+from hwnas.search import CheapValues, Lemonade, Strategy
+from hwnas.settings import Augmentation, DataSettings, LemonadeSettings, Rungs, TrainerSettings
 from hwnas.spaces import initial_graphs
-from hwnas.training import TrainerSettings, error_of_guessing
+from hwnas.training import error_of_guessing
 
 # Above this many pixels a network is bound by arithmetic, not by the number of operations.
 LARGE_IMAGE_PIXELS = 16 * 16
@@ -102,28 +103,23 @@ def assemble(config: RunConfig, kept: Kept = Kept()) -> Parts:
         raise ConfigError(f"unknown strategy {config.strategy!r}; known is lemonade")
     profile = kept.profile or load_profile(config.device)
     limits = _limits(config, profile)
-    lemonade = settings_of(LemonadeSettings, config.lemonade, "[lemonade]")
-    rungs = settings_of(Rungs, config.rungs, "[rungs]")
-    data_settings = settings_of(DataSettings, {"seed": config.seed, **config.data}, "[data]")
-    settings_of(TrainerSettings, config.trainer, "[trainer]")
-    data = load(data_settings)
+    data = load(config.data_settings)
     config = config if config.max_error is not None else config.model_copy(update={"max_error": _largest_useful(config, data)})
     objectives = objectives_named(config.objectives, config.max_error)
-    chosen = settings_of(TrainerSettings, {**_trainer_defaults(config, data), **config.trainer}, "[trainer]")
-    augmentation = settings_of(Augmentation, config.augmentation, "[augmentation]") if config.augmentation else None
     measures = "latency_ms" in {objective.name for objective in objectives} | {limit.objective for limit in limits}
     analytic = profile.kind == "analytic"
+    bound = min(BoundActivations().bounds) if config.lemonade.bound_activations else math.inf
     return Parts(
         config=config,
-        data_settings=data_settings,
+        data_settings=config.data_settings,
         data=data,
-        augmentation=augmentation,
-        trainer=kept.trainer or chosen,
-        lemonade=lemonade,
-        rungs=rungs,
+        augmentation=config.augmentation,
+        trainer=kept.trainer or _trainer(config, data),
+        lemonade=config.lemonade,
+        rungs=config.rungs,
         objectives=objectives,
         limits=limits,
-        initial=_initial(data, kept.initial, bound=min(BoundActivations().bounds) if lemonade.bound_activations else math.inf),
+        initial=_initial(data, kept.initial, bound=bound),
         profile=profile,
         device=open_device(profile, reference_nominal_ms=kept.reference_nominal_ms) if measures and not analytic else None,
         accelerator=Accelerator.of(profile) if measures and analytic else None,
@@ -170,12 +166,12 @@ def _limits(config: RunConfig, profile: HardwareProfile) -> tuple[Limit, ...]:
     return tuple(Limit(objective=name, maximum=value) for name, value in merged.items())
 
 
-def _trainer_defaults(config: RunConfig, data: DataSet) -> dict[str, object]:
-    """What suits the data: small images want the smallest batches, large ones bfloat16 where the CPU has it."""
+def _trainer(config: RunConfig, data: DataSet) -> TrainerSettings:
+    """As configured, else what suits the data: small images want the smallest batches, large ones bfloat16 if the CPU has it."""
     defaults: dict[str, object] = {"class_weighted": config.metric == "balanced_error"}
     if data.shape[1] * data.shape[2] > LARGE_IMAGE_PIXELS:
         defaults["batch_size"] = 32
         capabilities = torch.cpu.get_capabilities()
         if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"):
             defaults["precision"] = "bfloat16"
-    return defaults
+    return TrainerSettings.model_validate(defaults | config.trainer.model_dump(exclude_unset=True))

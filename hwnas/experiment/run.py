@@ -6,7 +6,6 @@ from pathlib import Path
 
 from hwnas import __version__
 from hwnas.config import Budget, RunConfig, config_from_json
-from hwnas.data import DataSettings
 from hwnas.device import Fingerprint, HardwareProfile
 from hwnas.errors import ConfigError, RequestError
 from hwnas.execution import Executor, LocalExecutor
@@ -215,7 +214,7 @@ def _device_meta(parts: Parts) -> dict[str, object]:
 def _refuse_unexpected(config: RunConfig, expected: Mapping[str, object]) -> None:
     """Raise RequestError where a run is not the one that is asked for."""
     for name, wanted in expected.items():
-        stored = config.data.get("source", DataSettings().source) if name == "data" else getattr(config, name)
+        stored = config.data.source if name == "data" else getattr(config, name)
         if stored != wanted:
             then, now = (",".join(each) if isinstance(each, tuple) else each for each in (stored, wanted))
             raise RequestError(f"this run has {name} {then}, not {now}; leave it out to go on with it, or start a new run")

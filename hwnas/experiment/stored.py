@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from hwnas.config import settings_of
 from hwnas.data import DataSet, DataSettings, load
 from hwnas.errors import DataError, RequestError
 from hwnas.execution import unpack
@@ -13,8 +12,7 @@ from hwnas.store import Row, RunStore
 
 def data_settings(store: RunStore) -> DataSettings:
     """How the run's data are read and split."""
-    config = stored_config(store)
-    return settings_of(DataSettings, {"seed": config.seed, **config.data}, "[data]")
+    return stored_config(store).data_settings
 
 
 def stored_data(store: RunStore) -> DataSet:

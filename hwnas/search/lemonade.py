@@ -21,12 +21,11 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from hwnas.candidate import Candidate, Outcome, Step, stream_seed
-from hwnas.errors import ConfigError, OperatorError
+from hwnas.errors import OperatorError
 from hwnas.graph import Graph, architecture_id
 from hwnas.morphism.catalogue import AGAINST_FLIPS, OPERATORS, morph
 from hwnas.morphism.fresh import from_scratch
@@ -35,29 +34,9 @@ from hwnas.pareto import AddReport, Density, inverse_density_probabilities, samp
 from hwnas.search.history import History, broken_limit
 from hwnas.search.shrink import Walk, distance, shrink
 from hwnas.search.strategy import Ask, CheapValues, OperatorFailure
+from hwnas.settings import LemonadeSettings
 
 DRAWS = 16  # how often parents are drawn before a generation in which every child is known ends the search
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LemonadeSettings:
-    """Sizes of a generation. ``density`` uniform and ``inherit`` false (children from scratch) are ablations, as the paper has
-    them (from memory). ``bound_activations``, against bit flips: that operator is among those drawn, and the search begins with
-    bounded initial networks, too."""
-
-    proposals: int = 64
-    accepted: int = 8
-    max_operators: int = 3
-    density: Literal["kernel", "uniform"] = "kernel"
-    inherit: bool = True
-    bound_activations: bool = False
-
-    def __post_init__(self) -> None:
-        if min(self.proposals, self.accepted, self.max_operators) < 1 or self.accepted > self.proposals:
-            raise ConfigError(
-                "lemonade needs at least 1 proposal, 1 accepted child (no more than the proposals) and 1 operator, got "
-                f"proposals={self.proposals}, accepted={self.accepted}, max_operators={self.max_operators}"
-            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

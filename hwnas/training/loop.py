@@ -13,9 +13,9 @@ from torch import Generator, Tensor
 from hwnas.data import Augmentation, DataSet, class_weights, step_count, training_batches
 from hwnas.errors import DivergedError, StoreError
 from hwnas.network import Network
+from hwnas.settings import TrainerSettings
 from hwnas.training.checkpoint import Checkpoint
 from hwnas.training.placement import device_of
-from hwnas.training.settings import TrainerSettings
 
 # How often the loop looks at its loss.
 CHECK_EVERY = 32

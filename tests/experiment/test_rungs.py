@@ -142,7 +142,7 @@ def test_tiny_budgets_have_fewer_rungs_and_none_where_a_step_is_all(tmp_path):
     assert {row.outcome.status for row in rows(tmp_path / "run")} == {"finished"}
 
 
-@pytest.mark.parametrize(("wrong", "message"), [({"keep": 2}, r"\[rungs\].*keep=2"), ({"rate": 1}, r"unknown key rate")])
+@pytest.mark.parametrize(("wrong", "message"), [({"keep": 2}, r"rungs: .*keep=2"), ({"rate": 1}, r"unknown key rungs\.rate")])
 def test_rungs_that_cannot_be_are_refused_before_anything_is_written(tmp_path, wrong, message):
     with pytest.raises(ConfigError, match=message):
         start(tiny(rungs=wrong), tmp_path / "run")

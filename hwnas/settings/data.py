@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ConfigDict
+
 from hwnas.errors import ConfigError
 
 DIGITS = "digits"
@@ -20,11 +22,14 @@ class DataSettings:
     label_column: needed only where there are several and none is called "label".
     validation_share, test_share: of the rows of the training file, in (0, 0.5), unused where a split has its own file;
         None is 0.2 and 0.2 for digits, else 0.1 and 0.2.
-    seed: of the split. max_pixels: an image that says it has more is refused undecoded.
+    seed: of the split; None is that of the run, and 0 where there is none.
+    max_pixels: an image that says it has more is refused undecoded.
     cache_folder: where decoded images are kept; None is the user's cache folder.
 
     Raises ConfigError.
     """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     source: str = DIGITS
     image_size: tuple[int, int] | None = None
@@ -32,7 +37,7 @@ class DataSettings:
     label_column: str | None = None
     validation_share: float | None = None
     test_share: float | None = None
-    seed: int = 0
+    seed: int | None = None
     max_pixels: int = MAX_PIXELS
     cache_folder: Path | None = None
 
@@ -45,7 +50,7 @@ class DataSettings:
             share = getattr(self, name)
             if share is not None and not 0 < share < 0.5:
                 raise ConfigError(f"{name} must lie between 0 and 0.5, not {share}")
-        if self.seed < 0:
+        if self.seed is not None and self.seed < 0:
             raise ConfigError(f"the seed of the split must be at least 0, not {self.seed}")
         if self.max_pixels < 1:
             raise ConfigError(f"max_pixels must be at least 1, not {self.max_pixels}")

@@ -1,0 +1,9 @@
+"""What a user may set in each section of a configuration: values and their checks, free of torch."""
+
+from hwnas.settings.augmentation import Augmentation
+from hwnas.settings.data import DIGITS, DataSettings
+from hwnas.settings.lemonade import LemonadeSettings
+from hwnas.settings.rungs import Rungs
+from hwnas.settings.trainer import TrainerSettings
+
+__all__ = ["DIGITS", "Augmentation", "DataSettings", "LemonadeSettings", "Rungs", "TrainerSettings"]
