@@ -53,14 +53,15 @@ class Budget(_Section):
 class RunConfig(_Section):
     """All that a run depends on; it is stored in the run folder as JSON.
 
-    ``torch_threads`` are those of each worker; ``keep`` says whose trained weights stay on the disk. What ``trainer`` leaves
-    open, and an ``augmentation`` that is left out, are chosen to suit the data.
+    ``workers`` are processes; with 0 the process of the search trains. ``torch_threads`` are those of each worker; ``keep`` says
+    whose trained weights stay on the disk. What ``trainer`` leaves open, and an ``augmentation`` that is left out, are chosen to
+    suit the data.
     """
 
     seed: int = Field(default=0, ge=0)
     device: str = "local-cpu"
     strategy: str = "lemonade"
-    workers: int = Field(default=1, ge=1)
+    workers: int = Field(default=1, ge=0)
     torch_threads: int = Field(default=1, ge=1)
     asynchronous: bool = False
     executor: str = Field(default="local", pattern="^(local|ray)$")

@@ -34,7 +34,9 @@ def search(
     device: Annotated[str | None, typer.Option(metavar="NAME|PATH.toml", help="Hardware profile; by default local-cpu.")] = None,
     strategy: Annotated[str | None, typer.Option(help="Search strategy; by default lemonade.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random; by default 0.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Training processes; by default one a physical core.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Training processes; by default one a physical core; 0: train in this process.")
+    ] = None,
     executor: Annotated[str | None, typer.Option(help="Where networks are trained: local (default) or ray.")] = None,
     ray_address: Annotated[str | None, typer.Option(metavar="A", help="Ray cluster: auto (default), HOST:PORT, local.")] = None,
     asynchronous: Annotated[

@@ -1,6 +1,7 @@
 """Where evaluations run."""
 
 from hwnas.execution.executor import Executor
+from hwnas.execution.inline import InlineExecutor
 from hwnas.execution.local import LocalExecutor
 from hwnas.execution.task import EvaluationResult, EvaluationTask, Teacher, evaluate_task, pack, unpack
 
@@ -8,6 +9,7 @@ __all__ = [
     "EvaluationResult",
     "EvaluationTask",
     "Executor",
+    "InlineExecutor",
     "LocalExecutor",
     "Teacher",
     "evaluate_task",

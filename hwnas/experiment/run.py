@@ -8,7 +8,7 @@ from hwnas import __version__
 from hwnas.config import Budget, RunConfig, config_from_json
 from hwnas.device import Fingerprint, HardwareProfile
 from hwnas.errors import ConfigError, RequestError
-from hwnas.execution import Executor, LocalExecutor
+from hwnas.execution import Executor, InlineExecutor, LocalExecutor
 from hwnas.experiment.budget import Clock, default_images, images_in_time, time_limit_s
 from hwnas.experiment.deployment import errors_computed
 from hwnas.experiment.feasible import refuse_impossible
@@ -71,10 +71,10 @@ def resume(
         config = config.model_copy(update={"budget": budget, "keep": keep or config.keep})
         with closing(assemble(config, _kept(store, remeasure=remeasure))) as parts:
             _refuse_other(parts, store, remeasure=remeasure)
-            if changes:
-                store.set_meta("budget", config.budget.model_dump())
-            clock, images = Clock(config.budget, store.meta("used_s", float)), store.meta("images_per_child", int)
             with _executor(parts) as executor:
+                if changes:
+                    store.set_meta("budget", config.budget.model_dump())
+                clock, images = Clock(config.budget, store.meta("used_s", float)), store.meta("images_per_child", int)
                 return _search(parts, store, executor, clock, images, listener, remeasure=remeasure)
 
 
@@ -122,6 +122,9 @@ def _images_per_child(parts: Parts, executor: Executor) -> int:
 def _executor(parts: Parts) -> Executor:
     config = parts.config
     task_limit_s, memory_limit_mb = config.budget.child_time, config.budget.child_memory_mb
+    if config.workers == 0:
+        _refuse_what_needs_workers(config)
+        return InlineExecutor()
     if config.executor == "local":
         return LocalExecutor(config.workers, parts.data_settings, task_limit_s=task_limit_s, memory_limit_mb=memory_limit_mb)
     try:
@@ -135,6 +138,21 @@ def _executor(parts: Parts) -> Executor:
         task_limit_s=task_limit_s,
         memory_limit_mb=memory_limit_mb,
     )
+
+
+def _refuse_what_needs_workers(config: RunConfig) -> None:
+    """Raise ConfigError where a run that trains in its own process asks for what only other processes can do."""
+    budget = config.budget
+    asked = {
+        "executor ray": config.executor == "ray",
+        "budget.child_time": budget.child_time is not None,
+        "budget.child_memory_mb": budget.child_memory_mb is not None,
+    }
+    if refused := [name for name, is_asked in asked.items() if is_asked]:
+        raise ConfigError(
+            f"workers 0 trains in the process of the search, which cannot be had with {', '.join(refused)}; leave that out, or "
+            "use one worker or more"
+        )
 
 
 def _search(

@@ -16,7 +16,7 @@ from hwnas.report.table import percent
 from hwnas.store import RunStore
 
 torch.set_num_threads(1)
-TINY = {"budget": {"generations": 1, "images_per_child": 64}, "lemonade": {"proposals": 12, "accepted": 3}}
+TINY = {"workers": 0, "budget": {"generations": 1, "images_per_child": 64}, "lemonade": {"proposals": 12, "accepted": 3}}
 PROFILES = Path(__file__).parents[2] / "hardware_profiles"
 
 

@@ -8,7 +8,7 @@ import torch
 
 from hwnas.candidate import Candidate, Step, stream_seed
 from hwnas.data import Augmentation, DataSettings, load
-from hwnas.execution import EvaluationTask, Executor, LocalExecutor, pack
+from hwnas.execution import EvaluationTask, Executor, InlineExecutor, LocalExecutor, pack
 from hwnas.graph import to_json
 from hwnas.morphism.fresh import from_scratch
 from hwnas.network import transfer
@@ -57,13 +57,19 @@ def until(condition: Callable[[], object], limit_s: float = 60) -> None:
         time.sleep(0.05)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
+def inline_executor() -> Iterator[Executor]:
+    with InlineExecutor() as executor:
+        yield executor
+
+
+@pytest.fixture(scope="session")
 def one_worker() -> Iterator[Executor]:
     with LocalExecutor(1, DATA) as executor:
         yield executor
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def ray_executor() -> Iterator[Executor]:
     pytest.importorskip("ray", reason="the extra ray is not installed")
     from hwnas.execution.ray import RayExecutor

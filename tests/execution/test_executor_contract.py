@@ -9,10 +9,18 @@ from hwnas.data import load
 from hwnas.execution import evaluate_task, pack, unpack
 from tests.execution.conftest import DATA, endless_task, tiny_task
 
+PLACES = {"inline": "inline_executor", "local": "one_worker", "ray": "ray_executor"}
 
-@pytest.fixture(scope="module", params=["local", "ray"])
+
+@pytest.fixture(scope="module", params=PLACES)
 def executor(request):
-    return request.getfixturevalue({"local": "one_worker", "ray": "ray_executor"}[request.param])
+    return request.getfixturevalue(PLACES[request.param])
+
+
+@pytest.fixture(scope="module", params=[place for place in PLACES if place != "inline"])
+def workers_elsewhere(request):
+    """An executor that can end a task from outside."""
+    return request.getfixturevalue(PLACES[request.param])
 
 
 def finished(executor, count):
@@ -56,19 +64,23 @@ def test_every_task_gives_one_result_and_failures_are_among_them(executor):
     assert executor.wait() == []
 
 
-def test_waiting_ends_with_its_time(executor):
-    executor.submit(endless_task())
-    started = time.monotonic()
-    assert executor.wait(0.3) == []
-    assert time.monotonic() - started < 5
-    executor.cancel()
+def test_one_that_raises_what_nobody_foresaw_gives_a_result_too(executor):
+    executor.submit(tiny_task(0, graph=None))
+    executor.submit(tiny_task(1))
+    results = finished(executor, 2)
+    assert results["g0-0"].failure.kind == "work_failed"
+    assert results["g0-0"].failure.message.startswith("TypeError: ")
+    assert results["g0-1"].failure is None
 
 
-def test_cancelled_tasks_give_no_result_and_free_the_workers(executor):
+def test_waiting_ends_with_its_time_and_cancelling_frees_the_workers(workers_elsewhere):
     for slot in range(3):
-        executor.submit(endless_task(slot))
-    executor.wait(0.5)
-    executor.cancel()
-    assert executor.wait() == []
-    executor.submit(tiny_task(7))
-    assert finished(executor, 1)["g0-7"].failure is None
+        workers_elsewhere.submit(endless_task(slot))
+    for time_s in (0.0, 0.5):
+        started = time.monotonic()
+        assert workers_elsewhere.wait(time_s) == []
+        assert time.monotonic() - started < 5 + time_s
+    workers_elsewhere.cancel()
+    assert workers_elsewhere.wait() == []
+    workers_elsewhere.submit(tiny_task(7))
+    assert finished(workers_elsewhere, 1)["g0-7"].failure is None

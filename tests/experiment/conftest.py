@@ -1,4 +1,7 @@
-"""Tiny real runs on digits, whose every value is deterministic: MACs stand in for latency."""
+"""Tiny real runs on digits, whose every value is deterministic: MACs stand in for latency.
+
+They train in the process of the tests (workers 0) unless a test is about workers.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,11 +14,24 @@ from hwnas.experiment import Ended, start
 from hwnas.store import Row, RunStore
 
 TINY: Mapping[str, Any] = {
+    "workers": 0,
     "objectives": ("error", "parameters", "macs", "sensitivity"),
     "max_error": 1.0,  # so little trained, some are no better than guessing
     "lemonade": {"proposals": 8, "accepted": 2},
     "budget": {"generations": 1, "images_per_child": 320},
 }
+
+
+PROFILES = Path(__file__).parents[2] / "hardware_profiles"
+BRIEF = "[measurement]\ntime_limit_s = 0.05\nsearch_time_limit_s = 0.05\n"
+
+
+def brief_device(folder: Path, name: str = "local-cpu") -> str:
+    """The path of this profile with short measurements: a busy machine has their precision in many seconds or not at all."""
+    path = folder / f"brief-{name}.toml"
+    profile = (PROFILES / f"{name}.toml").read_text(encoding="utf-8")
+    path.write_text(profile.partition("[measurement]")[0] + BRIEF, encoding="utf-8")
+    return str(path)
 
 
 def tiny(**changes: Any) -> RunConfig:

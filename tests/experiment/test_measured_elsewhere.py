@@ -9,7 +9,7 @@ import pytest
 from hwnas.device.device import LinkedDevice
 from hwnas.experiment import Progress, start
 from hwnas.spaces import initial_graphs
-from tests.experiment.conftest import front, rows, tiny, told
+from tests.experiment.conftest import brief_device, front, rows, tiny, told
 
 INITIAL = len(initial_graphs((1, 8, 8), 10))
 MEASURED: Mapping[str, Any] = {"limits": {"latency_ms": 1000.0}}  # which nothing breaks: the search is that of no limit
@@ -34,7 +34,8 @@ def trained_while_measuring(folder, **changes: Any) -> list[int]:
             elif progress.done == 2:
                 trained.append(progress.trained)
 
-    start(tiny(**MEASURED, **changes), folder, listener=listen)
+    config = tiny(**MEASURED, workers=1, device=brief_device(folder.parent), **changes)
+    start(config, folder, listener=listen)
     return trained
 
 
@@ -53,5 +54,5 @@ def test_nothing_trains_while_this_machine_is_measured(tmp_path):
 def test_max_evaluations_leaves_the_same_children_untrained(tmp_path, monkeypatch):
     budget = {"max_evaluations": INITIAL + 1, "images_per_child": 320}
     monkeypatch.setattr(LinkedDevice, "is_elsewhere", True)
-    start(tiny(**MEASURED, budget=budget), tmp_path / "run")
+    start(tiny(**MEASURED, workers=1, device=brief_device(tmp_path), budget=budget), tmp_path / "run")
     assert [row.outcome.status for row in rows(tmp_path / "run")] == ["finished"] * (INITIAL + 1) + ["unfinished"]

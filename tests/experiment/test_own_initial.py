@@ -19,7 +19,8 @@ from tests.graphs import Builder
 
 def config(**changes: object) -> RunConfig:
     budget = {"generations": 1, "images_per_child": 64}
-    return make_config({"objectives": ("error", "parameters"), "lemonade": {"accepted": 2}, "budget": budget, **changes})
+    made = {"objectives": ("error", "parameters"), "workers": 0, "lemonade": {"accepted": 2}, "budget": budget}
+    return make_config({**made, **changes})
 
 
 def test_own_networks_are_trained_beside_the_spaces_and_stay_when_the_run_goes_on(tmp_path: Path) -> None:

@@ -16,10 +16,12 @@ from hwnas.export import needs_reduced_range
 from hwnas.network import Network
 from hwnas.store import RunStore
 from hwnas.training import evaluate
+from tests.experiment.conftest import brief_device
 
 
 def test_an_int8_search_reports_the_errors_of_its_int8_files(tmp_path: Path) -> None:
-    config = make_config({"device": "local-cpu-int8", "budget": {"generations": 0, "images_per_child": 2000}, "workers": 2})
+    device, budget = brief_device(tmp_path, "local-cpu-int8"), {"generations": 0, "images_per_child": 2000}
+    config = make_config({"device": device, "budget": budget, "workers": 0})
     start(config, tmp_path / "run")
     parts = assemble(config)
     assert parts.device is not None
@@ -47,6 +49,7 @@ def test_where_no_latency_is_measured_int8_errors_are_computed_here_without_satu
     config = make_config(
         {
             "device": "local-cpu-int8",
+            "workers": 0,
             "objectives": ("error", "parameters"),
             "budget": {"generations": 0, "images_per_child": 640, "max_evaluations": 2},
         }

@@ -21,16 +21,16 @@ from hwnas.experiment import remeasure, resume, start
 from hwnas.network import Network
 from hwnas.store import RunStore
 from hwnas.training import evaluate
-from tests.experiment.conftest import TINY, front, rows, tiny
+from tests.experiment.conftest import TINY, brief_device, front, rows, tiny
 
 OTHER = "another"
-PROFILES = Path(__file__).parents[2] / "hardware_profiles"
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("elsewhere") / "run"
-    start(tiny(objectives=("error", "parameters", "latency_ms"), budget={**TINY["budget"], "generations": 0}), folder)
+    device, budget = brief_device(folder.parent), {**TINY["budget"], "generations": 0}
+    start(tiny(device=device, objectives=("error", "parameters", "latency_ms"), budget=budget), folder)
     pretend_elsewhere(folder)
     return folder
 
@@ -143,8 +143,8 @@ def test_who_is_of_no_use_on_the_new_device_has_failed_for_the_reason_that_a_sea
 
 
 def test_errors_are_those_of_the_precision_that_the_run_goes_on_with(tmp_path):
-    profile, int8 = tmp_path / "own.toml", (PROFILES / "local-cpu-int8.toml").read_text()
-    profile.write_text(int8)
+    profile = Path(brief_device(tmp_path, "local-cpu-int8"))
+    int8 = profile.read_text()
     budget = {"generations": 0, "images_per_child": 640, "max_evaluations": 4}
     start(tiny(device=str(profile), objectives=("error", "parameters", "latency_ms"), budget=budget), tmp_path / "run")
     before = rows(tmp_path / "run")

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import sqlite3
 import threading
 from contextlib import closing
 
@@ -14,9 +15,11 @@ from PIL import Image
 from hwnas.api import open_run
 from hwnas.data import DataSettings, load
 from hwnas.errors import ConfigError, RequestError, RunFolderError
+from hwnas.execution import InlineExecutor
 from hwnas.experiment import resume, start
 from hwnas.experiment.parts import assemble
 from hwnas.experiment.run import stored_config
+from hwnas.experiment.tasks import images_per_second
 from hwnas.objective import objectives_named
 from hwnas.pareto import Resolution
 from hwnas.pareto import front as pareto_front
@@ -98,13 +101,15 @@ def test_to_a_run_of_an_older_version_every_network_stays_of_use(tmp_path):
         assert stored_config(store).max_error == 1.0
 
 
-def test_two_workers_give_the_run_of_one_bit_for_bit(first_run, tmp_path):
+def test_two_workers_give_the_run_of_this_process_bit_for_bit(first_run, tmp_path):
     start(tiny(workers=2), tmp_path / "second")
     assert told(tmp_path / "second") == told(first_run[0])
     assert front(tmp_path / "second") == front(first_run[0])
 
 
-def test_a_finished_run_resumed_does_nothing_and_starts_no_worker(copied, monkeypatch):
+def test_a_finished_run_resumed_does_nothing_and_starts_no_worker(copied):
+    with closing(sqlite3.connect(copied / "run.sqlite")) as connection, connection:
+        connection.execute("UPDATE meta SET value = json_set(value, '$.workers', 1) WHERE name = 'config'")
     before = (told(copied), front(copied))
     workers = []
     ended = resume(copied, listener=lambda progress: workers.append(len(local_workers())))
@@ -164,6 +169,34 @@ def test_ctrl_c_keeps_what_is_trained_and_the_time_used(tmp_path, first_run):
     ended = resume(tmp_path / "run")
     assert ended.reused == kept
     assert told(tmp_path / "run") == told(first_run[0])
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"executor": "ray"}, "executor ray"),
+        ({"budget": {**TINY["budget"], "child_time": 5, "child_memory_mb": 100}}, r"budget\.child_time, budget\.child_memory_mb"),
+    ],
+)
+def test_what_needs_a_process_of_its_own_is_refused_without_workers_before_anything_is_written(tmp_path, changes, named):
+    with pytest.raises(ConfigError, match=f"workers 0 .* {named}; "):
+        start(tiny(**changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_limit_that_needs_a_worker_is_refused_on_resume_and_changes_nothing(copied):
+    with pytest.raises(ConfigError, match=r"budget\.child_time"):
+        resume(copied, changes={"generations": 2, "child_time": 5.0})
+    with RunStore.open(copied, write=False) as store:
+        assert store.meta("budget")["generations"] == 1
+
+
+def test_without_workers_the_speed_of_training_is_timed_and_a_time_budget_ends_the_run(tmp_path):
+    with closing(assemble(tiny())) as parts, InlineExecutor() as executor:
+        assert images_per_second(parts, executor) > 0
+    ended = start(tiny(budget={"time": 2.0, "images_per_child": 320}), tmp_path / "run")
+    assert ended.reason == "the time budget is used up"
+    assert ended.trained > 0
 
 
 def test_limits_that_nothing_meets_are_refused_before_anything_is_written(tmp_path):
