@@ -174,6 +174,16 @@ def test_everything_without_torch_imports_with_torch_absent() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_what_a_worker_and_a_search_import_does_not_load_scipy_stats() -> None:
+    program = (
+        "import sys, hwnas.experiment, hwnas.injection.expected_change\n"
+        "loaded = [name for name in sys.modules if name.startswith('scipy.stats')]\n"
+        "assert not loaded, loaded"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_files_and_functions_keep_their_size() -> None:
     too_long = [f"{path}: {count} lines" for path in FILES if (count := len(path.read_text().splitlines())) > MAX_FILE_LINES]
     for path in FILES:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +44,8 @@ class PredictorReport:
         """Spearman's rank correlation; None of fewer than 3 networks, or where all values are alike."""
         if len(self.measured_ms) < 3 or min(len(set(self.predicted_ms)), len(set(self.measured_ms))) == 1:
             return None
+        from scipy.stats import spearmanr  # takes a second, which a run without latencies has not to spend
+
         correlation = float(spearmanr(self.predicted_ms, self.measured_ms).statistic)
         return correlation if math.isfinite(correlation) else None
 

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 from hwnas.resilience.bootstrap import percentile_interval
 from hwnas.resilience.intervals import DEFAULT_CONFIDENCE, Estimate
@@ -41,8 +41,10 @@ def independent_differences(estimates: Sequence[Estimate]) -> tuple[Difference, 
 
 def rank_intervals(values: ArrayLike, samples: ArrayLike, confidence: float = DEFAULT_CONFIDENCE) -> tuple[Estimate, ...]:
     """Rank of each of m networks by values (m,), 1 the smallest and ties shared, from bootstraps (r, m) of those values."""
+    from scipy.stats import rankdata  # takes a second, which only a comparison has to spend
+
     values = np.asarray(values, float)
-    ranks, resampled = stats.rankdata(values), stats.rankdata(np.asarray(samples, float), axis=1)
+    ranks, resampled = rankdata(values), rankdata(np.asarray(samples, float), axis=1)
     return tuple(
         percentile_interval(float(rank), resampled[:, number], len(values), confidence) for number, rank in enumerate(ranks)
     )
@@ -63,7 +65,7 @@ def _welch(first: Estimate, second: Estimate) -> Estimate:
     doubts = variances[0] ** 2 / first.dof + variances[1] ** 2 / second.dof
     dof = sum(variances) ** 2 / doubts if doubts > 0 else math.inf
     value, error = first.value - second.value, math.sqrt(sum(variances))
-    reach = float(stats.t.ppf(0.5 + first.confidence / 2, dof)) * error
+    reach = float(special.stdtrit(dof, 0.5 + first.confidence / 2)) * error
     return Estimate(
         value=value,
         low=value - reach,
@@ -86,4 +88,4 @@ def _corrected(pairs: Sequence[tuple[int, int, Estimate]]) -> tuple[Difference, 
 def _two_sided_p(estimate: Estimate) -> float:
     if estimate.standard_error == 0:
         return 1.0 if estimate.value == 0 else 0.0
-    return float(2 * stats.t.sf(abs(estimate.value) / estimate.standard_error, estimate.dof))
+    return float(2 * special.stdtr(estimate.dof, -abs(estimate.value) / estimate.standard_error))

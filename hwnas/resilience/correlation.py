@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from hwnas.errors import ConfigError
 from hwnas.resilience.bootstrap import DEFAULT_RESAMPLES, percentile_interval
@@ -20,12 +19,14 @@ Correlation = Callable[[Floats, Floats, Floats], float]
 
 def spearman(x: Floats, y: Floats, controls: Floats) -> float:
     """Spearman's rho; NaN where x or y is constant."""
-    return _pearson(stats.rankdata(x), stats.rankdata(y))
+    return _pearson(_ranks(x), _ranks(y))
 
 
 def kendall(x: Floats, y: Floats, controls: Floats) -> float:
     """Kendall's tau-b; NaN where x or y is constant."""
-    return float(stats.kendalltau(x, y).statistic)
+    from scipy.stats import kendalltau  # takes a second, which only a correlation has to spend
+
+    return float(kendalltau(x, y).statistic)
 
 
 def partial_spearman(x: Floats, y: Floats, controls: Floats) -> float:
@@ -33,8 +34,8 @@ def partial_spearman(x: Floats, y: Floats, controls: Floats) -> float:
 
     NaN where the controls explain x or y completely.
     """
-    ranks = np.column_stack([np.ones(len(x)), *(stats.rankdata(column) for column in controls.T)])
-    both = np.column_stack([stats.rankdata(x), stats.rankdata(y)])
+    ranks = np.column_stack([np.ones(len(x)), *(_ranks(column) for column in controls.T)])
+    both = np.column_stack([_ranks(x), _ranks(y)])
     residuals = both - ranks @ np.linalg.lstsq(ranks, both, rcond=None)[0]
     residuals[:, np.ptp(residuals, axis=0) < 1e-9 * len(x)] = 0.0  # rounding left over is not information
     return _pearson(residuals[:, 0], residuals[:, 1])
@@ -106,11 +107,18 @@ def split_half_reliability(trials: ArrayLike, rng: np.random.Generator, *, split
     for _ in range(splits):
         order = rng.permutation(trials.shape[1])
         first, second = trials[:, order[:half]].mean(axis=1), trials[:, order[half : 2 * half]].mean(axis=1)
-        found.append(_pearson(stats.rankdata(first), stats.rankdata(second)))
+        found.append(_pearson(_ranks(first), _ranks(second)))
     agreement = float(np.mean(found))
     if np.isnan(agreement):
         raise ConfigError("all networks have the same outcome in half of the trials; use a higher error rate or more trials")
     return Reliability(value=2 * agreement / (1 + agreement) if agreement > 0 else agreement)
+
+
+def _ranks(values: ArrayLike) -> NDArray[np.float64]:
+    """Ranks (n,) of values (n,), 1 the smallest; equal ones share the mean of theirs."""
+    from scipy.stats import rankdata
+
+    return np.asarray(rankdata(values), float)
 
 
 def _pearson(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import integrate, optimize
+from scipy import optimize
 
 from hwnas.errors import ConfigError
 from hwnas.resilience.bootstrap import DEFAULT_RESAMPLES, percentile_interval, resampled_weights
@@ -102,7 +102,8 @@ def normalised_area(bers: ArrayLike, accuracies: ArrayLike, *, clean: float, cha
     """
     decades = np.log10(np.asarray(bers, float))
     kept = (np.asarray(accuracies, float) - chance) / (clean - chance)
-    return np.asarray(integrate.trapezoid(kept, decades, axis=-1) / (decades[-1] - decades[0]))
+    trapezia = np.diff(decades) * (kept[..., 1:] + kept[..., :-1]) / 2.0
+    return np.asarray(trapezia.sum(axis=-1) / (decades[-1] - decades[0]))
 
 
 def crossing_ber(bers: ArrayLike, accuracies: ArrayLike, level: float) -> float:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special  # scipy.stats has the same quantiles, and takes a second to import
 
 from hwnas.errors import ConfigError
 
@@ -110,7 +110,7 @@ def stratified_mean(moments: StratumMoments, confidence: float = DEFAULT_CONFIDE
     doubts = float((parts**2 / np.maximum(moments.counts - 1, 1)).sum())
     dof = variance**2 / doubts if doubts > 0 else math.inf
     value, error = float(moments.weights @ moments.means), math.sqrt(variance)
-    quantile = float(stats.t.ppf(0.5 + confidence / 2, dof))
+    quantile = float(special.stdtrit(dof, 0.5 + confidence / 2))
     skewness = 0.0
     if variance > 0:
         skewness = float((moments.weights**3 * moments.unseen * moments.cubes / moments.counts**2).sum()) / error**3
@@ -169,7 +169,7 @@ def stratified_share(moments: StratumMoments, confidence: float = DEFAULT_CONFID
 
 def wilson(share: float, n: float, confidence: float = DEFAULT_CONFIDENCE) -> tuple[float, float]:
     """Wilson's score interval; scipy's `proportion_ci` is the same but takes no fractional (effective) n."""
-    z2 = float(stats.norm.ppf(0.5 + confidence / 2)) ** 2
+    z2 = float(special.ndtri(0.5 + confidence / 2)) ** 2
     centre = (share + z2 / (2 * n)) / (1 + z2 / n)
     reach = math.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n**2))) / (1 + z2 / n)
     return centre - reach, centre + reach
@@ -196,5 +196,5 @@ def leveugle_sample_size(population: int, *, margin: float, confidence: float = 
             f"expected a population of bits and margin, confidence and share inside (0, 1), got {population}, {margin}, "
             f"{confidence}, {share}; correct them"
         )
-    cut = float(stats.norm.ppf(0.5 + confidence / 2))
+    cut = float(special.ndtri(0.5 + confidence / 2))
     return math.ceil(population / (1 + margin**2 * (population - 1) / (cut**2 * share * (1 - share))))

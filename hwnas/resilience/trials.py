@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from hwnas.errors import ConfigError
 from hwnas.resilience.intervals import Floats, Indices, StratumMoments, cautious, stratum_moments
@@ -147,5 +146,7 @@ def _any(bits: int, ber: float) -> float:
 
 def _positive_binomial(bits: int, ber: float, rng: np.random.Generator) -> int:
     """A number of flips, given that it is not 0."""
+    from scipy.stats import binom  # takes a second, which only trials at bit error rates have to spend
+
     none = 1 - _any(bits, ber)
-    return max(1, int(stats.binom.isf((1 - none) * rng.random(), bits, ber)))
+    return max(1, int(binom.isf((1 - none) * rng.random(), bits, ber)))
