@@ -107,9 +107,12 @@ def resume(
     )
     if as_json:
         front = [entry.id for entry in run.front()]
-        console.emit_json({"reason": ended.reason, "reused": ended.reused, "trained": ended.trained, "front": front})
-    else:
-        _finale(run, quiet)
+        counts = {"reused": ended.reused, "trained": ended.trained, "reopened": ended.reopened}
+        console.emit_json({"reason": ended.reason, **counts, "front": front})
+        return
+    if ended.reopened:
+        console.note(f"{ended.reopened} untrained networks were over the other device's limit; they may be proposed again.\n")
+    _finale(run, quiet)
 
 
 def _searching(folder: Path, quiet: bool, verbose: bool, work: Callable[[Any], Any]) -> Any:

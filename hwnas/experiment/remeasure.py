@@ -7,6 +7,7 @@ attempt on the same device measures only what is left.
 
 import dataclasses
 import functools
+import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from hwnas.candidate import Outcome
@@ -21,17 +22,21 @@ from hwnas.network import State
 from hwnas.objective import Limit
 from hwnas.store import Row, RunStore
 
+_log = logging.getLogger(__name__)
 LATENCY = ("latency_ms", "latency_ci_ms")
 TEST = ("test_error", "test_low", "test_high", "test_plain_error")
 
 
-def remeasure(parts: Parts, store: RunStore, *, meta: Mapping[str, object], check: Callable[[], None]) -> None:
+def remeasure(parts: Parts, store: RunStore, *, meta: Mapping[str, object], check: Callable[[], None]) -> int:
     """Give every trained network its values on this device in place of those on another; ``meta`` says which device it is.
 
     Who breaks a limit there is infeasible from now on, and who broke it on the other device may be finished again; one whose
     file this device cannot run has failed. Final latencies are forgotten: the end of the search measures its front anew, and,
     where one of the two devices computes the errors itself, tests it anew. ``check`` may raise between two networks. Weights
     that were collected are refused before: `refuse_collected`.
+
+    Who broke the other device's latency limit and was never trained has no latency here, and may be proposed again: gives their
+    number.
     """
     latencies = latency_source(parts, store)
     assert latencies is not None
@@ -42,7 +47,11 @@ def remeasure(parts: Parts, store: RunStore, *, meta: Mapping[str, object], chec
     for row in _ended(store):
         revised.append(_anew(row, parts.limits, store, measured))
         check()
+    reopened = sum(outcome.status == "infeasible" and outcome.weights is None for outcome in revised)
     store.revise(revised, forget=LATENCY if errors_stand else LATENCY + TEST, meta=meta)
+    if reopened:
+        _log.info("%d networks were over the latency limit of the other device, untrained; they may be proposed again", reopened)
+    return reopened
 
 
 def refuse_collected(store: RunStore) -> None:

@@ -1,5 +1,6 @@
 """Starting and resuming a run."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -168,8 +169,7 @@ def _search(
     store.add_event("started", {"hwnas_version": __version__})
     try:
         with Interrupt() as interrupt:
-            if remeasure:
-                measure_anew(parts, store, meta=_device_meta(parts), check=interrupt.check)
+            reopened = measure_anew(parts, store, meta=_device_meta(parts), check=interrupt.check) if remeasure else 0
             sitting = Sitting(
                 parts=parts,
                 store=store,
@@ -195,7 +195,7 @@ def _search(
     finally:
         store.set_meta("used_s", clock.used_s)
     sitting.report("done", message=ended.reason)
-    return ended
+    return dataclasses.replace(ended, reopened=reopened)
 
 
 def _meta(parts: Parts, images: int, initial: Sequence[Graph]) -> dict[str, object]:

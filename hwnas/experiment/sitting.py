@@ -52,11 +52,15 @@ class _Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """Why a search ended, and what it did in this sitting."""
+    """Why a search ended, and what it did in this sitting.
+
+    ``reopened``: networks over the latency limit of another device, never trained, that this device made open to be tried.
+    """
 
     reason: str
     trained: int
     reused: int
+    reopened: int = 0
 
 
 def generations_done(most: int) -> str:

@@ -14,8 +14,9 @@ TRIES = 2  # what failed may be tried once more
 class History:
     """Candidates, outcomes and the Pareto archive of a run, the same whatever the order of the outcomes."""
 
-    def __init__(self, objectives: Sequence[Objective]) -> None:
+    def __init__(self, objectives: Sequence[Objective], limits: Sequence[Limit] = ()) -> None:
         self.objectives = tuple(objectives)
+        self._limits = tuple(limits)
         self.generation = 0
         self._archive = ParetoArchive([Resolution(size=o.resolution, relative=o.relative) for o in objectives])
         # Graphs are kept of those that may still be parents only: a long run tries many.
@@ -34,7 +35,10 @@ class History:
         return tuple(self._members[candidate_id] for candidate_id in self.front)
 
     def is_known(self, architecture_id: str) -> bool:
-        """Whether an architecture was tried successfully, is over a limit, is being tried, or failed twice."""
+        """Whether an architecture was tried successfully, is over a limit, is being tried, or failed twice.
+
+        One that was infeasible on another device, and has no value here that breaks a limit, is not known.
+        """
         return architecture_id in self._settled or self._failures[architecture_id] >= TRIES
 
     def adopt(self, candidates: Sequence[Candidate]) -> None:
@@ -54,7 +58,7 @@ class History:
         architecture_id = candidate.architecture_id
         if outcome.status == "failed":
             self._failures[architecture_id] += 1
-        if outcome.status in ("failed", "unfinished"):
+        if outcome.status in ("failed", "unfinished") or (outcome.status == "infeasible" and not self._is_over(outcome.values)):
             self._settled.discard(architecture_id)
         if outcome.status != "finished":
             return None
@@ -65,6 +69,10 @@ class History:
         for removed in report.removed:
             del self._members[removed]
         return report
+
+    def _is_over(self, values: Mapping[str, float]) -> bool:
+        """Whether the values that are known break a limit."""
+        return any(not limit.allows(values[limit.objective]) for limit in self._limits if limit.objective in values)
 
 
 def broken_limit(limits: Sequence[Limit], values: Mapping[str, float]) -> Limit | None:

@@ -67,7 +67,7 @@ class Lemonade:
         self._logarithmic = [*(objective.size_like for objective in self._cheap_objectives), False]
         self._operators = tuple((AGAINST_FLIPS if settings.bound_activations else OPERATORS).values())
         self._seed = seed
-        self._history = History(objectives)
+        self._history = History(objectives, limits)
         self._failures: list[OperatorFailure] = []  # of the ask at work
 
     @property

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import shutil
 import sqlite3
 import statistics
@@ -124,6 +125,22 @@ def test_who_breaks_a_limit_on_the_new_device_leaves_the_front_and_may_come_back
         assert over == {id for id, row in found.items() if row.outcome.status == "infeasible"}
         assert bool(over) == (limit == middle)
         assert not over & set(front(elsewhere))
+
+
+def test_who_was_over_the_limit_of_the_other_device_untrained_is_proposed_again(elsewhere, caplog):
+    caplog.set_level(logging.INFO, "hwnas")
+    with RunStore.open(elsewhere, write=True) as store:
+        before = list(store.rows())
+        store.revise([dataclasses.replace(row.outcome, status="infeasible", weights=None) for row in before])
+        config = {**json.loads(store.config), "limits": {"latency_ms": 100.0}}
+    change(elsewhere, "UPDATE meta SET value = ? WHERE name = 'config'", json.dumps(config))
+    ended = resume(elsewhere, remeasure=True, changes={"generations": 1})
+    assert ended.reopened == ended.trained == len(before)
+    assert f"{len(before)} networks were over the latency limit of the other device" in caplog.text
+    found = rows(elsewhere)
+    assert [row.outcome.status for row in found] == ["infeasible"] * len(before) + ["finished"] * len(before)
+    assert {row.architecture_id for row in found[len(before) :]} == {row.architecture_id for row in before}
+    assert resume(elsewhere).reopened == 0
 
 
 @pytest.mark.parametrize(("error", "kind"), [(DivergedError, "diverged"), (ExportError, "export_failed")])

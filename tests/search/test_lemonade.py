@@ -100,6 +100,18 @@ def test_what_was_stopped_early_counts_as_tried_and_is_no_member_and_no_parent()
     assert not stopped & set(strategy.front)
 
 
+@pytest.mark.parametrize(("latency", "is_open"), [({}, True), ({"latency_ms": 0.5}, True), ({"latency_ms": 2.0}, False)])
+def test_what_was_infeasible_on_another_device_is_proposed_again_until_its_latency_here_is_known(latency, is_open):
+    def quick(graphs):
+        return [{**values, "latency_ms": 0.1} for values in cheap(graphs)]
+
+    strategy = lemonade(limits=[Limit(objective="latency_ms", maximum=1.0)], values=quick)
+    for candidate in strategy.ask().candidates:
+        values = {name: value for name, value in candidate.cheap.items() if name != "latency_ms"}
+        strategy.tell(Outcome(candidate_id=candidate.id, status="infeasible", values=values | latency))
+    assert [candidate.graph for candidate in strategy.ask().candidates] == (INITIAL if is_open else [])
+
+
 def test_parents_where_the_front_is_thin_are_drawn_more_often():
     crowded = np.geomspace(1000, 1100, len(INITIAL) - 1).tolist()
     lone = 100_000.0
