@@ -1,7 +1,13 @@
-"""The intervals hold the truth as often as they claim, with the stop rule on: 93 % at least for a nominal 95 %."""
+"""The intervals hold the truth as often as they claim, with the stop rule on: 93 % at least for a nominal 95 %.
+
+The fast cases run a quarter of the campaigns of the slow ones, and fail where those show that coverage is below 93 %: 150
+campaigns do so with a probability of 92 % where it is 85 %, 50 with 81 % where it is 80 %, which are the coverages of simpler
+intervals. The slow ones fail where the share of all campaigns is below 93 %.
+"""
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from hwnas.resilience import (
     FLOAT32,
@@ -21,13 +27,20 @@ from hwnas.resilience import (
 )
 
 CAMPAIGNS = 600
+PART = 4  # the fast cases run one campaign in so many
 LEAST = 0.93
+PARTLY_AND_FULLY = pytest.mark.parametrize("part", [PART, pytest.param(1, marks=pytest.mark.slow)], ids=["partly", "fully"])
 SPARSE = {
     "sparse signs": {"sign": 0.1, "top": 0.05},
     "sparse mantissa": {"exponent top": 0.6, "exponent high": 0.05, "exponent low": 0.01, "sign": 0.02, "mantissa": 0.02},
 }
 ANYWHERE = 0.01  # of all bits, whatever their group, cost so many points each
 COST = {"sparse anywhere": 40.0, "sparse fatal": 100.0}  # fatal: as much as a fault can cost at all
+
+
+def is_enough(held: float, campaigns: int, part: int, least: float = LEAST) -> bool:
+    """Whether so many intervals hold the truth; of a part, as many as in 19 of 20 such parts where coverage is ``least``."""
+    return bool(held >= (least * campaigns if part == 1 else binom.ppf(0.05, campaigns, least)))
 
 
 def network(sizes: list[int], layout: Format) -> Population:
@@ -63,6 +76,7 @@ def drops_of(population: Population, damage: str) -> np.ndarray:
     return np.where(top, harm, elsewhere)
 
 
+@PARTLY_AND_FULLY
 @pytest.mark.parametrize(
     ("sizes", "layout", "damage", "half_width"),
     [
@@ -89,12 +103,12 @@ def drops_of(population: Population, damage: str) -> np.ndarray:
     ],
     ids=lambda value: value.name if isinstance(value, Format) else str(value),
 )
-def test_stratified_mean_with_the_stop_rule(sizes: list[int], layout: Format, damage: str, half_width: float) -> None:
+def test_stratified_mean_with_the_stop_rule(sizes: list[int], layout: Format, damage: str, half_width: float, part: int) -> None:
     population = network(sizes, layout)
     strata, drops = stratify(population), drops_of(population, damage)
     truth, held = drops.mean(), 0
     many_faults = len(sizes) > 1 and (damage.startswith("sparse") or damage == "long tail")
-    campaigns = CAMPAIGNS // 3 if many_faults else CAMPAIGNS
+    campaigns = (CAMPAIGNS // 3 if many_faults else CAMPAIGNS) // part
     for seed in range(campaigns):
         sampler = Sampler(strata, SamplingPlan(seed=seed))
         while not sampler.done(half_width):
@@ -103,7 +117,7 @@ def test_stratified_mean_with_the_stop_rule(sizes: list[int], layout: Format, da
         estimate = sampler.estimate()
         assert estimate.half_width <= half_width
         held += estimate.low <= truth <= estimate.high
-    assert held / campaigns >= LEAST
+    assert is_enough(held, campaigns, part)
 
 
 @pytest.mark.slow
@@ -142,12 +156,13 @@ def test_mean_of_trials() -> None:
     assert np.mean([e.low <= 0.8 <= e.high for e in estimates]) >= LEAST
 
 
-def test_share_of_critical_faults_and_the_bootstrap_of_a_mean() -> None:
+@PARTLY_AND_FULLY
+def test_share_of_critical_faults_and_the_bootstrap_of_a_mean(part: int) -> None:
     rng = np.random.default_rng(0)
     sizes, shares, counts = np.array([3000, 6000, 60000]), np.array([0.8, 0.2, 0.01]), np.array([30, 30, 150])
     strata, truth = np.repeat(np.arange(3), counts), sizes @ shares / sizes.sum()
     design, held, held_bootstrap = Design(sizes=sizes, groups=np.arange(3)), [], []
-    for seed in range(CAMPAIGNS):
+    for seed in range(CAMPAIGNS // part):
         critical = rng.random(len(strata)) < shares[strata]
         sample = FaultSample(design=design, strata=strata, values=critical.astype(float))
         wilson = sample.share()
@@ -156,10 +171,12 @@ def test_share_of_critical_faults_and_the_bootstrap_of_a_mean() -> None:
             lambda w, c=critical: w @ c, sample.weights(), strata, np.random.default_rng(seed), resamples=400
         )
         held_bootstrap.append(percentile.low <= truth <= percentile.high)
-    assert np.mean(held) >= LEAST
-    assert np.mean(held_bootstrap) >= 0.9  # percentile intervals of few faults are known to be a little short
+    assert is_enough(sum(held), len(held), part)
+    few = 0.9  # percentile intervals of few faults are known to be a little short
+    assert is_enough(sum(held_bootstrap), len(held_bootstrap), part, few)
 
 
+@PARTLY_AND_FULLY
 @pytest.mark.parametrize(
     ("sizes", "layout", "damage"),
     [
@@ -171,11 +188,11 @@ def test_share_of_critical_faults_and_the_bootstrap_of_a_mean() -> None:
     ids=lambda value: value.name if isinstance(value, Format) else str(value),
 )
 def test_critical_share_is_covered_and_told_to_a_few_percent_with_the_stop_rule(
-    sizes: list[int], layout: Format, damage: str
+    sizes: list[int], layout: Format, damage: str, part: int
 ) -> None:
     population, held, tops = network(sizes, layout), 0, []
     strata, drops = stratify(population), drops_of(population, damage)
-    truth, campaigns = (drops > 1).mean(), 150
+    truth, campaigns = (drops > 1).mean(), 240 // part
     for seed in range(campaigns):
         sampler = Sampler(strata, SamplingPlan(seed=seed))
         while not sampler.done(0.5):
@@ -185,5 +202,5 @@ def test_critical_share_is_covered_and_told_to_a_few_percent_with_the_stop_rule(
         critical = FaultSample(design=sample.design, strata=sample.strata, values=(sample.values > 1).astype(float)).share()
         held += critical.low <= truth <= critical.high
         tops.append(critical.high - critical.low)
-    assert held / campaigns >= LEAST
+    assert is_enough(held, campaigns, part)
     assert np.median(tops) <= 0.07
