@@ -10,6 +10,10 @@ from hwnas.errors import StoreError
 from hwnas.graph import Graph, architecture_id
 from hwnas.morphism.inheritance import Calibrated, Inheritance
 
+# Candidates of "generations" from here on are trained to the end, whatever generation they come from: they stand behind those of
+# the search, which never sees them.
+TRAINED_FROM = 1_000_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
@@ -22,7 +26,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A network to be tried: ``g<generation>-<slot>``.
+    """A network to be tried: ``g<generation>-<slot>``; ``t<number>-<slot>`` one of a training to the end.
 
     A child has a parent and one to three steps, each starting where the last one ended; an initial network has one step, the
     operator ``initial``, whose plan makes every tensor afresh. ``cheap`` holds the cheap values known when it was accepted.
@@ -40,8 +44,9 @@ class Candidate:
 
     @property
     def id(self) -> str:
-        """``g<generation>-<slot>``."""
-        return f"g{self.generation}-{self.slot}"
+        """``g<generation>-<slot>``, or ``t<number>-<slot>`` of a training to the end."""
+        number = self.generation - TRAINED_FROM
+        return f"g{self.generation}-{self.slot}" if number < 0 else f"t{number}-{self.slot}"
 
     @property
     def graph(self) -> Graph:
@@ -86,13 +91,27 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CurvePoint:
+    """A training after ``images`` images, one point of its learning curve.
+
+    ``loss``: the mean training loss in nats of the batches looked at since the point before. ``error``: that on the validation
+    data, a share in [0, 1]; None where it was not computed.
+    """
+
+    images: int
+    loss: float
+    error: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What came of a candidate.
 
     ``finished``: ``values`` holds every objective and whatever else was recorded (all finite; ``error`` is a share in [0, 1]),
     ``weights`` the content hash of its trained weights. ``failed``: ``failure`` says why. ``infeasible``: it broke a hard limit
     and was not trained. ``unfinished``: the budget ended first. ``stopped_early``: others were better at a rung of its training;
-    ``values`` holds its error there and how many ``images`` it had seen, its weights are not kept.
+    ``values`` holds its error there and how many ``images`` it had seen, its weights are not kept. ``curve`` is the learning
+    curve of its training.
     """
 
     candidate_id: str
@@ -101,6 +120,7 @@ class Outcome:
     weights: str | None = None
     failure: Failure | None = None
     train_seconds: float = 0.0
+    curve: tuple[CurvePoint, ...] = ()
 
     def __post_init__(self) -> None:
         wrong = {name: value for name, value in self.values.items() if not math.isfinite(value)}

@@ -22,6 +22,8 @@ def summary(progress: "Progress") -> str:
     """A run at one moment in one line."""
     if progress.phase == "finishing":
         return f"finishing the front: {progress.done} of {progress.total} measured finely and tested"
+    if progress.phase == "final":
+        return f"training to the end: {progress.done} of {progress.total} done; {progress.message}"
     parts = [f"generation {progress.generation}", f"{progress.trained} trained"]
     if progress.stopped:
         parts.append(f"{progress.stopped} stopped early")

@@ -11,7 +11,8 @@
 - settings has the sections of a configuration, so that config knows them without torch; the parts that they set import them from
   there.
 - injection may import graph: it walks networks. api may: a search may begin with given graphs.
-  training may import graph: calibration follows its nodes.
+  report may import search: the front of what a run holds is that of a search.
+  training may import graph: calibration follows its nodes; and candidate: a learning curve is among what came of one.
 """
 
 import ast
@@ -39,11 +40,11 @@ MAY_IMPORT: Mapping[str, str] = {
     "search settings spaces store training",
     "execution": "candidate data device export graph injection morphism network training",
     "search": "candidate graph morphism objective pareto settings spaces",
-    "report": "candidate graph objective pareto store",
+    "report": "candidate graph objective pareto search store",
     "store": "candidate graph morphism objective",
     "spaces": "graph morphism",
     "candidate": "graph morphism objective",
-    "training": "data graph network settings",
+    "training": "candidate data graph network settings",
     "export": "deployed device graph network",
     "injection": "data deployed device export graph network resilience",
     "deployed": "graph network resilience",

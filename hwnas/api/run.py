@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas.api.files import write_text
 from hwnas.api.picking import Pick, pick
-from hwnas.config import Budget, config_from_json, settings_of
+from hwnas.config import Budget, config_from_json, seconds, settings_of
 from hwnas.errors import ConfigError, RequestError, WorkError
 from hwnas.objective import Objective, objectives_named
 from hwnas.options import expected_config, physical_cores
@@ -19,7 +19,7 @@ from hwnas.store import RunStore
 from hwnas.store.database import DATABASE
 
 if TYPE_CHECKING:
-    from hwnas.experiment import Ended, Listener
+    from hwnas.experiment import Ended, Listener, Trained
     from hwnas.export import Manifest
     from hwnas.injection import FaultReport
     from hwnas.injection.campaign import Watch
@@ -105,6 +105,39 @@ class Run:
                 keep=keep,
                 listener=both(log, listener or silent),
             )
+
+    def train(
+        self,
+        models: str | Sequence[str] = "front",
+        *,
+        epochs: int | None = None,
+        time_budget: str | float | None = None,
+        init: str = "inherited",
+        teacher: str = "none",
+        workers: int | None = None,
+        listener: "Listener | None" = None,
+    ) -> "Trained":
+        """Train models (``"front"``, or ids) to the end; each gives a candidate of its own, ``t<number>-<slot>``.
+
+        Each gets ``epochs``, or all together ``time_budget``; by default what the run's ``[final]`` says. ``init``: from the
+        weights that a model has ("inherited") or new ones ("scratch"). ``teacher``: an id, "best" of the run or "none". The same
+        asked for again goes on with what was cut off. Raises RequestError where it cannot be done as asked.
+        """
+        from hwnas.experiment import Wanted, silent, train
+
+        if init not in ("inherited", "scratch"):
+            raise ConfigError(f"init is inherited or scratch, got {init!r}")
+        if workers is not None and workers < 1:
+            raise ConfigError(f"workers must be at least 1, got {workers}")
+        wanted = Wanted(
+            models=() if models == "front" else tuple(entry.id for entry in self._chosen(models)),
+            epochs=epochs,
+            time_s=None if time_budget is None else seconds(time_budget),
+            inherits=init == "inherited",
+            teacher=teacher,
+        )
+        with run_log(self.folder) as log:
+            return train(self.folder, wanted, workers=workers, listener=both(log, listener or silent))
 
     def pick(self, limits: Mapping[str, float] | None = None, prefer: Mapping[str, float] | None = None) -> Pick:
         """One model of the front within ``limits`` (value by objective), the best balance of what ``prefer`` weighs.

@@ -19,11 +19,13 @@ from hwnas.cli.measuring import devices, measure
 from hwnas.cli.options import INTERRUPTED
 from hwnas.cli.reading import front, pick, report
 from hwnas.cli.searching import resume, search
+from hwnas.cli.training import train
 from hwnas.errors import HwnasError
 
 COMMANDS: dict[Callable[..., None], str] = {
     search: "hwnas search --data ../cifar10 --device local-cpu --time-budget 30m --max-latency-ms 2",
     resume: "hwnas resume runs/NAME --time-budget 1h",
+    train: "hwnas train runs/NAME --models g7-1,g9-3 --time-budget 1h",
     front: "hwnas front runs/NAME --format json",
     pick: "hwnas pick runs/NAME --max-latency-ms 0.2 --prefer error=2,latency=1",
     export: "hwnas export runs/NAME --out bundle --models g0-3,g7-1",

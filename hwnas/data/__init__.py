@@ -2,7 +2,7 @@
 
 from hwnas.data.augmentation import default_augmentation
 from hwnas.data.balance import class_weights
-from hwnas.data.batches import evaluation_batches, normalise, step_count, training_batches
+from hwnas.data.batches import Place, evaluation_batches, normalise, step_count, training_batches
 from hwnas.data.dataset import DataSet, Split
 from hwnas.data.loading import load
 from hwnas.settings import Augmentation, DataSettings
@@ -11,6 +11,7 @@ __all__ = [
     "Augmentation",
     "DataSet",
     "DataSettings",
+    "Place",
     "Split",
     "class_weights",
     "default_augmentation",

@@ -1,5 +1,6 @@
 """One evaluation: what a worker is given, what it does, what it gives back."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from hwnas.candidate import Failure
+from hwnas.candidate import CurvePoint, Failure
 from hwnas.data import Augmentation, DataSet, DataSettings, load, normalise
 from hwnas.errors import DivergedError, HwnasError, StoreError
 from hwnas.execution.worker import memory_limit, waited_s
@@ -49,7 +50,7 @@ class EvaluationTask:
     ``images`` its training budget; ``data_fingerprint`` what the worker's copy of the data must have;
     ``expected_change``: the objective of that name is wanted; ``threads`` are torch's. A child that is trained in parts stops
     ``until`` so many images are seen (None: all of them), and goes on from the ``weights`` and the ``checkpoint`` that the part
-    before gave.
+    before gave. ``metric`` is by which error a training that keeps its best chooses.
     """
 
     candidate_id: str
@@ -67,6 +68,7 @@ class EvaluationTask:
     threads: int = 1
     until: int | None = None
     checkpoint: bytes | None = None
+    metric: str = "error"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +76,8 @@ class EvaluationResult:
     """What came back: trained weights and their evaluation on the validation split, or a failure.
 
     ``images`` were seen so far, ``train_seconds`` are those of this part, ``waited_seconds`` those among them in which others had
-    the worker's core; a training that is not at its end has a ``checkpoint``.
+    the worker's core; a training that is not at its end has a ``checkpoint``. Parts of one that keeps its best, which evaluates
+    on its own, have no evaluation. ``curve`` is the learning curve so far.
     """
 
     candidate_id: str
@@ -86,6 +89,7 @@ class EvaluationResult:
     waited_seconds: float = 0.0
     failure: Failure | None = None
     checkpoint: bytes | None = None
+    curve: tuple[CurvePoint, ...] = ()
 
 
 def evaluate_task(task: EvaluationTask, memory_limit_mb: float | None = None) -> EvaluationResult:
@@ -172,11 +176,17 @@ def _evaluate(task: EvaluationTask, data: DataSet, expected_change: ExpectedChan
         teacher=teacher,
         checkpoint=checkpoint,
         until=task.until,
+        metric=task.metric,
     )
     waited = waited_s() - waited
-    evaluation, expected = evaluate(network, data, data.validation), None
+    evaluation, expected, curve = training.evaluation, None, training.curve
+    is_evaluated = training.checkpoint is None or not task.trainer.keep_best
+    if evaluation is None and is_evaluated:
+        evaluation = evaluate(network, data, data.validation)
+    if evaluation is not None and curve and curve[-1].error is None:
+        curve = (*curve[:-1], dataclasses.replace(curve[-1], error=evaluation.by(task.metric)[0]))
     network = network.cpu()
-    if expected_change is not None:
+    if expected_change is not None and is_evaluated:
         expected = expected_change(network.graph, network.state(), data.train.images, mean=data.mean, std=data.std)
     return EvaluationResult(
         candidate_id=task.candidate_id,
@@ -187,4 +197,5 @@ def _evaluate(task: EvaluationTask, data: DataSet, expected_change: ExpectedChan
         train_seconds=training.seconds,
         waited_seconds=waited,
         checkpoint=None if training.checkpoint is None else pack(training.checkpoint.state()),
+        curve=curve,
     )

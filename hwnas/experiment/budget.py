@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from hwnas.config import Budget
+from hwnas.config import Budget, Final
 from hwnas.data import DataSet
 
 DEFAULT_TIME_S = 180.0
@@ -24,11 +24,16 @@ class Clock:
         self._limit_s = time_limit_s(budget)
         self._now = now
         self._started = now() - used_s
+        self._stopped_s: float | None = None
 
     @property
     def used_s(self) -> float:
         """Seconds used so far."""
-        return self._now() - self._started
+        return self._now() - self._started if self._stopped_s is None else self._stopped_s
+
+    def stop(self) -> None:
+        """Count no further."""
+        self._stopped_s = self.used_s
 
     @property
     def left_s(self) -> float | None:
@@ -46,6 +51,12 @@ def time_limit_s(budget: Budget) -> float | None:
     if budget.time is None and budget.generations is None and budget.max_evaluations is None:
         return DEFAULT_TIME_S
     return budget.time
+
+
+def search_budget(budget: Budget, final: Final) -> Budget:
+    """The part of a budget that the search itself has: the share of the time that is kept for training to the end is left out."""
+    limit_s = time_limit_s(budget)
+    return budget if limit_s is None else budget.model_copy(update={"time": limit_s * (1 - final.share)})
 
 
 def default_images(data: DataSet) -> int:

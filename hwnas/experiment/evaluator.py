@@ -6,29 +6,26 @@ budget left unfinished is stored for readers only: here it has no outcome, and i
 
 import dataclasses
 import logging
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hwnas.candidate import Candidate, Failure, Outcome
-from hwnas.errors import DeviceError, DivergedError, ExportError, HwnasError, ModelError, MorphismError, WorkError
+from hwnas.errors import DeviceError, MorphismError, WorkError
 from hwnas.execution import EvaluationResult, EvaluationTask, Executor, Teacher, unpack
 from hwnas.experiment.budget import Clock
 from hwnas.experiment.cheap import topology_values
-from hwnas.experiment.deployment import Deployment, error_values
+from hwnas.experiment.deployment import Deployment
 from hwnas.experiment.latency import LatencySource
+from hwnas.experiment.outcomes import UNUSABLE, failed, outcome_of, unusable
 from hwnas.experiment.parts import Parts
 from hwnas.experiment.rungs import Ladder
 from hwnas.experiment.tasks import inherit, task_for
 from hwnas.graph import to_json
 from hwnas.network import State
-from hwnas.store import RunStore, content_hash
+from hwnas.store import RunStore
 
 _log = logging.getLogger(__name__)
-
-# What one network's file may do; a device that is lost is another matter, and ends the sitting.
-UNUSABLE = (DivergedError, ExportError, ModelError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,9 +125,9 @@ class Evaluator:
             values = self._values(candidate)
         except MorphismError as error:
             _log.warning("%s", error, exc_info=error)
-            return self._keep(_failed(candidate.id, Failure(kind="work_failed", message=str(error))))
+            return self._keep(failed(candidate.id, Failure(kind="work_failed", message=str(error))))
         except UNUSABLE as error:
-            return self._keep(_failed(candidate.id, unusable(error)))
+            return self._keep(failed(candidate.id, unusable(error)))
         except DeviceError:  # it was waited for, and children went on training meanwhile
             if self._deployment.is_exact:  # other errors are computed by the device, which is lost
                 self.collect(0.0)
@@ -154,7 +151,15 @@ class Evaluator:
         outcomes = []
         for result in self._executor.wait(timeout_s):
             training = self._training.pop(result.candidate_id)
-            outcome = self._outcome(result, training)
+            measured = training.measured
+            outcome = outcome_of(
+                result,
+                graph=measured.candidate.graph,
+                values=measured.values,
+                parts=self._parts,
+                deployment=self._deployment,
+                train_seconds=training.train_seconds,
+            )
             if outcome.status == "finished" and result.checkpoint is not None:
                 outcomes += self._at_rung(training, outcome, result)
             else:
@@ -259,37 +264,3 @@ class Evaluator:
         task = task_for(candidate, self._state(candidate), teacher, self._parts, self._images)
         del self._inherited[candidate.id]
         return task
-
-    def _outcome(self, result: EvaluationResult, training: InTraining) -> Outcome:
-        if result.evaluation is None or result.weights is None:
-            failure = result.failure or Failure(kind="work_failed", message="the worker gave no result")
-            return _failed(result.candidate_id, failure)
-        found = result.evaluation
-        if not self._deployment.is_exact:
-            graph, validation = training.measured.candidate.graph, self._parts.data.validation
-            try:
-                found = self._deployment.evaluate(graph, unpack(result.weights), validation)
-            except UNUSABLE as reason:
-                return _failed(result.candidate_id, unusable(reason))
-        values = error_values(found, self._parts.config.metric) | {"images": float(result.images)}
-        if result.expected_change is not None:
-            values["expected_change"] = result.expected_change
-        if endless := [name for name, value in values.items() if not math.isfinite(value)]:  # of logits that are finite, just
-            failure = Failure(kind="diverged", message=f"no finite {', '.join(endless)}; lower the learning rate")
-            return _failed(result.candidate_id, failure)
-        return Outcome(
-            candidate_id=result.candidate_id,
-            status="finished",
-            values={**training.measured.values, **values},
-            weights=content_hash(result.weights),
-            train_seconds=training.train_seconds + result.train_seconds,
-        )
-
-
-def unusable(error: HwnasError) -> Failure:
-    """Why a network is of no use on the device, one of UNUSABLE: it cannot run its file, or that gives no answers there."""
-    return Failure(kind="diverged" if isinstance(error, DivergedError) else "export_failed", message=str(error))
-
-
-def _failed(candidate_id: str, failure: Failure) -> Outcome:
-    return Outcome(candidate_id=candidate_id, status="failed", failure=failure)

@@ -2,12 +2,12 @@
 
 import functools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from hwnas.execution import unpack
 from hwnas.experiment.deployment import Deployment
-from hwnas.experiment.evaluator import UNUSABLE
-from hwnas.experiment.latency import LatencySource
+from hwnas.experiment.latency import LATENCY, LatencySource
+from hwnas.experiment.outcomes import UNUSABLE
 from hwnas.experiment.parts import Parts
 from hwnas.graph import Graph
 from hwnas.network import State
@@ -25,7 +25,11 @@ def finish(
     deployment: Deployment,
     report: Callable[[int], None],
 ) -> None:
-    """Give every front member that has none yet its test error and its final latency; nothing here steers the search."""
+    """Give every front member that has none yet its test error and its final latency; nothing here steers the search.
+
+    The final latency of an architecture is measured once: what is trained on from a network has the same.
+    """
+    known = {row.architecture_id: row.final for row in store.rows() if "latency_ms" in row.final}
     for done, candidate_id in enumerate(front, 1):
         row = store.row(candidate_id)
         measures = latencies if "latency_ms" not in row.final else None  # measured on another device: forgotten
@@ -35,7 +39,11 @@ def finish(
         graph = row.candidate.graph
         state = unpack(store.weights(row.outcome.weights))
         try:
-            values = {} if measures is None else measures.final_values(graph, functools.partial(deployment.model, graph, state))
+            values: Mapping[str, float] = {}
+            if measures is not None and row.architecture_id in known:
+                values = {name: known[row.architecture_id][name] for name in LATENCY}
+            elif measures is not None:
+                values = measures.final_values(graph, functools.partial(deployment.model, graph, state))
             if tests:
                 values = {**values, **_test_values(parts, deployment, graph, state)}
             store.set_values(candidate_id, values)

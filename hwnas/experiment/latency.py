@@ -14,6 +14,7 @@ from hwnas.store import MeasurementKind, RunStore
 
 _log = logging.getLogger(__name__)
 
+LATENCY = ("latency_ms", "latency_ci_ms")
 UNKNOWN_MS = 1e-6  # predicted while nothing is measured: a latency that is not known breaks no limit
 FITTED = 2000  # the newest measurements, many for so few coefficients: a refit takes milliseconds however long the run
 

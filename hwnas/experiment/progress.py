@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Phase: TypeAlias = Literal["preparing", "measuring", "training", "finishing", "done"]
+Phase: TypeAlias = Literal["preparing", "measuring", "training", "final", "finishing", "done"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """A run at one moment.
+    """A run at one moment; its phase ``final`` is that in which networks are trained to the end.
 
     ``done`` of ``total`` networks of this phase; ``trained``, ``stopped`` (early, among those trained) and ``failed`` over the
     whole run; ``best_error`` a share in [0, 1] and ``hypervolume`` in [0, 1] (None before there is one); times in seconds,

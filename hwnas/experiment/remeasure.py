@@ -15,15 +15,14 @@ from hwnas.device import HardwareProfile
 from hwnas.errors import RequestError
 from hwnas.execution import unpack
 from hwnas.experiment.deployment import Deployment, error_values
-from hwnas.experiment.evaluator import UNUSABLE, unusable
-from hwnas.experiment.latency import LatencySource, latency_source
+from hwnas.experiment.latency import LATENCY, LatencySource, latency_source
+from hwnas.experiment.outcomes import UNUSABLE, unusable
 from hwnas.experiment.parts import Parts
 from hwnas.network import State
 from hwnas.objective import Limit
 from hwnas.store import Row, RunStore
 
 _log = logging.getLogger(__name__)
-LATENCY = ("latency_ms", "latency_ci_ms")
 TEST = ("test_error", "test_low", "test_high", "test_plain_error")
 
 

@@ -6,11 +6,12 @@ from contextlib import closing
 from pathlib import Path
 
 from hwnas import __version__
-from hwnas.config import Budget, RunConfig, config_from_json
+from hwnas.config import RunConfig
 from hwnas.device import Fingerprint, HardwareProfile
 from hwnas.errors import ConfigError, RequestError
 from hwnas.execution import Executor, InlineExecutor, LocalExecutor
-from hwnas.experiment.budget import Clock, default_images, images_in_time, time_limit_s
+from hwnas.experiment.after_search import stored_front, train_front
+from hwnas.experiment.budget import Clock, default_images, images_in_time, search_budget
 from hwnas.experiment.deployment import errors_computed
 from hwnas.experiment.feasible import refuse_impossible
 from hwnas.experiment.finish import finish
@@ -22,6 +23,7 @@ from hwnas.experiment.remeasure import refuse_collected
 from hwnas.experiment.remeasure import remeasure as measure_anew
 from hwnas.experiment.sitting import Ended, Sitting
 from hwnas.experiment.steady_state import search_steadily
+from hwnas.experiment.stored import stored_config
 from hwnas.experiment.tasks import images_per_second
 from hwnas.experiment.threads import one_thread
 from hwnas.graph import Graph, from_json, to_json
@@ -35,11 +37,11 @@ def start(config: RunConfig, folder: Path, *, initial: Sequence[Graph] = (), lis
 
     Raises RequestError before anything is written where the request is wrong.
     """
-    clock = Clock(config.budget)
+    clock = Clock(search_budget(config.budget, config.final))
     refuse_used(folder)
     with closing(assemble(config, Kept(initial=tuple(initial)))) as parts:
         refuse_impossible(parts)
-        with _executor(parts) as executor:
+        with executor_for(parts) as executor:
             executor.warm_up()
             images = _images_per_child(parts, executor)
             with RunStore.create(folder, config=parts.config.model_dump_json(), meta=_meta(parts, images, initial)) as store:
@@ -70,23 +72,17 @@ def resume(
         _refuse_unexpected(config, expected or {})
         budget = config.budget.model_copy(update=dict(changes or {}))
         config = config.model_copy(update={"budget": budget, "keep": keep or config.keep})
-        with closing(assemble(config, _kept(store, remeasure=remeasure))) as parts:
-            _refuse_other(parts, store, remeasure=remeasure)
-            with _executor(parts) as executor:
-                if changes:
-                    store.set_meta("budget", config.budget.model_dump())
-                clock, images = Clock(config.budget, store.meta("used_s", float)), store.meta("images_per_child", int)
+        with closing(assemble(config, kept(store, remeasure=remeasure))) as parts:
+            refuse_other(parts, store, remeasure=remeasure)
+            if changes:
+                store.set_meta("budget", config.budget.model_dump())
+            clock = Clock(search_budget(config.budget, config.final), store.meta("used_s", float))
+            images = store.meta("images_per_child", int)
+            with executor_for(parts) as executor:
                 return _search(parts, store, executor, clock, images, listener, remeasure=remeasure)
 
 
-def stored_config(store: RunStore) -> RunConfig:
-    """The run's configuration, with the budget that it was last resumed with."""
-    config = config_from_json(store.config)
-    most = 1.0 if config.max_error is None else config.max_error  # None: an older version, to which every network was of use
-    return config.model_copy(update={"budget": store.meta("budget", Budget), "max_error": most})
-
-
-def _kept(store: RunStore, *, remeasure: bool) -> Kept:
+def kept(store: RunStore, *, remeasure: bool) -> Kept:
     """What the run was started with; another device brings its own profile."""
     trainer = store.meta("trainer", TrainerSettings)
     initial = _own_initial(store)
@@ -104,7 +100,8 @@ def _own_initial(store: RunStore) -> tuple[Graph, ...]:
 
 def _images_per_child(parts: Parts, executor: Executor) -> int:
     """How many images each child is trained on, chosen once for a run: as configured, by default, or from the time limit."""
-    budget, limit_s = parts.config.budget, time_limit_s(parts.config.budget)
+    budget = search_budget(parts.config.budget, parts.config.final)
+    limit_s = budget.time
     if budget.images_per_child is not None:
         return budget.images_per_child
     if limit_s is None:
@@ -120,7 +117,8 @@ def _images_per_child(parts: Parts, executor: Executor) -> int:
     )
 
 
-def _executor(parts: Parts) -> Executor:
+def executor_for(parts: Parts) -> Executor:
+    """Workers as the run's configuration says, not started yet."""
     config = parts.config
     task_limit_s, memory_limit_mb = config.budget.child_time, config.budget.child_memory_mb
     if config.workers == 0:
@@ -180,18 +178,21 @@ def _search(
                 interrupt=interrupt,
             )
             ended = (search_steadily if parts.config.asynchronous else search_in_generations)(sitting)
+            clock.stop()  # what follows has its own share of the time
+            train_front(sitting, interrupt)
         executor.close()  # workers that were cut off would start anew beside the last measurements
-        sitting.report("finishing", done=0, total=len(sitting.front))
+        front = stored_front(store, parts.objectives)
+        sitting.report("finishing", done=0, total=len(front))
         finish(
             parts=parts,
             store=store,
             latencies=sitting.latencies,
-            front=sitting.front,
+            front=front,
             deployment=sitting.deployment,
             report=lambda done: sitting.report("finishing", done=done),
         )
         sitting.collect()
-        store.add_event("ended", {"reason": ended.reason, "front": list(sitting.front)})
+        store.add_event("ended", {"reason": ended.reason, "front": list(front)})
     finally:
         store.set_meta("used_s", clock.used_s)
     sitting.report("done", message=ended.reason)
@@ -238,7 +239,7 @@ def _refuse_unexpected(config: RunConfig, expected: Mapping[str, object]) -> Non
             raise RequestError(f"this run has {name} {then}, not {now}; leave it out to go on with it, or start a new run")
 
 
-def _refuse_other(parts: Parts, store: RunStore, *, remeasure: bool) -> None:
+def refuse_other(parts: Parts, store: RunStore, *, remeasure: bool) -> None:
     """Raise RequestError where the run was started on other data, another device or with an objective of another meaning, or
     cannot be measured anew as asked."""
     meant = store.find_meta("definitions", dict[str, int]) or {}  # None: a version in which every name had its first meaning

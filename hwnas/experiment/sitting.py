@@ -117,6 +117,8 @@ class Sitting:
         stored: dict[int, list[Candidate]] = {}
         outcomes: dict[int, Outcome] = {}
         for row in self.store.rows():
+            if row.is_trained:
+                continue
             stored.setdefault(row.generation, []).append(row.candidate)
             if row.outcome is not None and row.finished is not None:
                 outcomes[row.finished] = row.outcome
@@ -230,7 +232,8 @@ class Sitting:
 
     def collect(self) -> None:
         """Delete the weights that are not to be kept, and what a killed sitting left; children to come need the front's alone."""
-        self.store.collect("all" if self.parts.config.keep == "all" else set(self.front))
+        trained = {row.id for row in self.store.rows() if row.is_trained}
+        self.store.collect("all" if self.parts.config.keep == "all" else trained | set(self.front))
 
     def hypervolume(self) -> float | None:
         """The share of the box that the front dominates; None before there is one."""

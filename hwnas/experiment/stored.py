@@ -2,12 +2,20 @@
 
 from collections.abc import Sequence
 
+from hwnas.config import Budget, Final, RunConfig, config_from_json
 from hwnas.data import DataSet, DataSettings, load
 from hwnas.errors import DataError, RequestError
 from hwnas.execution import unpack
-from hwnas.experiment.run import stored_config
 from hwnas.network import State
 from hwnas.store import Row, RunStore
+
+
+def stored_config(store: RunStore) -> RunConfig:
+    """The run's configuration, with the budget that it was last resumed with."""
+    config = config_from_json(store.config)
+    most = 1.0 if config.max_error is None else config.max_error  # None: an older version, to which every network was of use
+    final = config.final if "final" in config.model_fields_set else Final(share=0.0)  # an older version ended with the search
+    return config.model_copy(update={"budget": store.meta("budget", Budget), "max_error": most, "final": final})
 
 
 def data_settings(store: RunStore) -> DataSettings:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hwnas.objective import Objective, compared
-from hwnas.pareto import Resolution, front
+from hwnas.objective import Objective
+from hwnas.search.front import front_of
 from hwnas.store import Row
 
 _WHOLE_NUMBERS = ("parameters", "macs")
@@ -19,13 +19,18 @@ class Entry:
 
     @property
     def id(self) -> str:
-        """``g<generation>-<slot>``."""
+        """``g<generation>-<slot>``; ``t<number>-<slot>`` where it was trained to the end."""
         return self.row.id
 
     @property
     def status(self) -> str:
         """``finished``, ``failed``, ``infeasible``, ``unfinished`` or ``stopped_early``."""
         return self.row.outcome.status if self.row.outcome else "unfinished"
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether it was trained to the end, not as briefly as a search does."""
+        return self.row.is_trained
 
     @property
     def failure(self) -> str | None:
@@ -42,6 +47,11 @@ class Entry:
             if name in known:
                 return known[name]
         return None if name.startswith("latency") else self.row.cheap.get(name)
+
+    def curve(self) -> list[dict[str, float | None]]:
+        """Its learning curve: images shown, mean training loss in nats since the point before, validation error where known."""
+        points = self.row.outcome.curve if self.row.outcome else ()
+        return [{"images": point.images, "loss": point.loss, "error": point.error} for point in points]
 
     def to_json(self) -> dict[str, str | float | bool | None]:
         """The entry as one flat object; errors are shares in [0, 1], times ms, memory kB, None what is not known.
@@ -63,7 +73,8 @@ class Entry:
             "expected_change": self.value("expected_change"),
             "parent": self.row.parent,
             "operator": self.row.operator,
-            "generation": self.row.generation,
+            "generation": None if self.is_trained else self.row.generation,
+            "trained_to_the_end": self.is_trained,
             "status": self.status,
             "front": self.on_front,
             "failure": self.failure,
@@ -77,15 +88,7 @@ def entries(rows: Iterable[Row], objectives: Sequence[Objective]) -> list[Entry]
     The front is that of the search: values as it saw them, compared with the objectives' resolutions (DESIGN.md, idea 7).
     """
     ended = {row.id: row for row in rows if row.outcome is not None}
-    finished = [row for row in ended.values() if row.outcome is not None and row.outcome.status == "finished"]
-    members: tuple[str, ...] = ()
-    if finished:
-        members = front(
-            [row.id for row in finished],
-            [compared(row.values, objectives) for row in finished],
-            [(row.values["error"], row.values["parameters"]) for row in finished],
-            [Resolution(size=objective.resolution, relative=objective.relative) for objective in objectives],
-        )
+    members = front_of([row.outcome for row in ended.values() if row.outcome is not None], objectives)
     others = [candidate_id for candidate_id in ended if candidate_id not in set(members)]
     return [Entry(row=ended[member], on_front=True) for member in members] + [
         Entry(row=ended[other], on_front=False) for other in others

@@ -129,6 +129,7 @@ def lineage(entries: Sequence[Entry]) -> go.Figure:
     """The front and all its ancestors: a line from each model to the one it was made of."""
     known = {entry.id: entry for entry in entries}
     family: dict[str, Entry] = {}
+    beyond = 1 + max((entry.row.generation for entry in entries if not entry.is_trained), default=0)
     for member in (entry for entry in entries if entry.on_front):
         at: str | None = member.id
         while at is not None and at not in family:
@@ -140,7 +141,7 @@ def lineage(entries: Sequence[Entry]) -> go.Figure:
     for entry in family.values():
         if entry.row.parent is not None:
             parent = family[entry.row.parent]
-            across += [parent.row.generation, entry.row.generation, None]
+            across += [_across(parent, beyond), _across(entry, beyond), None]
             up += [parent.value("error"), entry.value("error"), None]
     line = {"color": EDGE, "width": 1}
     figure.add_trace(go.Scatter(x=across, y=up, mode="lines", line=line, hoverinfo="skip", showlegend=False))
@@ -148,7 +149,7 @@ def lineage(entries: Sequence[Entry]) -> go.Figure:
         members = [entry for entry in family.values() if entry.on_front == on_front]
         figure.add_trace(
             go.Scatter(
-                x=[entry.row.generation for entry in members],
+                x=[_across(entry, beyond) for entry in members],
                 y=[entry.value("error") for entry in members],
                 mode="markers",
                 name=name,
@@ -160,6 +161,11 @@ def lineage(entries: Sequence[Entry]) -> go.Figure:
     figure.update_xaxes(title_text="generation")
     figure.update_yaxes(**_error_axis([entry.value("error") for entry in family.values()]))
     return _laid_out(figure, 440)
+
+
+def _across(entry: Entry, beyond: int) -> int:
+    """Where an entry stands: at its generation, behind them all where it was trained to the end."""
+    return beyond if entry.is_trained else entry.row.generation
 
 
 def _best_error(entries: Sequence[Entry], summary: Event) -> float | None:

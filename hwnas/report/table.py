@@ -65,6 +65,7 @@ COLUMNS = (
     Column(title="latency ms", text=latency),
     Column(title="sensitivity", text=figures("sensitivity")),
     Column(title="expected change", text=figures("expected_change")),
+    Column(title="trained", text=lambda entry: "to the end" if entry.is_trained else "", number=False),
     Column(title="operator", text=lambda entry: entry.row.operator, number=False),
     Column(title="parent", text=lambda entry: entry.row.parent or "", number=False),
 )
@@ -115,5 +116,5 @@ def as_csv(entries: Sequence[Entry]) -> str:
 
 
 def as_json(entries: Sequence[Entry]) -> str:
-    """Entries as a JSON list of objects."""
-    return json.dumps([entry.to_json() for entry in entries], indent=2, allow_nan=False)
+    """Entries as a JSON list of objects, each with its learning curve."""
+    return json.dumps([{**entry.to_json(), "curve": entry.curve()} for entry in entries], indent=2, allow_nan=False)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from hwnas.candidate import Candidate, Outcome
+from hwnas.candidate import TRAINED_FROM, Candidate, Outcome
 from hwnas.errors import StoreError
 from hwnas.store.codec import steps_from_json
 
@@ -35,6 +35,11 @@ class Row:
     finished: int | None = None
     finished_at: float | None = None
     final: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the candidate is of a training to the end; the search never sees it."""
+        return self.generation >= TRAINED_FROM
 
     @property
     def values(self) -> Mapping[str, float]:

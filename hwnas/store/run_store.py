@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 
 from hwnas.candidate import Candidate, Outcome
 from hwnas.errors import RunFolderError, StoreError
-from hwnas.store import schema, weights
+from hwnas.store import checkpoints, schema, weights
 from hwnas.store.codec import json_text, json_value, outcome_from_json, outcome_to_json
 from hwnas.store.columns import ROWS, candidate_columns, event_of, measurement_of, row_of
 from hwnas.store.database import DATABASE, connect, lock_for_writing, translated, use_write_ahead_log, writer_stamp
@@ -252,6 +252,20 @@ class RunStore:
         """The weights of this hash, in safetensors format. Raises StoreError where the file is missing, truncated or changed."""
         with translated(self.folder):
             return weights.read(self.folder / WEIGHTS, name)
+
+    def set_checkpoint(self, candidate_id: str, data: bytes | None) -> None:
+        """Keep where the training of a candidate stands, in place of what was kept before; None forgets it."""
+        self._must_write()
+        with translated(self.folder):
+            if data is None:
+                checkpoints.remove(self.folder / checkpoints.FOLDER, candidate_id)
+            else:
+                checkpoints.write(self.folder / checkpoints.FOLDER, candidate_id, data)
+
+    def checkpoint(self, candidate_id: str) -> bytes | None:
+        """Where the training of a candidate stood last; None where nothing whole is kept."""
+        with translated(self.folder):
+            return checkpoints.read(self.folder / checkpoints.FOLDER, candidate_id)
 
     def has_weights(self, name: str) -> bool:
         """Whether the weights of this hash are stored, damaged or not."""

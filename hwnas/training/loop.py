@@ -1,8 +1,7 @@
 """The training loop."""
 
-import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 
@@ -10,25 +9,31 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from hwnas.candidate import CurvePoint
 from hwnas.data import Augmentation, DataSet, class_weights, step_count, training_batches
-from hwnas.errors import DivergedError, StoreError
+from hwnas.errors import StoreError
 from hwnas.network import Network
 from hwnas.settings import TrainerSettings
 from hwnas.training.checkpoint import Checkpoint
+from hwnas.training.evaluation import Evaluation
 from hwnas.training.placement import device_of
+from hwnas.training.schedule import Pace, learning_rate, optimiser_for
+from hwnas.training.watching import Watch
 
-# How often the loop looks at its loss.
-CHECK_EVERY = 32
+Loss = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """What a training did: ``images`` shown so far, ``seconds`` taken, the last ``loss``; ``checkpoint`` where it goes on."""
+    """What a training did: ``images`` shown so far, ``seconds`` taken, the last ``loss``, its ``curve``; ``checkpoint`` where it
+    goes on; the ``evaluation`` on validation data of what the network is now, where that was made."""
 
     images: int
     seconds: float
     loss: float
+    curve: tuple[CurvePoint, ...] = ()
     checkpoint: Checkpoint | None = None
+    evaluation: Evaluation | None = None
 
 
 def train(
@@ -42,48 +47,53 @@ def train(
     teacher: Network | None = None,
     checkpoint: Checkpoint | None = None,
     until: int | None = None,
+    metric: str = "error",
 ) -> Training:
     """Train ``network`` in place, where its tensors are, on ``images`` images; the learning-rate schedule spans exactly these.
+    Where the parts before were to have another number, the rest of the schedule is spread over the rest of the images.
 
     With a ``teacher`` the first ``settings.distil_share`` of the steps learn its soft answers [Hinton2015], given in eval mode.
     A training may be cut in parts, each ``until`` so many of the images and going on from the last one's ``checkpoint``: the
-    network is bit for bit that of one training in one go. Raises DivergedError within 32 steps of the loss ceasing to be finite.
+    network is bit for bit that of one training in one go. ``metric`` says by which error the best tensors are chosen, where the
+    settings ask for that. Raises DivergedError within 32 steps of the loss ceasing to be finite.
     """
     started = time.monotonic()
     network.train()
-    if teacher is not None:
-        teacher.eval()
-    steps = step_count(images, settings.batch_size)
-    begin, end = _part(checkpoint, steps, None if until is None else step_count(until, settings.batch_size))
-    distilled = round(settings.distil_share * steps) if teacher is not None else 0
-    optimiser = _optimiser(network, settings)
+    steps, size = step_count(images, settings.batch_size), settings.batch_size
+    begin, end = _part(checkpoint, steps, None if until is None else step_count(until, size))
+    optimiser = optimiser_for(network, settings)
+    watched, place, pace = None, None, Pace(steps=steps)
     if checkpoint is not None:
-        checkpoint.restore(network, optimiser, generator)
-    stream = generator.get_state()
-    device = device_of(network)
-    weights = class_weights(data.train.labels, len(data.classes)).to(device) if settings.class_weighted else None
+        checkpoint.restore(network, optimiser)
+        watched, place, pace = checkpoint.watched, checkpoint.place, checkpoint.pace.changed(begin, steps)
+    watch = Watch(network, data, settings, steps=steps, metric=metric, before=watched)
     batches = training_batches(
-        data, images=images, batch_size=settings.batch_size, augmentation=augmentation, generator=generator
+        data, images=images, batch_size=size, augmentation=augmentation, generator=generator, place=place
     )
+    batches.skip_to(begin)
+    device, loss_of = device_of(network), _loss(data, settings, network, teacher, steps)
     autocast = settings.precision == "bfloat16" or (settings.precision == "auto" and device.type == "cuda")
-    for step, (pixels, labels) in enumerate(islice(batches, begin, end), begin + 1):
+    is_over = False
+    for step, (pixels, labels) in enumerate(islice(batches, end - begin), begin + 1):
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate(settings, step - 1, steps)
+            group["lr"] = learning_rate(settings, pace.at(step - 1), steps)
         pixels, labels = pixels.to(device).contiguous(memory_format=network.memory_format), labels.to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
             logits = network(pixels)
-        if teacher is not None and step <= distilled:
-            loss = _distillation_loss(logits.float(), teacher, pixels, settings.distil_temperature)
-        else:
-            loss = F.cross_entropy(logits.float(), labels, weight=weights, label_smoothing=settings.label_smoothing)
+        loss = loss_of(step, logits.float(), pixels, labels)
         optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         optimiser.step()
-        if step % CHECK_EVERY == 0 or step == end:
-            _check(loss, step)
-    left = Checkpoint.of(network, optimiser, stream, end) if end < steps else None
-    seconds = time.monotonic() - started
-    return Training(images=end * settings.batch_size, seconds=seconds, loss=loss.item(), checkpoint=left)
+        if is_over := watch.after(step, loss):
+            break
+    found, left = watch.finish() if is_over else None, None
+    if not is_over:
+        place, watched = batches.place, watch.remembered()
+        left = Checkpoint.of(network, optimiser, steps=step, pace=pace, place=place, watched=watched)
+    seconds, curve = time.monotonic() - started, tuple(watch.curve)
+    return Training(
+        images=step * size, seconds=seconds, loss=loss.item(), curve=curve, checkpoint=left, evaluation=found
+    )
 
 
 def _part(checkpoint: Checkpoint | None, steps: int, until: int | None) -> tuple[int, int]:
@@ -94,26 +104,25 @@ def _part(checkpoint: Checkpoint | None, steps: int, until: int | None) -> tuple
     return begin, end
 
 
-def learning_rate(settings: TrainerSettings, step: int, steps: int) -> float:
-    """The rate of step ``step`` (from 0): constant, or half a cosine down to 0 [Loshchilov2017, without restarts]."""
-    if settings.schedule == "constant":
-        return settings.learning_rate
-    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * step / steps))
+def _loss(data: DataSet, settings: TrainerSettings, network: Network, teacher: Network | None, steps: int) -> Loss:
+    """The loss of step ``step`` (from 1) by its logits, images and labels: cross-entropy, mixed with or replaced by the
+    distance from the teacher's answers while there is one to learn from."""
+    device = device_of(network)
+    weights = class_weights(data.train.labels, len(data.classes)).to(device) if settings.class_weighted else None
+    distilled = 0 if teacher is None else round(settings.distil_share * steps)
+    if teacher is not None:
+        teacher.eval()
 
+    def loss_of(step: int, logits: Tensor, pixels: Tensor, labels: Tensor) -> Tensor:
+        taught = None
+        if teacher is not None and step <= distilled:
+            taught = _distillation_loss(logits, teacher, pixels, settings.distil_temperature)
+            if settings.distil_mix == 1:
+                return taught
+        loss = F.cross_entropy(logits, labels, weight=weights, label_smoothing=settings.label_smoothing)
+        return loss if taught is None else torch.lerp(loss, taught, settings.distil_mix)
 
-def _optimiser(network: Network, settings: TrainerSettings) -> torch.optim.Optimizer:
-    # Fused: one operation for all tensors. Small networks are bound by the number of operations.
-    parameters: Iterator[Tensor] = network.parameters()
-    if settings.optimiser == "adamw":
-        return torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
-    return torch.optim.SGD(
-        parameters,
-        lr=settings.learning_rate,
-        momentum=settings.momentum,
-        nesterov=settings.momentum > 0,
-        weight_decay=settings.weight_decay,
-        fused=True,
-    )
+    return loss_of
 
 
 def _distillation_loss(logits: Tensor, teacher: Network, pixels: Tensor, temperature: float) -> Tensor:
@@ -121,9 +130,3 @@ def _distillation_loss(logits: Tensor, teacher: Network, pixels: Tensor, tempera
     with torch.no_grad():
         answers = torch.softmax(teacher(pixels) / temperature, 1)
     return F.cross_entropy(logits / temperature, answers) * temperature**2
-
-
-def _check(loss: Tensor, step: int) -> None:
-    value = loss.item()
-    if not math.isfinite(value):
-        raise DivergedError(f"the training loss became {value} by step {step}; lower the learning rate (trainer.learning_rate)")

@@ -18,7 +18,7 @@ from hwnas.errors import ConfigError, RequestError, RunFolderError
 from hwnas.execution import InlineExecutor
 from hwnas.experiment import resume, start
 from hwnas.experiment.parts import assemble
-from hwnas.experiment.run import stored_config
+from hwnas.experiment.stored import stored_config
 from hwnas.experiment.tasks import images_per_second
 from hwnas.objective import objectives_named
 from hwnas.pareto import Resolution

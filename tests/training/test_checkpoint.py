@@ -21,6 +21,7 @@ TRAINERS = (
     {"optimiser": "adamw", "learning_rate": 3e-3},
     {"schedule": "constant", "learning_rate": 0.02, "label_smoothing": 0.1},
     {"precision": "bfloat16"},
+    {"schedule": "linear", "warm_up": 0.2, "decay_vectors": False, "average": 0.9, "keep_best": True, "distil_mix": 0.3},
 )
 AUGMENTATIONS = (Augmentation(), Augmentation(crop_padding=1, flip=True, cutout=2), Augmentation(mixup=0.2))
 
@@ -80,7 +81,8 @@ def test_each_thing_that_a_checkpoint_holds_is_needed():
     half = fresh()
     checkpoint = trained(half, images, until=images // 2).checkpoint
     state = half.state()
-    for change in ({"optimiser": {}}, {"stream": torch.Generator().manual_seed(7).get_state()}, {"steps": 19}, {}):
+    elsewhere = dataclasses.replace(checkpoint.place, stream=torch.Generator().manual_seed(7).get_state())
+    for change in ({"optimiser": {}}, {"place": elsewhere}, {"steps": 19}, {}):
         network = Network(half.graph, state)
         trained(network, images, checkpoint=dataclasses.replace(checkpoint, **change))
         assert equal(network.state(), whole.state()) == (change == {})

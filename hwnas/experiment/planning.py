@@ -1,0 +1,211 @@
+"""From what is asked for, or from the front that a search found, to a plan of trainings to the end."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from hwnas.candidate import Outcome
+from hwnas.errors import ConfigError, RequestError
+from hwnas.experiment.budget import time_limit_s
+from hwnas.experiment.final import EVENT, Goal, Plan, along_the_front, epochs_each, epochs_in_time, refuse_short
+from hwnas.experiment.parts import Parts
+from hwnas.experiment.recipe import final_augmentation, final_trainer
+from hwnas.experiment.stored import refuse_untrained
+from hwnas.graph import Graph
+from hwnas.search.front import front_of
+from hwnas.store import Row, RunStore
+
+SEARCH = "search"  # the request of a plan that ends a search
+BETTER = 0.8  # a teacher is of use to networks that err more: whose error times this is above its own
+MOST_EPOCHS = 10_000.0  # in a time budget, whatever is left of it
+LEAST_S = 1e-9  # a step takes longer than that
+_plan = TypeAdapter(Plan)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Trainings to the end as a user asks for them.
+
+    ``models`` are ids, or none for the front; each gets ``epochs``, or all together ``time_s``; None for both is the
+    configuration's ``[final]``. ``inherits``: they start from their search's weights, not from new ones. ``teacher``: an id,
+    ``best`` (of the run, for networks that it is clearly better than) or ``none``.
+    """
+
+    models: tuple[str, ...] = ()
+    epochs: int | None = None
+    time_s: float | None = None
+    inherits: bool = True
+    teacher: str = "none"
+
+    def __post_init__(self) -> None:
+        if self.epochs is not None and self.epochs < 1:
+            raise ConfigError(f"epochs must be at least 1, got {self.epochs}")
+        if self.epochs is not None and self.time_s is not None:
+            raise ConfigError("give the number of epochs or a time budget, not both")
+
+    @property
+    def request(self) -> str:
+        """What was asked for, in one text: the same where it is asked for again."""
+        return json.dumps([list(self.models), self.epochs, self.time_s, self.inherits, self.teacher])
+
+
+def plans(store: RunStore) -> list[Plan]:
+    """The plans of a run so far."""
+    return [event.payload for event in store.events(EVENT, Plan)]
+
+
+def keep(store: RunStore, plan: Plan) -> Plan:
+    """Store a plan, before the first of its trainings begins."""
+    payload: dict[str, Any] = _plan.dump_python(plan, mode="json")
+    store.add_event(EVENT, payload)
+    return plan
+
+
+def is_done(store: RunStore, plan: Plan) -> bool:
+    """Whether every training of a plan has an outcome."""
+    ended = {row.id for row in store.rows() if row.is_trained and row.outcome is not None and row.outcome.status != "unfinished"}
+    return all(f"t{plan.number}-{slot}" in ended for slot in range(len(plan.goals)))
+
+
+def plan_after_search(parts: Parts, store: RunStore, *, workers: int, used_s: float) -> Plan | None:
+    """The plan that ends a search: the one that was stored for what it found, else a new one; None where there is to be none."""
+    rows = {row.id: row for row in store.rows() if not row.is_trained}
+    outcomes = _ended(rows)
+    earlier = plans(store)
+    for plan in reversed(earlier):
+        if (plan.request, plan.searched) == (SEARCH, len(outcomes)):
+            return plan
+    final, limit_s, left_s = parts.config.final, time_limit_s(parts.config.budget), None
+    ordered = along_the_front({name: rows[name].values for name in front_of(outcomes, parts.objectives)}, parts.objectives)
+    if limit_s is None and final.epochs is not None:
+        count, epochs = final.models, float(final.epochs)
+    elif limit_s is not None and final.share > 0 and limit_s > used_s:
+        left_s = limit_s - used_s
+        seconds, most = [_epoch_s(rows[name], parts) for name in ordered], float(final.epochs or final.most_epochs)
+        count, epochs = epochs_in_time(seconds, left_s, workers=workers, models=final.models, most=most)
+    else:
+        return None
+    goals = _goals(parts, [rows[name] for name in ordered[:count]], epochs, most=final.epochs or final.most_epochs)
+    return _plan_of(parts, goals, number=len(earlier), request=SEARCH, searched=len(outcomes), limit_s=left_s)
+
+
+def plan_as_wanted(parts: Parts, store: RunStore, wanted: Wanted, *, workers: int) -> Plan | None:
+    """The plan that was cut off where the same is asked for again, else a new one; None where all that is asked for is done.
+
+    Raises RequestError where it cannot be done as asked.
+    """
+    earlier, final = plans(store), parts.config.final
+    for plan in reversed(earlier):
+        if plan.request == wanted.request and not is_done(store, plan):
+            return plan
+    rows = {row.id: row for row in store.rows()}
+    front = front_of(_ended(rows), parts.objectives)
+    done = {goal.parent for plan in earlier if plan.request == wanted.request for goal in plan.goals}
+    names = wanted.models or [name for name in front if not rows[name].is_trained]
+    chosen = [rows[name] for name in names if name not in done]
+    teacher = {"none": None, "best": front[0] if front else None}.get(wanted.teacher, wanted.teacher)
+    _refuse_unusable(store, rows, chosen, teacher)
+    if not chosen:
+        return None
+    epochs = float(wanted.epochs or final.epochs or final.most_epochs)
+    most: float = epochs
+    if wanted.time_s is not None:
+        seconds = [_epoch_s(row, parts) for row in chosen]
+        epochs, most = epochs_each(seconds, wanted.time_s, workers), math.inf
+        refuse_short(seconds, wanted.time_s, epochs)
+    teaching = None if teacher is None else rows[teacher]
+    goals = _goals(parts, chosen, epochs, most=most, teacher=teaching, always=wanted.teacher != "best")
+    return _plan_of(
+        parts,
+        goals,
+        number=len(earlier),
+        request=wanted.request,
+        searched=len(_ended(rows)),
+        limit_s=wanted.time_s,
+        inherits=wanted.inherits,
+    )
+
+
+def _ended(rows: Mapping[str, Row]) -> list[Outcome]:
+    return [row.outcome for row in rows.values() if row.outcome is not None and row.outcome.status != "unfinished"]
+
+
+def _refuse_unusable(store: RunStore, rows: Mapping[str, Row], chosen: Sequence[Row], teacher: str | None) -> None:
+    """Raise RequestError for networks without weights, and for a teacher that is none."""
+    if teacher is not None and teacher not in rows:
+        raise RequestError(f"no teacher {teacher} in {store.folder}; see: hwnas front {store.folder} --all")
+    needed = [*chosen, *([] if teacher is None else [rows[teacher]])]
+    refuse_untrained(needed, "trained to the end")
+    gone = [row.id for row in needed if row.outcome and row.outcome.weights and not store.has_weights(row.outcome.weights)]
+    if gone:
+        raise RequestError(f"the weights of {', '.join(gone)} were collected (--keep front); choose networks of the front")
+    if teacher is not None:
+        for row in chosen:
+            refuse_other_teacher(rows[teacher].candidate.graph, row.candidate.graph)
+
+
+def refuse_other_teacher(teacher: Graph, student: Graph) -> None:
+    """Raise RequestError for a teacher that takes other images, or knows other classes, than its student."""
+    takes, expected = (tuple(graph.shapes[graph.input.id]) for graph in (teacher, student))
+    if (takes, teacher.classes) != (expected, student.classes):
+        raise RequestError(
+            f"the teacher takes images of shape {takes} and knows {teacher.classes} classes, its student {expected} and "
+            f"{student.classes}; choose another with --teacher"
+        )
+
+
+def _goals(
+    parts: Parts, chosen: Sequence[Row], epochs: float, *, most: float, teacher: Row | None = None, always: bool = False
+) -> tuple[Goal, ...]:
+    """A goal for each network; the teacher for those that it is clearly better than, or ``always``."""
+    images, made = len(parts.data.train), []
+    for row in chosen:
+        taught = teacher is not None and teacher.id != row.id
+        if taught and not always:
+            assert teacher is not None
+            taught = teacher.values["error"] < BETTER * row.values["error"]
+        made.append(
+            Goal(
+                parent=row.id,
+                images=max(1, round(epochs * images)),
+                most=round(min(most, MOST_EPOCHS) * images),
+                seconds_per_image=_epoch_s(row, parts) / images,
+                teacher=teacher.id if taught and teacher is not None else None,
+            )
+        )
+    return tuple(made)
+
+
+def _epoch_s(row: Row, parts: Parts) -> float:
+    """The seconds in which a worker trains the network on all training images once, as its own training took them."""
+    assert row.outcome is not None
+    return max(row.outcome.train_seconds / row.values["images"], LEAST_S) * len(parts.data.train)
+
+
+def _plan_of(
+    parts: Parts,
+    goals: tuple[Goal, ...],
+    *,
+    number: int,
+    request: str,
+    searched: int,
+    limit_s: float | None,
+    inherits: bool = True,
+) -> Plan | None:
+    """A plan for these goals with the recipe that fits the data; None where there are none."""
+    if not goals:
+        return None
+    return Plan(
+        number=number,
+        request=request,
+        searched=searched,
+        inherits=inherits,
+        trainer=final_trainer(parts),
+        augmentation=final_augmentation(parts, min(goal.images for goal in goals)),
+        goals=goals,
+        limit_s=limit_s,
+    )
