@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from hwnas.errors import GraphError
-from hwnas.graph.ops import Input, Op, Shape
+from hwnas.graph.ops import Op, Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ def check(graph: Graph) -> None:
     ids = [node.id for node in graph.nodes]
     if len(set(ids)) != len(ids) or min(ids, default=0) < 1:
         raise GraphError(f"node ids must be positive and unique, got {ids}")
-    inputs = [node.id for node in graph.nodes if isinstance(node.op, Input)]
+    inputs = [node.id for node in graph.nodes if node.op.arity == (0, 0)]
     if inputs != ids[:1]:
         raise GraphError(f"a graph starts with its one input node, got input nodes {inputs} in {ids}")
     if graph.output not in graph:
