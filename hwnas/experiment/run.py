@@ -74,11 +74,11 @@ def resume(
         config = config.model_copy(update={"budget": budget, "keep": keep or config.keep})
         with closing(assemble(config, kept(store, remeasure=remeasure))) as parts:
             refuse_other(parts, store, remeasure=remeasure)
-            if changes:
-                store.set_meta("budget", config.budget.model_dump())
-            clock = Clock(search_budget(config.budget, config.final), store.meta("used_s", float))
-            images = store.meta("images_per_child", int)
             with executor_for(parts) as executor:
+                if changes:
+                    store.set_meta("budget", config.budget.model_dump())
+                clock = Clock(search_budget(config.budget, config.final), store.meta("used_s", float))
+                images = store.meta("images_per_child", int)
                 return _search(parts, store, executor, clock, images, listener, remeasure=remeasure)
 
 

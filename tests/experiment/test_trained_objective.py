@@ -11,7 +11,7 @@ import torch
 from hwnas.data import DataSettings, load
 from hwnas.errors import RequestError, WorkError
 from hwnas.execution import unpack
-from hwnas.experiment import evaluator, resume, start
+from hwnas.experiment import outcomes, resume, start
 from hwnas.injection.expected_change import expected_change
 from hwnas.objective import objectives_named
 from hwnas.report import entries
@@ -47,7 +47,7 @@ def test_a_network_without_a_finite_loss_has_diverged_and_does_not_end_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     overflown = evaluation_of(torch.tensor([[3e38, -3e38]]), torch.tensor([1]), 2)  # finite logits
-    monkeypatch.setattr(evaluator, "error_values", lambda found, metric: {"error": 1.0, "loss": overflown.loss})
+    monkeypatch.setattr(outcomes, "error_values", lambda found, metric: {"error": 1.0, "loss": overflown.loss})
     with pytest.raises(WorkError, match="no initial network could be trained: no finite loss"):
         start(tiny(budget={"generations": 0, "images_per_child": 16}), tmp_path / "run")
     failures = [row.outcome.failure for row in rows(tmp_path / "run") if row.outcome is not None]
