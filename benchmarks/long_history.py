@@ -66,7 +66,7 @@ class LongSearch:
     def tell(self, graphs: Sequence[Graph]) -> list[tuple[float, float]]:
         """Tell one generation of these networks; the time of each tell in ms, and its CPU time."""
         steps = [(Step(operator="initial", graph=graph, inheritance=PLAN),) for graph in graphs]
-        candidates = [Candidate(generation=self._generation, slot=i, parent=None, steps=s) for i, s in enumerate(steps)]
+        candidates = [Candidate(generation=self._generation, slot=i, steps=s) for i, s in enumerate(steps)]
         self.strategy.adopt(candidates)
         self._generation += 1
         self.told += len(candidates)

@@ -4,10 +4,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from hwnas.errors import StoreError
 from hwnas.graph import Graph, architecture_id
+from hwnas.graph.spelling import spelling
 from hwnas.morphism.inheritance import Calibrated, Inheritance
 
 # Candidates of "generations" from here on are trained to the end, whatever generation they come from: they stand behind those of
@@ -29,18 +31,27 @@ class Candidate:
     """A network to be tried: ``g<generation>-<slot>``; ``t<number>-<slot>`` one of a training to the end.
 
     A child has a parent and one to three steps, each starting where the last one ended; an initial network has one step, the
-    operator ``initial``, whose plan makes every tensor afresh. ``cheap`` holds the cheap values known when it was accepted.
+    operator ``initial``, whose plan makes every tensor afresh. Of several parents the first one's weights are inherited.
+    ``cheap`` holds the cheap values known when it was accepted. ``training`` holds the training settings that were searched
+    together with the network, by name, and is empty where the run's own settings hold; ``genotype`` is what the search space
+    built the network from, as JSON, None where it is the graph itself.
     """
 
     generation: int
     slot: int
-    parent: str | None
+    parents: tuple[str, ...] = ()
     steps: tuple[Step, ...]
     cheap: Mapping[str, float] = field(default_factory=dict)
+    training: Mapping[str, float | str] = field(default_factory=dict)
+    genotype: str | None = None
 
     def __post_init__(self) -> None:
         if self.generation < 0 or self.slot < 0 or not self.steps:
             raise StoreError(f"a candidate has a generation and slot from 0 and at least one step, got {self.id}")
+        if len(set(self.parents)) < len(self.parents):
+            raise StoreError(f"the parents of {self.id} must differ, got {', '.join(self.parents)}")
+        if wrong := {name: v for name, v in self.training.items() if not isinstance(v, str) and not math.isfinite(v)}:
+            raise StoreError(f"the training settings of {self.id} must be text and finite numbers, got {wrong}")
 
     @property
     def id(self) -> str:
@@ -57,6 +68,16 @@ class Candidate:
     def architecture_id(self) -> str:
         """The hash that isomorphic networks share."""
         return architecture_id(self.graph)
+
+    @property
+    def parent(self) -> str | None:
+        """The first parent, whose weights are inherited; None for an initial network."""
+        return self.parents[0] if self.parents else None
+
+    @property
+    def identity(self) -> str:
+        """The hash by which two candidates are the same trial: see `identity_of`."""
+        return identity_of(self.graph, self.training, self.genotype)
 
     @property
     def operator(self) -> str:
@@ -76,6 +97,16 @@ class Candidate:
     def exact(self) -> bool:
         """Whether the candidate computes what its parent computed, before training."""
         return self.parent is not None and all(step.inheritance.exact for step in self.steps)
+
+
+def identity_of(graph: Graph, training: Mapping[str, float | str] = MappingProxyType({}), genotype: str | None = None) -> str:
+    """The hash of a network, its own training settings and its genotype (our definition): the architecture id where it has
+    neither. A candidate of the same identity as another would be the same trial again.
+    """
+    if not training and genotype is None:
+        return architecture_id(graph)
+    settings = tuple((name, training[name]) for name in sorted(training))
+    return blake2b(spelling((architecture_id(graph), settings, genotype)).encode(), digest_size=8).hexdigest()
 
 
 FailureKind: TypeAlias = Literal["diverged", "time_limit", "out_of_memory", "worker_died", "export_failed", "work_failed"]

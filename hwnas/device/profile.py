@@ -1,6 +1,7 @@
 """Hardware profiles: what a device is, how to reach it, and how models run and are measured on it."""
 
 import hashlib
+import json
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -107,8 +108,13 @@ class HardwareProfile(_Table):
         return self
 
     def sha256(self) -> str:
-        """Hash of every field, defaults included, so that a comment or a new name of the file changes nothing."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        """Hash of the fields that differ from their defaults, by name.
+
+        So a comment, a default that is written out, and a field that a later version adds change nothing; a default, once
+        released, stays as it is.
+        """
+        said = self.model_dump(mode="json", exclude_defaults=True)
+        return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     def number(self, name: str, unit: str) -> float:
         """A nominal number in the unit that the caller computes with; ProfileError if it is missing or has another unit."""

@@ -120,7 +120,7 @@ class FinalTraining:
             inheritance = Inheritance(exact=True) if plan.inherits else from_scratch(parent.graph)
             step = Step(operator=OPERATOR, graph=parent.graph, inheritance=inheritance)
             number = TRAINED_FROM + plan.number
-            made.append(Candidate(generation=number, slot=slot, parent=parent.id, steps=(step,), cheap=parent.cheap))
+            made.append(Candidate(generation=number, slot=slot, parents=(parent.id,), steps=(step,), cheap=parent.cheap))
         self._store.add_candidates([each for each in made if each.slot not in stored])
         return made
 

@@ -27,7 +27,7 @@ from hwnas.experiment.stored import stored_config
 from hwnas.experiment.tasks import images_per_second
 from hwnas.experiment.threads import one_thread
 from hwnas.graph import Graph, from_json, to_json
-from hwnas.store import RunStore, refuse_used
+from hwnas.store import FORMER_PROFILE, RunStore, refuse_used
 from hwnas.training import TrainerSettings
 
 
@@ -68,6 +68,7 @@ def resume(
     configuration is not as ``expected`` (values by the names of RunConfig's fields; for data its source).
     """
     with RunStore.open(folder, write=True) as store:
+        rename_profile(store)
         config = stored_config(store)
         _refuse_unexpected(config, expected or {})
         budget = config.budget.model_copy(update=dict(changes or {}))
@@ -80,6 +81,14 @@ def resume(
                 clock = Clock(search_budget(config.budget, config.final), store.meta("used_s", float))
                 images = store.meta("images_per_child", int)
                 return _search(parts, store, executor, clock, images, listener, remeasure=remeasure)
+
+
+def rename_profile(store: RunStore) -> None:
+    """Hold what an older version measured under its hash of the run's profile under the present one, once."""
+    former = store.find_meta(FORMER_PROFILE, str | None)
+    if former is not None:
+        store.rename_hash(former, store.meta("profile", HardwareProfile).sha256())
+        store.set_meta(FORMER_PROFILE, None)
 
 
 def kept(store: RunStore, *, remeasure: bool) -> Kept:

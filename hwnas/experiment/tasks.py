@@ -56,7 +56,7 @@ def images_per_second(parts: Parts, executor: Executor) -> float:
     best, workers = 0.0, executor.workers  # asked for once: a cluster may grow meanwhile
     for count in PROBE_STEPS:
         for worker in range(workers):
-            candidate = Candidate(generation=0, slot=worker, parent=None, steps=steps)
+            candidate = Candidate(generation=0, slot=worker, steps=steps)
             images = count * parts.trainer.batch_size
             executor.submit(task_for(candidate, inherit(candidate, {}, parts.config.seed), None, parts, images))
         results: list[EvaluationResult] = []

@@ -17,7 +17,7 @@ from hwnas.experiment.latency import latency_source
 from hwnas.experiment.parts import Parts, assemble
 from hwnas.experiment.planning import Wanted, keep, plan_as_wanted, plans
 from hwnas.experiment.progress import Listener, Phase, Progress, silent
-from hwnas.experiment.run import executor_for, kept, refuse_other
+from hwnas.experiment.run import executor_for, kept, refuse_other, rename_profile
 from hwnas.experiment.stored import stored_config
 from hwnas.experiment.threads import one_thread
 from hwnas.store import RunStore
@@ -39,6 +39,7 @@ def train(folder: Path, wanted: Wanted, *, workers: int | None = None, listener:
     Raises RequestError, and trains nothing, where that cannot be done as asked.
     """
     with RunStore.open(folder, write=True) as store:
+        rename_profile(store)
         config = stored_config(store)
         config = config if workers is None else config.model_copy(update={"workers": workers})
         with closing(assemble(config, kept(store, remeasure=False))) as parts:

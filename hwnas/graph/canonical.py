@@ -1,8 +1,9 @@
-"""The architecture id: a hash that isomorphic graphs share (our definition).
+"""The architecture id: a hash that isomorphic graphs share, by Weisfeiler-Lehman colour refinement (1968).
 
-Colour refinement on the directed graph: a node's colour is hashed with those of its inputs (in order where the operation is
-ordered, as a multiset where it is an Add) and with the multiset of its users' (colour, position read). A branch that is used
-twice and two equal branches differ, since the node before them has another number of users.
+On the directed graph (our form of it): a node begins with its operation's canonical spelling (`hwnas.graph.spelling`); its
+colour is hashed with those of its inputs (in order where the operation is ordered, as a multiset where it is an Add) and with
+the multiset of its users' (colour, position read). A branch that is used twice and two equal branches differ, since the node
+before them has another number of users. As with every such refinement, some graphs that are not isomorphic share an id.
 """
 
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from functools import lru_cache
 from hashlib import blake2b
 
 from hwnas.graph.graph import Graph, Node
+from hwnas.graph.spelling import spelling
 
 
 def architecture_id(graph: Graph) -> str:
@@ -44,7 +46,7 @@ def colours(graph: Graph) -> Mapping[int, str]:
     """A colour for each node; refined until the number of colours no longer grows."""
     colour: dict[int, str] = {}
     for node in graph.nodes:
-        colour[node.id] = _hash(f"{node.op!r}<{_inputs(node, colour)}")
+        colour[node.id] = _hash(f"{spelling(node.op)}<{_inputs(node, colour)}")
     distinct = 0
     while len(set(colour.values())) > distinct:
         distinct = len(set(colour.values()))

@@ -42,6 +42,10 @@ class Graph:
         check(self)
         object.__setattr__(self, "_hash", hash((self.nodes, self.output)))
 
+    def __reduce__(self) -> tuple[type["Graph"], tuple[tuple[Node, ...], int]]:
+        """Copied and pickled as what it is made from; a copy is checked and inferred as any graph is."""
+        return Graph, (self.nodes, self.output)
+
     def __hash__(self) -> int:
         return self._hash
 

@@ -99,7 +99,7 @@ class Campaign:
     def header(self) -> dict[str, Any]:
         """What the campaign's file must say to be gone on with."""
         return {
-            "campaign": "hwnas faults 8",
+            "campaign": "hwnas faults 9",
             "model": self.name,
             "memory_sha256": self.bench.memory.sha256(),
             "function_sha256": self.bench.function_sha256,

@@ -6,11 +6,18 @@ from collections.abc import Collection
 import onnx
 
 from hwnas.deployed.program import Program
+from hwnas.graph.spelling import spelling
 
 
 def program_sha256(program: Program) -> str:
-    """Hash of a program's steps, of what becomes of the image, and of the full scales of its format."""
-    return hashlib.sha256(repr((program.steps, program.normalisation, program.full_scales)).encode()).hexdigest()
+    """Hash of a program's steps, of what becomes of the image, and of the full scales of its format, by canonical spelling.
+
+    A step's shape and multiply-accumulates follow from the rest.
+    """
+    steps = tuple((s.name, s.layer, s.op, s.reads, s.views, s.activation, s.tensors) for s in program.steps)
+    normalisation = tuple(None if part is None else tuple(part) for part in program.normalisation)
+    full_scales = tuple(sorted(program.full_scales.items()))
+    return hashlib.sha256(spelling((steps, normalisation, full_scales)).encode()).hexdigest()
 
 
 def file_sha256(proto: onnx.ModelProto, words: Collection[str]) -> str:

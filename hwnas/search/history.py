@@ -34,12 +34,12 @@ class History:
         """The archive's members, best error first."""
         return tuple(self._members[candidate_id] for candidate_id in self.front)
 
-    def is_known(self, architecture_id: str) -> bool:
-        """Whether an architecture was tried successfully, is over a limit, is being tried, or failed twice.
+    def is_known(self, identity: str) -> bool:
+        """Whether a candidate of this identity was tried successfully, is over a limit, is being tried, or failed twice.
 
         One that was infeasible on another device, and has no value here that breaks a limit, is not known.
         """
-        return architecture_id in self._settled or self._failures[architecture_id] >= TRIES
+        return identity in self._settled or self._failures[identity] >= TRIES
 
     def adopt(self, candidates: Sequence[Candidate]) -> None:
         """Count the generation and expect an outcome for each of its candidates."""
@@ -47,7 +47,7 @@ class History:
             if candidate.generation != self.generation or candidate.id in self._waiting:
                 raise WorkError(f"expected new candidates of generation {self.generation}, got {candidate.id}")
             self._waiting[candidate.id] = candidate
-            self._settled.add(candidate.architecture_id)
+            self._settled.add(candidate.identity)
         self.generation += 1
 
     def tell(self, outcome: Outcome) -> AddReport | None:
@@ -55,11 +55,11 @@ class History:
         candidate = self._waiting.pop(outcome.candidate_id, None)
         if candidate is None:
             raise WorkError(f"{outcome.candidate_id} was told already or never asked for")
-        architecture_id = candidate.architecture_id
+        identity = candidate.identity
         if outcome.status == "failed":
-            self._failures[architecture_id] += 1
+            self._failures[identity] += 1
         if outcome.status in ("failed", "unfinished") or (outcome.status == "infeasible" and not self._is_over(outcome.values)):
-            self._settled.discard(architecture_id)
+            self._settled.discard(identity)
         if outcome.status != "finished":
             return None
         tie = (outcome.values["error"], outcome.values["parameters"])

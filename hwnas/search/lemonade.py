@@ -24,9 +24,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwnas.candidate import Candidate, Outcome, Step, stream_seed
+from hwnas.candidate import Candidate, Outcome, Step, identity_of, stream_seed
 from hwnas.errors import OperatorError
-from hwnas.graph import Graph, architecture_id
+from hwnas.graph import Graph
 from hwnas.morphism.catalogue import AGAINST_FLIPS, OPERATORS, morph
 from hwnas.morphism.fresh import from_scratch
 from hwnas.objective import Limit, Objective
@@ -100,7 +100,7 @@ class Lemonade:
         self._failures.append(OperatorFailure.of(error))
 
     def _first(self) -> Ask:
-        graphs = [graph for graph in self._initial if not self._history.is_known(architecture_id(graph))]
+        graphs = [graph for graph in self._initial if not self._history.is_known(identity_of(graph))]
         over: Counter[str] = Counter()
         starts: list[_Proposal] = []
         for graph, values in zip(graphs, self._cheap(graphs), strict=True):
@@ -157,7 +157,7 @@ class Lemonade:
         nearest: Mapping[str, float] | None = None
 
         def is_new(graph: Graph) -> bool:
-            identity = architecture_id(graph)
+            identity = identity_of(graph)
             return identity not in found and not self._history.is_known(identity)
 
         for index in order:
@@ -171,7 +171,7 @@ class Lemonade:
                 on_failure=self._note,
             )
             if walk.arrived and len(found) < count:
-                found[architecture_id(walk.steps[-1].graph)] = (index, walk)
+                found[identity_of(walk.steps[-1].graph)] = (index, walk)
             elif nearest is None or distance(self._limits, walk.values) < distance(self._limits, nearest):
                 nearest = walk.values
             if len(found) == count:
@@ -191,7 +191,7 @@ class Lemonade:
             except OperatorError as error:
                 self._note(error)
                 continue
-            identity = architecture_id(steps[-1].graph) if steps else None
+            identity = identity_of(steps[-1].graph) if steps else None
             if identity is None or identity in fresh or self._history.is_known(identity):
                 duplicates += 1
             else:
@@ -238,7 +238,7 @@ class Lemonade:
             Candidate(
                 generation=self._history.generation,
                 slot=slot,
-                parent=None if proposal.parent is None else proposal.parent.id,
+                parents=() if proposal.parent is None else (proposal.parent.id,),
                 steps=proposal.steps,
                 cheap=proposal.cheap,
             )

@@ -3,6 +3,7 @@
 from hwnas.store.making import refuse_used
 from hwnas.store.records import Event, Measurement, MeasurementKind, Row
 from hwnas.store.run_store import RunStore
+from hwnas.store.version_2 import FORMER_PROFILE
 from hwnas.store.weights import content_hash
 
-__all__ = ["Event", "Measurement", "MeasurementKind", "Row", "RunStore", "content_hash", "refuse_used"]
+__all__ = ["FORMER_PROFILE", "Event", "Measurement", "MeasurementKind", "Row", "RunStore", "content_hash", "refuse_used"]

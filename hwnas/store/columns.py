@@ -1,5 +1,6 @@
 """Between the columns of the tables and the values of `records`."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,47 +8,57 @@ from hwnas.candidate import Candidate
 from hwnas.store.codec import json_text, json_value, outcome_from_json, steps_to_json, values_from_json
 from hwnas.store.records import Event, Measurement, Row
 
+CANDIDATE = (
+    "INSERT INTO candidates (sequence, created_at, id, generation, slot, operator, exact, architecture_id, cheap, training, "
+    "genotype, steps) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 ROWS = """
-SELECT id, generation, slot, parent, operator, exact, architecture_id, cheap, candidates.sequence, created_at, steps,
+SELECT id, generation, slot, operator, exact, architecture_id, cheap, training, genotype, candidates.sequence, created_at, steps,
+       (SELECT json_group_array(parent) FROM (SELECT parent FROM parents WHERE child = id ORDER BY place)),
        outcomes.sequence, finished_at, record
 FROM candidates LEFT JOIN outcomes ON candidate_id = id
 """
 
 
 def candidate_columns(candidate: Candidate) -> tuple[object, ...]:
-    """The columns of a candidate in the order of the table, times and sequence left out, steps last."""
+    """The values of CANDIDATE behind the sequence and the time."""
     cheap = json_text({name: float(value) for name, value in candidate.cheap.items()}, f"cheap values of {candidate.id}")
+    settings = {name: value if isinstance(value, str) else float(value) for name, value in candidate.training.items()}
+    training = json_text(settings, f"training settings of {candidate.id}")
     return (
         candidate.id,
         candidate.generation,
         candidate.slot,
-        candidate.parent,
         candidate.operator,
         candidate.exact,
         candidate.architecture_id,
         cheap,
+        training,
+        candidate.genotype,
         steps_to_json(candidate.steps),
     )
 
 
 def row_of(columns: tuple[Any, ...], final: Mapping[str, float]) -> Row:
     """The row in one result of ROWS, with the candidate's final values."""
-    candidate_id, record = columns[0], columns[13]
+    candidate_id, record = columns[0], columns[15]
     return Row(
         id=candidate_id,
         generation=columns[1],
         slot=columns[2],
-        parent=columns[3],
-        operator=columns[4],
-        exact=bool(columns[5]),
-        architecture_id=columns[6],
-        cheap=values_from_json(columns[7], f"cheap values of {candidate_id}"),
-        sequence=columns[8],
-        created_at=columns[9],
-        steps=columns[10],
+        operator=columns[3],
+        exact=bool(columns[4]),
+        architecture_id=columns[5],
+        cheap=values_from_json(columns[6], f"cheap values of {candidate_id}"),
+        training=json_value(columns[7], f"training settings of {candidate_id}", dict[str, float | str]),
+        genotype=columns[8],
+        sequence=columns[9],
+        created_at=columns[10],
+        steps=columns[11],
+        parents=tuple(json.loads(columns[12])),
         outcome=None if record is None else outcome_from_json(record, candidate_id),
-        finished=columns[11],
-        finished_at=columns[12],
+        finished=columns[13],
+        finished_at=columns[14],
         final=final,
     )
 

@@ -29,6 +29,13 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
 
 
+def temporary_copy(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """A copy that goes when it is closed, in memory as far as SQLite's cache reaches, then in a temporary file."""
+    copy = sqlite3.connect("", isolation_level=None)
+    connection.backup(copy)
+    return copy
+
+
 def use_write_ahead_log(connection: sqlite3.Connection, name: str) -> None:
     """Switch to WAL, in which readers and a writer do not wait for each other. Raises RunFolderError where that is impossible."""
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()

@@ -23,11 +23,13 @@ class Row:
     id: str
     generation: int
     slot: int
-    parent: str | None
     operator: str
     exact: bool
     architecture_id: str
     cheap: Mapping[str, float]
+    parents: tuple[str, ...] = ()
+    training: Mapping[str, float | str] = field(default_factory=dict)
+    genotype: str | None = None
     sequence: int
     created_at: float
     steps: str = field(repr=False)
@@ -42,6 +44,11 @@ class Row:
         return self.generation >= TRAINED_FROM
 
     @property
+    def parent(self) -> str | None:
+        """The first parent, whose weights were inherited; None for an initial network."""
+        return self.parents[0] if self.parents else None
+
+    @property
     def values(self) -> Mapping[str, float]:
         """The values that the search saw; none until there is an outcome."""
         return self.outcome.values if self.outcome else {}
@@ -53,7 +60,15 @@ class Row:
         Raises StoreError where what is stored is damaged, or is not the architecture that was stored.
         """
         steps = steps_from_json(self.steps, self.id)
-        candidate = Candidate(generation=self.generation, slot=self.slot, parent=self.parent, steps=steps, cheap=self.cheap)
+        candidate = Candidate(
+            generation=self.generation,
+            slot=self.slot,
+            parents=self.parents,
+            steps=steps,
+            cheap=self.cheap,
+            training=self.training,
+            genotype=self.genotype,
+        )
         if candidate.id != self.id or candidate.architecture_id != self.architecture_id:
             raise StoreError(
                 f"the stored steps of {self.id} are damaged: expected architecture {self.architecture_id}, "

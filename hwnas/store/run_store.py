@@ -15,12 +15,21 @@ from hwnas.candidate import Candidate, Outcome
 from hwnas.errors import RunFolderError, StoreError
 from hwnas.store import checkpoints, schema, weights
 from hwnas.store.codec import json_text, json_value, outcome_from_json, outcome_to_json
-from hwnas.store.columns import ROWS, candidate_columns, event_of, measurement_of, row_of
-from hwnas.store.database import DATABASE, connect, lock_for_writing, translated, use_write_ahead_log, writer_stamp
+from hwnas.store.columns import CANDIDATE, ROWS, candidate_columns, event_of, measurement_of, row_of
+from hwnas.store.database import (
+    DATABASE,
+    connect,
+    lock_for_writing,
+    temporary_copy,
+    translated,
+    use_write_ahead_log,
+    writer_stamp,
+)
 from hwnas.store.making import WEIGHTS, make, refuse_used
 from hwnas.store.records import Event, Measurement, MeasurementKind, Row
 
 _CHUNK = 1000
+HASHES = (("measurements", "profile_sha256"), ("measurements", "latency"), ("events", "payload"), ("meta", "value"))
 
 
 class RunStore:
@@ -62,7 +71,7 @@ class RunStore:
 
     @classmethod
     def open(cls, folder: Path, *, write: bool, clock: Callable[[], float] = time.time) -> "RunStore":
-        """Open a run, bring an older version up to date, check its integrity.
+        """Open a run and check its integrity; one of an older version is brought up to date, for reading in a temporary copy.
 
         Raises RunFolderError where the folder is not a run, belongs to a newer hwnas, or has another writer.
         """
@@ -74,11 +83,12 @@ class RunStore:
                 resources.enter_context(closing(lock_for_writing(folder)))
             connection = resources.enter_context(closing(connect(database, write=write)))
             found = schema.version(connection, str(database))
-            if found < schema.newest_version() and not write:
-                cls.open(folder, write=True).close()
-            elif found < schema.newest_version():
-                schema.migrate(connection, found, schema.MIGRATIONS)
             schema.check(connection, str(database))
+            if found < schema.newest_version():
+                if not write:  # who only reads changes nothing, and may not be able to
+                    connection = resources.enter_context(closing(temporary_copy(connection)))
+                schema.migrate(connection, found, schema.MIGRATIONS)
+                schema.check(connection, str(database))
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk before it returns
             if write:
@@ -120,18 +130,20 @@ class RunStore:
 
     def add_candidates(self, candidates: Sequence[Candidate], *, ask: Mapping[str, object] | None = None) -> None:
         """Store accepted candidates, whose parents are stored already, and as an event ``ask`` what the strategy says of them."""
-        rows = [candidate_columns(candidate) for candidate in candidates]
+        rows = [
+            (candidate_columns(candidate), [(candidate.id, place, parent) for place, parent in enumerate(candidate.parents)])
+            for candidate in candidates
+        ]
         generation = candidates[0].generation if candidates else None
         with self._transaction() as connection:
             now = self._clock()
             try:
-                for row in rows:
-                    connection.execute(
-                        "INSERT INTO candidates VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                        (_next(connection), *row[:-1], now, row[-1]),
-                    )
+                for row, parents in rows:
+                    connection.execute(CANDIDATE, (_next(connection), now, *row))
+                    connection.executemany("INSERT INTO parents VALUES (?, ?, ?)", parents)
             except sqlite3.IntegrityError as error:
-                raise StoreError(f"candidate {row[0]} is in the store already, or its parent {row[3]} is not: {error}") from None
+                told = ", ".join(parent for *_, parent in parents) or None
+                raise StoreError(f"candidate {row[0]} is in the store already, or its parent {told} is not: {error}") from None
             if ask is not None:
                 self._insert_event(connection, "ask", ask, generation)
 
@@ -214,6 +226,13 @@ class RunStore:
         """Append an event; events are never changed."""
         with self._transaction() as connection:
             self._insert_event(connection, kind, payload, generation)
+
+    def rename_hash(self, former: str, now: str) -> None:
+        """Hold under another hash whatever is stored under a ``former`` one: measurements, events and named values."""
+        with self._transaction() as connection:
+            for table, column in HASHES:
+                text = f"UPDATE {table} SET {column} = replace({column}, ?1, ?2) WHERE instr({column}, ?1)"
+                connection.execute(text, (former, now))
 
     def rows(self) -> Iterator[Row]:
         """Every candidate with what came of it, by generation and slot; each row as it stands when it is reached."""
@@ -302,7 +321,7 @@ class RunStore:
             kept: Set[str] = named.keys()
         else:
             waiting = self._read(
-                "SELECT DISTINCT parent FROM candidates LEFT JOIN outcomes ON candidate_id = id "
+                "SELECT DISTINCT parent FROM parents LEFT JOIN outcomes ON candidate_id = child "
                 "WHERE status IS NULL OR status = 'unfinished'"
             )
             kept = keep | {parent for (parent,) in waiting}

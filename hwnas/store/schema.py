@@ -1,14 +1,17 @@
 """The tables of a run, their version, and the way from an older version to this one.
 
 ``sequence`` orders everything that was ever written, whatever the clock said; one counter serves all tables. ``record``,
-``latency``, ``payload`` and ``value`` are JSON. ``operator``, ``exact`` and ``architecture_id`` follow from ``steps``; they are
-columns of their own so that a table of 100,000 candidates needs no graph.
+``latency``, ``payload``, ``training``, ``genotype`` and ``value`` are JSON. ``parents`` holds those of a candidate in their
+order, from place 0. ``operator``, ``exact`` and ``architecture_id`` follow from ``steps``; they are columns of their own so that
+a table of 100,000 candidates needs no graph.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from hwnas.errors import RunFolderError, StoreError
+from hwnas.store.version_2 import to_version_2
 
 APPLICATION_ID = 0x68776E73  # "hwns" in the header of the SQLite file
 OLDEST_SQLITE = (3, 37)  # STRICT tables
@@ -24,15 +27,23 @@ CREATE TABLE candidates (
     id TEXT NOT NULL UNIQUE,
     generation INTEGER NOT NULL,
     slot INTEGER NOT NULL,
-    parent TEXT REFERENCES candidates (id),
     operator TEXT NOT NULL,
     exact INTEGER NOT NULL,
     architecture_id TEXT NOT NULL,
     cheap TEXT NOT NULL,
+    training TEXT NOT NULL DEFAULT '{}',
+    genotype TEXT,
     created_at REAL NOT NULL,
     steps TEXT NOT NULL,
     UNIQUE (generation, slot)
 ) STRICT;
+
+CREATE TABLE parents (
+    child TEXT NOT NULL REFERENCES candidates (id),
+    place INTEGER NOT NULL,
+    parent TEXT NOT NULL REFERENCES candidates (id),
+    PRIMARY KEY (child, place)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE outcomes (
     sequence INTEGER PRIMARY KEY,
@@ -70,8 +81,9 @@ CREATE TABLE events (
 CREATE INDEX events_by_kind ON events (kind, sequence);
 """
 
-MIGRATIONS: tuple[str, ...] = ()
-"""The statements that lead from version 1 to 2, from 2 to 3, and so on; TABLES is always the newest version."""
+Migration: TypeAlias = Callable[[sqlite3.Connection], None]
+MIGRATIONS: tuple[Migration, ...] = (to_version_2,)
+"""What leads from version 1 to 2, from 2 to 3, and so on; TABLES is always the newest version."""
 
 
 def newest_version() -> int:
@@ -99,10 +111,13 @@ def version(connection: sqlite3.Connection, name: str) -> int:
     return int(found)
 
 
-def migrate(connection: sqlite3.Connection, found: int, migrations: Sequence[str]) -> None:
+def migrate(connection: sqlite3.Connection, found: int, migrations: Sequence[Migration]) -> None:
     """Lead a database of version ``found`` to the newest, one transaction a version. Foreign keys must be off."""
-    for number, statements in enumerate(migrations[found - 1 :], start=found + 1):
-        connection.executescript(f"BEGIN IMMEDIATE; {statements}; PRAGMA user_version = {number}; COMMIT;")
+    for number, migration in enumerate(migrations[found - 1 :], start=found + 1):
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            migration(connection)
+            connection.execute(f"PRAGMA user_version = {number}")
 
 
 def check(connection: sqlite3.Connection, name: str) -> None:

@@ -23,7 +23,7 @@ def tiny_task(slot: int = 0, **changes: object) -> EvaluationTask:
     """Train a tiny network on digits for 20 steps."""
     graph = initial_graphs((1, 8, 8), 10)[0][1]
     step = Step(operator="initial", graph=graph, inheritance=from_scratch(graph))
-    candidate = Candidate(generation=0, slot=slot, parent=None, steps=(step,))
+    candidate = Candidate(generation=0, slot=slot, steps=(step,))
     state = transfer([(step.graph, step.inheritance)], {}, torch.Generator().manual_seed(slot))
     task = EvaluationTask(
         candidate_id=candidate.id,

@@ -21,7 +21,7 @@ def child_task() -> EvaluationTask:
     graph, operator = from_json(parent.graph), InsertConvolution()
     morphed = operator.apply(graph, operator.sites(graph)[0], np.random.default_rng(0))
     step = Step(operator=operator.name, graph=morphed.graph, inheritance=morphed.inheritance)
-    candidate = Candidate(generation=1, slot=0, parent="g0-0", steps=(step,))
+    candidate = Candidate(generation=1, slot=0, parents=("g0-0",), steps=(step,))
     state = transfer([(step.graph, step.inheritance)], unpack(parent.weights), Generator().manual_seed(0))
     assert candidate.calibrated
     return dataclasses.replace(

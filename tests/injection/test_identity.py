@@ -1,17 +1,22 @@
 """A campaign goes on only with a network that computes the same: the words of its memory do not tell."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from hwnas.deployed.program import Step
 from hwnas.errors import ConfigError
 from hwnas.export import convert, emit
+from hwnas.graph import Clip, Linear
 from hwnas.injection import Campaign, Examples, FaultSettings, TorchBench, onnx_subject
 from hwnas.injection.bench import Bench
+from hwnas.injection.identity import program_sha256
 from hwnas.resilience import FLOAT32, LOG8
 from tests.export.samples import images, random_state, statistics
 from tests.injection.injection_samples import SAMPLES, batch, program
@@ -81,6 +86,47 @@ def test_a_campaign_on_the_same_words_of_another_function_is_refused(
     with pytest.raises(ConfigError, match="the file of another model"):
         Campaign("m", other, examples, asked).single(path, lambda stage: None)
     assert path.read_text() == before
+
+
+GOLDEN = {
+    "plain": "433453d005ad25fc7c198e2740d52db6e1325d86045f1c2f3c00397007bdb1e1",
+    "flat": "be7e5315dce2fa67f60da73523a35d7be335fbf2e6599d5a1f9d5ef96bad3574",
+    "residual": "eb0cf3cd1d883aec65f776683869d82b4fe9ed52cff6c55c43f01ef02de99e84",
+    "separable": "8d5b7482d94b06362a12bf709712248c84006be287d8daafa485d01d4febf61d",
+    "dense": "d81181585ecb90951b3f2d9b46815d95b155dac8958893040f506586a68e0359",
+}
+HASHED = {"tensor", "op", "kind", "reads", "views", "activation", "tensors"}
+FOLLOWS = {"macs"}  # from the operation and the shapes, which follow from the image's and the operations
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_the_hash_of_what_a_network_computes_is_what_it_was(name: str) -> None:
+    """Campaign files hold it: whoever changes it makes every campaign begin anew."""
+    assert program_sha256(program(SAMPLES[name]())) == GOLDEN[name]
+
+
+def test_every_field_of_a_step_is_hashed_or_follows_from_those_that_are() -> None:
+    assert {field.name for field in dataclasses.fields(Step)} == HASHED | FOLLOWS
+    made = program(SAMPLES["dense"]())
+    found = {program_sha256(made)}
+    for number, changes in enumerate(_changes(made.steps[-1]), start=2):
+        changed = program(SAMPLES["dense"]())
+        changed.steps = (*changed.steps[:-1], dataclasses.replace(changed.steps[-1], **changes))
+        found.add(program_sha256(changed))
+        assert len(found) == number, changes
+
+
+def _changes(step: Step) -> list[dict[str, Any]]:
+    tensor = dataclasses.replace(step.tensor, node=77, producer=78)
+    return [
+        {"tensor": tensor},
+        {"op": Linear(out_features=77)},
+        {"kind": "conv"},
+        {"reads": (0, *step.reads)},
+        {"views": (False, *step.views)},
+        {"activation": Clip(low=-1.5)},
+        {"tensors": ("77.weight",)},
+    ]
 
 
 def test_full_scales_and_the_normalisation_of_images_are_part_of_the_function() -> None:

@@ -45,7 +45,7 @@ def state_for(graph: Graph, images: Tensor, seed: int = 0) -> State:
 def child_of(state: State, steps: Iterable[Morphed], images: Tensor) -> Network:
     """The network at the end of the steps, its new batch norms calibrated."""
     taken = tuple(Step(operator="", graph=step.graph, inheritance=step.inheritance) for step in steps)
-    child = Candidate(generation=1, slot=0, parent="g0-0", steps=taken)
+    child = Candidate(generation=1, slot=0, parents=("g0-0",), steps=taken)
     plans = [(step.graph, step.inheritance) for step in taken]
     network = Network(child.graph, transfer(plans, state, Generator().manual_seed(1)))
     calibrate(network, child.calibrated, images)

@@ -26,7 +26,7 @@ def row(number: int, values: dict[str, float], *, status: Status = "finished", f
         failure=Failure(kind="diverged", message="the loss is not finite") if status == "failed" else None,
     )
     return Row(
-        id=f"g0-{number}", generation=0, slot=number, parent=None, operator="initial", exact=False,
+        id=f"g0-{number}", generation=0, slot=number, operator="initial", exact=False,
         architecture_id=f"{number:016x}", cheap={"parameters": 7.0, "latency_ms": 9.0}, sequence=number, created_at=0.0,
         steps="[]", outcome=outcome, final=final or {},
     )  # fmt: skip

@@ -14,7 +14,7 @@ def initial(slot: int, name: str = "plain", generation: int = 0) -> Candidate:
     graph = SAMPLES[name]()
     plan = Inheritance(exact=False, records=tuple(Fresh(tensor=tensor) for tensor in graph.tensors()))
     step = Step(operator="initial", graph=graph, inheritance=plan)
-    return Candidate(generation=generation, slot=slot, parent=None, steps=(step,), cheap={"parameters": 330.0, "latency_ms": 0.1})
+    return Candidate(generation=generation, slot=slot, steps=(step,), cheap={"parameters": 330.0, "latency_ms": 0.1})
 
 
 def child(parent: Candidate, generation: int, slot: int, steps: int = 2) -> Candidate:
@@ -25,7 +25,7 @@ def child(parent: Candidate, generation: int, slot: int, steps: int = 2) -> Cand
         morphed = operator.apply(graph, site, rng)
         graph = morphed.graph
         way.append(Step(operator=operator.name, graph=graph, inheritance=morphed.inheritance))
-    return Candidate(generation=generation, slot=slot, parent=parent.id, steps=tuple(way), cheap={"parameters": 1 / 3})
+    return Candidate(generation=generation, slot=slot, parents=(parent.id,), steps=tuple(way), cheap={"parameters": 1 / 3})
 
 
 def weights_of(seed: int, size: int = 50) -> bytes:

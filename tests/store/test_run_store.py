@@ -56,6 +56,44 @@ def test_what_is_written_is_read_back_by_another_connection(store: RunStore) -> 
             )
 
 
+def test_parents_training_settings_and_genotype_are_stored(store: RunStore) -> None:
+    first, second = initial(0), initial(1, "flat")
+    both = dataclasses.replace(child(first, 1, 0), parents=("g0-1", "g0-0"))
+    trained = dataclasses.replace(child(first, 1, 1), training={"learning_rate": 0.1, "optimiser": "sgd"})
+    cells = dataclasses.replace(child(first, 1, 2), genotype='{"cell":[1,2]}')
+    store.add_candidates([first, second])
+    store.add_candidates([both, trained, cells])
+    with reopened(store, write=True) as again:
+        assert list(again.candidates()) == [first, second, both, trained, cells]
+        row = again.row("g1-0")
+        assert (row.parents, row.parent, row.candidate.parent) == (("g0-1", "g0-0"), "g0-1", "g0-1")
+        assert (again.row("g0-0").parents, again.row("g0-0").parent) == ((), None)
+        with pytest.raises(StoreError, match=r"g1-3 is in the store already, or its parent g0-0, g0-7 is not"):
+            again.add_candidates([dataclasses.replace(child(first, 1, 3), parents=("g0-0", "g0-7"))])
+        assert [row.id for row in again.rows()] == ["g0-0", "g0-1", "g1-0", "g1-1", "g1-2"]
+
+
+def test_weights_of_every_parent_of_who_waits_are_kept(store: RunStore) -> None:
+    parents = [initial(slot, name) for slot, name in enumerate(("plain", "flat", "dense"))]
+    store.add_candidates(parents)
+    store.add_candidates([dataclasses.replace(child(parents[0], 1, 0), parents=("g0-0", "g0-2"))])
+    for number, parent in enumerate(parents):
+        store.add_outcome(finished(parent.id, weights_of(number)), weights_of(number))
+    assert store.collect(set()) == 1
+    assert [store.has_weights(content_hash(weights_of(number))) for number in range(3)] == [True, False, True]
+
+
+def test_a_hash_is_renamed_wherever_it_stands(store: RunStore) -> None:
+    store.add_measurement("a", "search", {"ms": 1.0, "profile": "ab12"}, fingerprint_sha256="f", profile_sha256="ab12")
+    store.add_measurement("b", "search", {"ms": 2.0}, fingerprint_sha256="f", profile_sha256="cd34")
+    store.add_event("rung", {"device": "ab12"})
+    store.set_meta("device", "ab12")
+    store.rename_hash("ab12", "ef56")
+    assert [(m.profile_sha256, m.latency.get("profile")) for m in store.measurements()] == [("ef56", "ef56"), ("cd34", None)]
+    assert [event.payload for event in store.events("rung")] == [{"device": "ef56"}]
+    assert store.meta("device") == "ef56"
+
+
 def test_rows_come_by_generation_and_slot_and_outcomes_as_told(store: RunStore) -> None:
     first = initial(10)
     store.add_candidates([first, initial(9), initial(2)])

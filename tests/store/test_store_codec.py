@@ -56,7 +56,8 @@ def test_steps_come_back_equal(name: str) -> None:
 
 def test_every_field_of_a_candidate_is_stored() -> None:
     # A new field needs a column (or a place in the steps), or a resumed run would lose it.
-    assert {field.name for field in dataclasses.fields(Candidate)} == {"generation", "slot", "parent", "steps", "cheap"}
+    stored = {"generation", "slot", "parents", "steps", "cheap", "training", "genotype"}
+    assert {field.name for field in dataclasses.fields(Candidate)} == stored
 
 
 @pytest.mark.parametrize("change", [{"train_seconds": float("nan")}, {"train_seconds": "long"}, {"status": "brilliant"}])
@@ -84,6 +85,7 @@ def test_numbers_of_numpy_are_stored_as_what_they_are(tmp_path: Path) -> None:
         ("UPDATE candidates SET steps = '[]'", "at least one step"),
         ("UPDATE candidates SET steps = replace(steps, '\"kind\"', '\"sort\"')", "steps of g0-0 are damaged"),
         ("UPDATE candidates SET slot = 5", "got .* of g0-5"),
+        ('UPDATE candidates SET training = \'{"batch_size":[1]}\'', "training settings of g0-0 is damaged"),
         ('UPDATE candidates SET cheap = \'{"parameters":"many"}\'', "cheap values of g0-0 are damaged"),
         ("UPDATE outcomes SET record = replace(record, '0.30', '7.30')", "outcome of g0-0 is damaged"),
         ("UPDATE outcomes SET record = replace(record, 'g0-0', 'g0-1')", "it is that of g0-1"),

@@ -83,26 +83,46 @@ def test_a_newer_version_is_refused_naming_both(folder: Path) -> None:
     execute(folder, "PRAGMA user_version = 7")
     before = contents(folder)
     for write in (True, False):
-        with pytest.raises(RunFolderError, match="has version 7, this hwnas reads up to version 1"):
+        with pytest.raises(RunFolderError, match="has version 7, this hwnas reads up to version 2"):
             RunStore.open(folder, write=write)
     assert contents(folder) == before
 
 
-@pytest.mark.parametrize("write", [True, False])
-def test_an_older_version_is_brought_up_to_date(folder: Path, monkeypatch: pytest.MonkeyPatch, write: bool) -> None:
-    two_versions = ("CREATE TABLE tags (name TEXT) STRICT", "ALTER TABLE tags ADD COLUMN colour TEXT; DROP INDEX events_by_kind")
-    monkeypatch.setattr(schema, "MIGRATIONS", two_versions)
-    with RunStore.open(folder, write=write) as store:
+def colours(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE tags (name TEXT) STRICT")
+    connection.execute("ALTER TABLE tags ADD COLUMN colour TEXT")
+
+
+def fails(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE tags (name TEXT)")
+    connection.execute("CREATE TABLE meta (name TEXT)")
+
+
+def test_an_older_version_is_brought_up_to_date(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, colours))
+    with RunStore.open(folder, write=True) as store:
         assert store.candidate("g0-0") == initial(0)
     assert execute(folder, "PRAGMA user_version") == [(3,)]
     assert execute(folder, "SELECT name, colour FROM tags") == []
 
 
-def test_a_migration_that_fails_changes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schema, "MIGRATIONS", ("CREATE TABLE tags (name TEXT); CREATE TABLE meta (name TEXT)",))
+def test_who_reads_an_older_version_changes_nothing_and_needs_no_lock(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with RunStore.open(folder, write=True):
+        before = contents(folder)
+        monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, colours))
+        with RunStore.open(folder, write=False) as store:
+            assert store.candidate("g0-0") == initial(0)
+            assert store._read("SELECT name, colour FROM tags") == []
+        assert contents(folder) == before
+    assert execute(folder, "PRAGMA user_version") == [(2,)]
+
+
+@pytest.mark.parametrize("write", [True, False])
+def test_a_migration_that_fails_changes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch, write: bool) -> None:
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, fails))
     with pytest.raises(StoreError, match="table meta already exists"):
-        RunStore.open(folder, write=True)
-    assert execute(folder, "PRAGMA user_version") == [(1,)]
+        RunStore.open(folder, write=write)
+    assert execute(folder, "PRAGMA user_version") == [(2,)]
     assert execute(folder, "SELECT count(*) FROM sqlite_schema WHERE name = 'tags'") == [(0,)]
 
 
