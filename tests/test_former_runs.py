@@ -115,7 +115,7 @@ def test_its_latencies_count_on_the_device_that_they_were_measured_on(tmp_path: 
     with RunStore.open(run.folder, write=False) as store:
         measured = [m.architecture_id for m in store.measurements("search")]
         found = list(store.rows())
-    assert (len(measured), set(measured)) == (17, {row.architecture_id for row in found})  # the 14 of before are not measured anew
+    assert (len(measured), set(measured)) == (17, {row.architecture_id for row in found})  # those of before not anew
     assert all(row.cheap["latency_ms"] > 1e-3 for row in found if row.generation == 3)  # predicted from those of before
 
 
