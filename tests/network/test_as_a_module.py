@@ -1,6 +1,7 @@
 """A network is a torch module like any other: moved, copied, and called with other tensors."""
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -64,13 +65,26 @@ def test_a_copy_has_tensors_of_its_own() -> None:
     assert not torch.equal(network(batch(graph)), expected)
 
 
-def test_an_averaged_model_follows() -> None:
+def test_a_network_comes_back_from_a_pickle() -> None:
+    graph = SAMPLES["dense"]()
+    network = Network(graph, random_state(graph)).eval()
+    other = pickle.loads(pickle.dumps(network))  # noqa: S301
+    torch.testing.assert_close(other(batch(graph)), network(batch(graph)), rtol=0, atol=0)
+
+
+def test_an_averaged_model_computes_with_the_average_of_the_weights() -> None:
     graph = SAMPLES["plain"]()
-    network = Network(graph, random_state(graph))
-    averaged = torch.optim.swa_utils.AveragedModel(network)
+    network = Network(graph, random_state(graph)).eval()
+    averaged = torch.optim.swa_utils.AveragedModel(network).eval()
+    averaged.update_parameters(network)  # the first is taken over
+    taken_over = averaged(batch(graph))
+    torch.testing.assert_close(taken_over, network(batch(graph)), rtol=0, atol=0)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.mul_(3)
     averaged.update_parameters(network)
-    averaged.update_parameters(network)
-    assert not torch.equal(averaged.eval()(batch(graph)), network.eval()(batch(graph)))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(2 / 3)
+    torch.testing.assert_close(averaged(batch(graph)), network(batch(graph)))
+    assert not torch.allclose(averaged(batch(graph)), taken_over)
