@@ -1,6 +1,8 @@
 """What version 0.1.0 stored: runs of it, kept in tests/data_runs, are opened, exported, faulted and resumed by this version."""
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,13 @@ RESUMED = {  # the children of generation 3 as version 0.1.0 made them: parent, 
 def former(name: str, place: Path) -> Run:
     """A copy of a run of version 0.1.0, which may be written."""
     return api.open_run(shutil.copytree(RUNS / name, place / name))
+
+
+def in_this_process(run: Run) -> Run:
+    """The run, which was trained by a worker, goes on without one: to the same bits, and sooner."""
+    with closing(sqlite3.connect(run.folder / "run.sqlite", isolation_level=None)) as connection:
+        connection.execute("UPDATE meta SET value = replace(value, '\"workers\":1', '\"workers\":0') WHERE name = 'config'")
+    return run
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -94,7 +103,7 @@ def test_its_fault_campaign_goes_on(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", RESUMED)
 def test_it_is_resumed_as_if_by_its_own_version(name: str, tmp_path: Path) -> None:
-    run = former(name, tmp_path)
+    run = in_this_process(former(name, tmp_path))
     before = {entry.id: dict(entry.row.values) for entry in run.rows()}
     ended = run.resume(generations=3)
     assert (ended.reused, ended.trained) == (14, 3)
@@ -107,7 +116,7 @@ def test_it_is_resumed_as_if_by_its_own_version(name: str, tmp_path: Path) -> No
 
 
 def test_its_latencies_count_on_the_device_that_they_were_measured_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = former("latency", tmp_path)
+    run = in_this_process(former("latency", tmp_path))
     with RunStore.open(run.folder, write=False) as store:
         its_own = store.meta("device_fingerprint_sha256", str)
     monkeypatch.setattr(Fingerprint, "sha256", lambda self: its_own)  # as if this were that machine
@@ -120,7 +129,7 @@ def test_its_latencies_count_on_the_device_that_they_were_measured_on(tmp_path: 
 
 
 def test_it_is_measured_anew_on_another_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = former("latency", tmp_path)
+    run = in_this_process(former("latency", tmp_path))
     monkeypatch.setattr(Fingerprint, "sha256", lambda self: "another machine")
     assert run.resume(remeasure=True).reused == 14
     assert seen(run.rows()).items() >= FRONTS["latency"].items()
