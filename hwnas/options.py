@@ -34,17 +34,20 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "group_by": ("data", "group_by"),
 }
 RUNS = Path("runs")
+MANY_WORKERS = 16  # are allowed on any machine
+WORKERS_A_CPU = 4
 
 
 def merged_config(tables: Mapping[str, Any], options: Mapping[str, Any]) -> RunConfig:
     """The configuration of a file's tables, overridden by options that are not None; by default one worker a physical core.
 
-    Paths become absolute, so that a run can be resumed from anywhere. Raises ConfigError.
+    Paths become absolute, so that a run can be resumed from anywhere. Raises ConfigError, for more workers than this machine can
+    bear, too.
     """
     unknown = [name for name in options if name not in OPTIONS]
     if unknown:
         raise ConfigError(f"unknown option {', '.join(unknown)}; known are {', '.join(OPTIONS)}")
-    merged: dict[str, Any] = {"workers": physical_cores(), **deepcopy(dict(tables))}
+    merged: dict[str, Any] = deepcopy(dict(tables))
     for name, value in options.items():
         if value is not None:
             *sections, key = OPTIONS[name]
@@ -54,7 +57,10 @@ def merged_config(tables: Mapping[str, Any], options: Mapping[str, Any]) -> RunC
                 if not isinstance(table, dict):
                     raise ConfigError(f"the configuration: {section} must be a table, got {table!r}")
             table[key] = _value(name, value)
+    if "workers" not in merged:
+        merged["workers"] = physical_cores()
     config = make_config(merged)
+    _refuse_too_many_workers(config)
     source, device = config.data.source, config.device
     if source != DIGITS:
         config = config.model_copy(update={"data": dataclasses.replace(config.data, source=_absolute(source))})
@@ -87,8 +93,27 @@ def default_folder(config: RunConfig) -> Path:
 
 def physical_cores() -> int:
     """Cores of this machine that this process may use, two threads of one core counted once."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(psutil.cpu_count(logical=False) or allowed, allowed))
+    usable = usable_cpus()
+    return min(psutil.cpu_count(logical=False) or usable, usable)
+
+
+def usable_cpus() -> int:
+    """Logical CPUs that this process may use, as its affinity and the quota of its container (cgroup v1 or v2) allow."""
+    import joblib  # takes half a second, which only a search need pay
+
+    return int(joblib.cpu_count())
+
+
+def _refuse_too_many_workers(config: RunConfig) -> None:
+    """Raise ConfigError for more worker processes than this machine can bear; a cluster elsewhere has its own."""
+    is_here = config.executor == "local" or config.ray_address == "local"
+    if not is_here or config.workers <= MANY_WORKERS:
+        return
+    if config.workers > (most := max(MANY_WORKERS, WORKERS_A_CPU * usable_cpus())):
+        raise ConfigError(
+            f"workers must be at most {most} on this machine, {WORKERS_A_CPU} for each CPU that may be used, got "
+            f"{config.workers}; each is a process that takes 0.3 to 0.5 GB"
+        )
 
 
 def _value(name: str, value: Any) -> Any:

@@ -190,6 +190,28 @@ def test_defaults_are_digits_here_with_a_worker_a_core(tmp_path: Path, monkeypat
     assert not default_folder(config).exists()
 
 
+@pytest.mark.parametrize("quota", [1, 3])
+def test_default_workers_keep_within_the_quota_of_a_container(quota: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(64)))
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    monkeypatch.setattr("psutil.cpu_count", lambda logical: 64)
+    monkeypatch.setattr("joblib.externals.loky.backend.context._cpu_count_cgroup", lambda cpus: min(cpus, quota))
+    assert api.configured().workers == physical_cores() == quota
+
+
+def test_more_workers_than_this_machine_can_bear_are_refused_but_a_cluster_s_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("joblib.cpu_count", lambda: 8)
+    for workers in (1, 16, 32):
+        assert api.configured(workers=workers).workers == workers
+    with pytest.raises(ConfigError, match=r"workers must be at most 32 on this machine.* got 33"):
+        api.configured(workers=33)
+    with pytest.raises(ConfigError, match="at most 32"):
+        api.configured(workers=100_000, executor="ray", ray_address="local")
+    assert api.configured(workers=500, executor="ray").workers == 500
+    monkeypatch.setattr("joblib.cpu_count", lambda: 1)
+    assert api.configured(workers=16).workers == 16
+
+
 @pytest.mark.parametrize("text", ["32", "32x", "x32", "-1x3", "3x3x3", "axb"])
 def test_an_image_size_is_two_numbers(text: str) -> None:
     with pytest.raises(ConfigError, match="height x width"):
