@@ -100,8 +100,10 @@ def evaluate_task(task: EvaluationTask, memory_limit_mb: float | None = None) ->
     torch.set_num_threads(task.threads)
     try:
         data, expected = _data(task.data), _expected_change() if task.expected_change else None
+        device = training_device(task.trainer.device)
+        torch.zeros(1, device=device)  # starts it: what a GPU's driver takes of this process is not the child's
         with memory_limit(memory_limit_mb):
-            return _evaluate(task, data, expected)
+            return _evaluate(task, data, expected, device)
     except DivergedError as error:
         return _failed(task, Failure(kind="diverged", message=str(error)))
     except HwnasError as error:
@@ -152,11 +154,12 @@ def _failed(task: EvaluationTask, failure: Failure) -> EvaluationResult:
     return EvaluationResult(candidate_id=task.candidate_id, failure=failure)
 
 
-def _evaluate(task: EvaluationTask, data: DataSet, expected_change: ExpectedChange | None) -> EvaluationResult:
+def _evaluate(
+    task: EvaluationTask, data: DataSet, expected_change: ExpectedChange | None, device: torch.device
+) -> EvaluationResult:
     if data.fingerprint != task.data_fingerprint:
         raise StoreError(f"the worker's data are not the run's: fingerprint {data.fingerprint}, not {task.data_fingerprint}")
     generator = torch.Generator().manual_seed(task.seed)
-    device = training_device()
     network = Network(from_json(task.graph), unpack(task.weights)).to(device)
     teacher = None
     if task.teacher is not None:

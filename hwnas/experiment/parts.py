@@ -18,7 +18,7 @@ from hwnas.objective import Limit, Objective, objectives_named
 from hwnas.search import CheapValues, Lemonade, Strategy
 from hwnas.settings import Augmentation, DataSettings, LemonadeSettings, Rungs, TrainerSettings
 from hwnas.spaces import initial_graphs
-from hwnas.training import error_of_guessing
+from hwnas.training import error_of_guessing, training_device
 
 # Above this many pixels a network is bound by arithmetic, not by the number of operations.
 LARGE_IMAGE_PIXELS = 16 * 16
@@ -107,6 +107,9 @@ def assemble(config: RunConfig, kept: Kept = Kept()) -> Parts:
     config = config if config.max_error is not None else config.model_copy(update={"max_error": _largest_useful(config, data)})
     objectives = objectives_named(config.objectives, config.max_error)
     measures = "latency_ms" in {objective.name for objective in objectives} | {limit.objective for limit in limits}
+    trainer = kept.trainer or _trainer(config, data)
+    if config.executor == "local":  # a cluster's nodes have devices of their own
+        training_device(trainer.device)
     analytic = profile.kind == "analytic"
     bound = min(BoundActivations().bounds) if config.lemonade.bound_activations else math.inf
     return Parts(
@@ -114,7 +117,7 @@ def assemble(config: RunConfig, kept: Kept = Kept()) -> Parts:
         data_settings=config.data_settings,
         data=data,
         augmentation=config.augmentation,
-        trainer=kept.trainer or _trainer(config, data),
+        trainer=trainer,
         lemonade=config.lemonade,
         rungs=config.rungs,
         objectives=objectives,

@@ -1,8 +1,10 @@
 """How a network is trained: settings only."""
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
+
+TrainingDevice: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
 
 
 class TrainerSettings(BaseModel):
@@ -10,7 +12,8 @@ class TrainerSettings(BaseModel):
 
     The defaults are what worked best on digits among those tried in benchmarks/search_quality.py: the optimiser and the number of
     steps decide more than the search method does (METHODS.md, section 6). ``precision`` auto is bfloat16 autocast on CUDA, else
-    float32. While the first ``distil_share`` of the steps has a teacher, ``distil_mix`` is the teacher's part in its loss.
+    float32; ``device`` auto is CUDA, else MPS, else the CPU, whatever each worker has. While the first ``distil_share`` of the
+    steps has a teacher, ``distil_mix`` is the teacher's part in its loss.
 
     For a training to the end: ``warm_up`` is the share of the steps over which the rate rises, ``decay_vectors`` whether weight
     decay pulls on batch norms and biases, ``average`` the decay of a moving average of the tensors (0: none). ``keep_best``
@@ -37,3 +40,4 @@ class TrainerSettings(BaseModel):
     average: float = Field(default=0.0, ge=0, lt=1)
     keep_best: bool = False
     patience: float = Field(default=0.0, ge=0, le=1)
+    device: TrainingDevice = "auto"

@@ -37,9 +37,9 @@ class Checkpoint:
     def of(
         cls, network: Network, optimiser: torch.optim.Optimizer, *, steps: int, pace: Pace, place: Place, watched: Watched
     ) -> Self:
-        """A copy of what the optimiser remembers of the network's tensors."""
+        """A copy, on the CPU, of what the optimiser remembers of the network's tensors."""
         remembered = {
-            f"{name}.{key}": value.detach().clone(memory_format=torch.contiguous_format)
+            f"{name}.{key}": value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
             for name, parameter in network.named_parameters()
             for key, value in optimiser.state[parameter].items()
             if value is not None  # a momentum of 0 leaves no buffer

@@ -235,6 +235,19 @@ def test_a_run_goes_on_as_it_began_or_not_at_all(copied, expected, message):
     assert files() == before
 
 
+def test_a_training_device_that_is_not_there_is_refused_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match=r"trainer\.device is cuda, but torch finds only"):
+        start(tiny(trainer={"device": "cuda"}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("said", ["auto", "cpu"])
+def test_the_training_device_is_kept_as_it_was_said(said):
+    with closing(assemble(tiny(trainer={"device": said}))) as parts:
+        assert parts.trainer.device == said
+
+
 def test_other_data_are_refused_with_both_fingerprints(copied):
     with RunStore.open(copied, write=True) as store:
         now = store.meta("data_fingerprint")
