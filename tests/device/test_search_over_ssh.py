@@ -21,7 +21,7 @@ from hwnas.store import RunStore
 from tests.device.conftest import Server, free_port, start_sshd
 from tests.device.models import conv_net
 from tests.device.test_ssh import cut, second
-from tests.execution.conftest import local_workers, until
+from tests.execution.conftest import local_workers, until, words_of
 from tests.experiment.conftest import front, rows, tiny
 
 INITIAL = len(initial_graphs((1, 8, 8), 10))
@@ -60,14 +60,6 @@ def agents_of(server: Server) -> list[psutil.Process]:
     children = psutil.Process(server.process.pid).children(recursive=True)
     found = [child for child in children if any("agent.py" in word for word in words_of(child))]
     return sorted(found, key=lambda agent: agent.create_time())
-
-
-def words_of(process: psutil.Process) -> list[str]:
-    """Its command line; none where it ended meanwhile, waited for or not yet."""
-    try:
-        return process.cmdline()
-    except psutil.NoSuchProcess:
-        return []
 
 
 def used_s(folder: Path) -> float:

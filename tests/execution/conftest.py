@@ -47,7 +47,15 @@ def endless_task(slot: int = 0) -> EvaluationTask:
 
 def local_workers() -> list[psutil.Process]:
     """The worker processes of this test process."""
-    return [child for child in psutil.Process().children() if any("spawn_main" in word for word in child.cmdline())]
+    return [child for child in psutil.Process().children() if any("spawn_main" in word for word in words_of(child))]
+
+
+def words_of(process: psutil.Process) -> list[str]:
+    """Its command line; none where it ended meanwhile, waited for or not yet."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
 
 
 def until(condition: Callable[[], object], limit_s: float = 60) -> None:
@@ -69,9 +77,8 @@ def one_worker() -> Iterator[Executor]:
         yield executor
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ray_executor() -> Iterator[Executor]:
-    pytest.importorskip("ray", reason="the extra ray is not installed")
     from hwnas.execution.ray import RayExecutor
 
     with RayExecutor("local", workers=1) as executor:

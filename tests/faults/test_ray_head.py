@@ -12,13 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
-import pytest
 
 from hwnas.store import RunStore
 from tests.conftest import TINY, hwnas
 from tests.execution.conftest import until
 
-pytest.importorskip("ray", reason="the extra ray is not installed")
 ENVIRONMENT = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
 
 
