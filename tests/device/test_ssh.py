@@ -23,6 +23,7 @@ from hwnas.device.ssh import delays_s
 from hwnas.errors import DeviceError, DeviceUnreachableError, ModelError
 from tests.device.conftest import Server, free_port, start_sshd
 from tests.device.models import conv_net, one_node
+from tests.execution.conftest import words_of
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +33,12 @@ def device(server: Server, device_python: Path) -> Iterator[Device]:
 
 
 def agents() -> list[psutil.Process]:
-    """Agents that this test run started on the loopback device."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        command = process.info["cmdline"] or []
-        if len(command) == 3 and "agent.py" in command[2] and "hwnas-test-device" in command[0]:
-            found.append(process)
-    return found
+    """Agents that the servers of this process started on the loopback device, and not those of tests beside it."""
+    return [process for process in psutil.Process().children(recursive=True) if is_agent(words_of(process))]
+
+
+def is_agent(words: list[str]) -> bool:
+    return len(words) == 3 and "agent.py" in words[2] and "hwnas-test-device" in words[0]
 
 
 def newest_agent() -> psutil.Process:
