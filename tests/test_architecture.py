@@ -13,6 +13,8 @@
 - injection may import graph: it walks networks. api may: a search may begin with given graphs.
   report may import search: the front of what a run holds is that of a search.
   training may import graph: calibration follows its nodes; and candidate: a learning curve is among what came of one.
+- onnxfiles reads what others wrote: graph is what it reads into; deployed computes what was read, and device's sessions what the
+  file itself says, so that the two can be compared.
 """
 
 import ast
@@ -46,7 +48,8 @@ MAY_IMPORT: Mapping[str, str] = {
     "candidate": "graph morphism objective",
     "training": "candidate data graph network settings",
     "export": "deployed device graph network",
-    "injection": "data deployed device export graph network resilience",
+    "injection": "data deployed device export graph network onnxfiles resilience",
+    "onnxfiles": "deployed device graph",
     "deployed": "graph network resilience",
     "network": "graph morphism",
     "estimate": "device graph",
@@ -63,7 +66,8 @@ MAY_IMPORT: Mapping[str, str] = {
     "hwnas": "api",  # hwnas/__init__.py, when a public name is first used
 }
 LIBRARIES: Mapping[str, set[str]] = {
-    "torch": {"network", "data", "training", "deployed", "injection", "export", "execution", "experiment", "fault_study"},
+    "torch": {"network", "data", "training", "deployed", "onnxfiles", "injection", "export", "execution", "experiment",
+              "fault_study"},
     "onnxruntime": {"device", "export", "injection"},
     "plotly": {"report", "injection"},
     "sqlite3": {"store"},

@@ -27,9 +27,9 @@ from hwnas.injection.bench import Engine, Images
 from hwnas.injection.bit_errors import Masks
 from hwnas.injection.engine import Upset
 from hwnas.injection.identity import file_sha256
-from hwnas.injection.image_input import BATCH, for_any_batch, image_of
-from hwnas.injection.logits import cut_at_logits
 from hwnas.injection.qdq import HEAVY
+from hwnas.onnxfiles.image_input import BATCH, for_any_batch, image_of
+from hwnas.onnxfiles.logits import cut_at_logits
 from hwnas.resilience import FLOAT32, Population, Role, TensorBits
 
 VIEWS = ("Flatten", "Reshape", "Squeeze", "Unsqueeze", "Identity", "Dropout")  # the same memory under another name

@@ -23,12 +23,12 @@ from hwnas.export.emit import OFFSET
 from hwnas.injection.answers import Answers, classes_of, masked_rows
 from hwnas.injection.bench import Engine, Images
 from hwnas.injection.bit_errors import Masks
-from hwnas.injection.constants import constants_of
 from hwnas.injection.engine import Upset
 from hwnas.injection.identity import file_sha256
-from hwnas.injection.image_input import BATCH, for_any_batch, image_of
-from hwnas.injection.logits import cut_at_logits
 from hwnas.injection.quantised_conv import CleanSums, quantised_convs
+from hwnas.onnxfiles.constants import constants_of
+from hwnas.onnxfiles.image_input import BATCH, for_any_batch, image_of
+from hwnas.onnxfiles.logits import cut_at_logits
 from hwnas.resilience import INT8, INT32, Population, Role, TensorBits
 
 XOR_OPSET = 18  # the first with BitwiseXor

@@ -20,13 +20,13 @@ from hwnas.errors import ConfigError, ModelError, UnsupportedOperatorError
 from hwnas.graph import Graph
 from hwnas.injection.bench import Bench, TorchBench
 from hwnas.injection.campaign import Campaign, Watch
-from hwnas.injection.constants import constants_of
 from hwnas.injection.from_onnx import from_onnx
 from hwnas.injection.micro_batches import Examples
 from hwnas.injection.onnx_bench import OnnxBench
 from hwnas.injection.qdq import QdqBench
 from hwnas.injection.results import FaultReport, NetworkResult, curve_result, report, single_result
 from hwnas.injection.settings import FaultName, FaultSettings
+from hwnas.onnxfiles.constants import constants_of
 from hwnas.resilience import format_named
 
 _log = logging.getLogger(__name__)
