@@ -42,7 +42,8 @@ def _refuse_other_memory(translated: Translated) -> None:
     if translated.implied:
         missing = ", ".join(sorted(translated.implied))
         raise UnsupportedOperatorError(f"normalisations without scale or offset are not taken, the file leaves out {missing}")
-    weights = [source for name, source in translated.sources.items() if name.endswith(".weight")]
+    folded = {f"{node.id}.weight" for node in translated.graph if isinstance(node.op, BatchNorm)}  # computed, not the file's
+    weights = [source for name, source in translated.sources.items() if name.endswith(".weight") and name not in folded]
     shared = sorted({source for source in weights if weights.count(source) > 1})
     if shared:  # in memory once: a fault in them hits every layer
         raise UnsupportedOperatorError(f"layers that share their weights are not taken, they share {', '.join(shared)}")
