@@ -46,7 +46,7 @@ def with_bounded_relu(proto: onnx.ModelProto) -> None:
 
 
 def with_another_slope(proto: onnx.ModelProto) -> None:
-    node = next(node for node in proto.graph.node if node.op_type == "LeakyRelu")
+    node = next(node for node in proto.graph.node if node.op_type == "Elu")
     node.attribute.append(helper.make_attribute("alpha", 0.5))
 
 
