@@ -171,17 +171,20 @@ def commands(data: Data, seed: int, seconds: float, work: Path) -> dict[str, lis
 
 
 def exported(work: Path, data_fingerprint: str) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
-    """The members of the front with a test error, and their ONNX files by name.
+    """The members of the front with a test error, and their ONNX files by name; none of either where nothing was trained.
 
     Raises SystemExit where the search saw other data, or other splits of them, than the textbook networks.
     """
+    found = front(work / "run")
+    if not found:
+        return [], {}
     bundle = work / "bundle"
     shutil.rmtree(bundle, ignore_errors=True)
     subprocess.run(hwnas("export", str(work / "run"), "--out", str(bundle)), check=True, stdout=subprocess.DEVNULL)
     files = read_manifest(bundle).files
     if any(file.metadata["data_fingerprint"] != data_fingerprint for file in files):
         raise SystemExit(f"the search and the textbook networks saw different data: {data_fingerprint} is the latter's")
-    tested = [member for member in front(work / "run") if member["test_error"] is not None]
+    tested = [member for member in found if member["test_error"] is not None]
     renamed = {"id": "name", "error": "validation_error"}
     members = [{renamed.get(name, name): value for name, value in member.items()} for member in tested]
     return members, {file.id: (bundle / file.name).read_bytes() for file in files}
