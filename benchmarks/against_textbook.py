@@ -93,6 +93,8 @@ def main() -> None:
         rows = [*(other for other in rows if place(other) != place(row)), row]
         answer(arguments, rows, stamp, kept=True)
         shutil.rmtree(work)
+    if not rows:
+        raise SystemExit("no row is kept yet, so there is nothing to summarise; run a seed first: --seed 0")
     if not seeds:
         answer(arguments, rows, stamp, kept=True)
 
