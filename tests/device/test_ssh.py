@@ -25,6 +25,8 @@ from tests.device.conftest import Server, free_port, start_sshd
 from tests.device.models import conv_net, one_node
 from tests.execution.conftest import words_of
 
+LOADED_S = 2.0  # an agent has loaded ONNX Runtime by then, on a busy machine too
+
 
 @pytest.fixture(scope="module")
 def device(server: Server, device_python: Path) -> Iterator[Device]:
@@ -117,7 +119,7 @@ def test_a_model_that_kills_every_agent_is_given_up(server: Server, device_pytho
         def kill_all() -> None:
             while not done.wait(0.05):
                 with suppress(psutil.NoSuchProcess, ValueError):
-                    if time.time() - newest_agent().create_time() > 0.9:
+                    if time.time() - newest_agent().create_time() > LOADED_S:
                         newest_agent().kill()
 
         killer = threading.Thread(target=kill_all)
@@ -284,12 +286,12 @@ def test_a_device_that_stays_away_ends_in_one_clear_error(device_python: Path, s
 
 
 def test_an_agent_that_does_not_answer_in_time_is_given_up(server: Server, device_python: Path) -> None:
-    with open_device(server.profile(device_python, answer_timeout_s=1.5, reconnect_limit_s=0.0)) as opened:
+    with open_device(server.profile(device_python, answer_timeout_s=LOADED_S, reconnect_limit_s=0.0)) as opened:
         stuck = newest_agent()
         stuck.suspend()
         started = time.monotonic()
         assert opened.measure(conv_net(), half_width=0.5, time_limit_s=0.1).latency_ms > 0
-        assert time.monotonic() - started >= 1.5
+        assert time.monotonic() - started >= LOADED_S
         stuck.kill()
 
 
