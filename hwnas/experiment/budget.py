@@ -7,8 +7,9 @@ from hwnas.config import Budget, Final
 from hwnas.data import DataSet
 
 DEFAULT_TIME_S = 180.0
-# At least ten generations must fit into a time budget: fourteen are planned.
+# So many must fit into a time budget at least (LEAST_GENERATIONS): more are planned.
 PLANNED_GENERATIONS = 14
+LEAST_GENERATIONS = 10
 # How much slower the children train than the initial network that is timed, over a run; with 1.5 nine generations fitted into
 # 15 minutes of CIFAR-10.
 GROWTH = 1.9
@@ -40,10 +41,9 @@ class Clock:
         """Seconds left, not below 0; None where time is not limited."""
         return None if self._limit_s is None else max(0.0, self._limit_s - self.used_s)
 
-    @property
-    def is_over(self) -> bool:
-        """Whether the time is used up."""
-        return self.left_s == 0.0
+    def is_over(self, more_s: float = 0.0) -> bool:
+        """Whether the time is used up, and ``more_s`` behind it."""
+        return self._limit_s is not None and self.used_s >= self._limit_s + more_s
 
 
 def time_limit_s(budget: Budget) -> float | None:
@@ -82,3 +82,13 @@ def images_in_time(
     training_s = limit_s / PLANNED_GENERATIONS - (accepted * MEASURING_S if measures else 0)
     images = round(max(training_s, 0.0) * images_per_second / GROWTH / (accepted * trained_share))
     return max(LEAST_STEPS * batch_size, min(images, MOST_EPOCHS * len(data.train)))
+
+
+def images_that_fit(images: int, *, generation: int, took_s: float, left_s: float, least: int, most: int) -> int:
+    """The training budget of a generation's children, where the one before took ``took_s`` with ``images`` for each.
+
+    On a machine that has become slower it shrinks so that the least number of generations still fits into the time left, down to
+    ``least``; where the machine has become faster again it grows back, up to ``most``, what the run began with.
+    """
+    wanted_s = left_s / max(1, LEAST_GENERATIONS - generation + 1)
+    return max(min(least, most), min(most, round(images * wanted_s / took_s)))

@@ -65,6 +65,7 @@ class Evaluator:
         self._executor = executor
         self._clock = clock
         self._images = images
+        self.budgets: dict[int, int] = {}  # images of a child by generation, where they are not those of the run
         self._deployment = deployment
         self._latencies = latencies
         self.outcomes: dict[str, Outcome] = {}
@@ -142,8 +143,12 @@ class Evaluator:
         return candidate.id in self._seen
 
     def submit(self, measured: Sequence[Measured]) -> None:
-        """Hand candidates to the workers, the largest first, so that no worker is left alone with one at the end."""
-        for each in sorted(measured, key=lambda each: -each.values["macs"]):  # results do not depend on the order
+        """Hand candidates to the workers, the largest first, so that no worker is left alone with one at the end.
+
+        Initial networks the smallest first: on a slow machine there is a front as soon as can be.
+        """
+        # Results do not depend on the order.
+        for each in sorted(measured, key=lambda each: each.values["macs"] * (1 if each.candidate.parent is None else -1)):
             self._train(InTraining(measured=each, task=self._task(each.candidate)))
 
     def collect(self, timeout_s: float) -> list[Outcome]:
@@ -261,6 +266,7 @@ class Evaluator:
         if candidate.parent is not None and not candidate.exact and self._parts.lemonade.inherit:
             parent = self._store.candidate(candidate.parent)
             teacher = Teacher(graph=to_json(parent.graph), weights=self._weights_of(candidate.parent))
-        task = task_for(candidate, self._state(candidate), teacher, self._parts, self._images)
+        images = self.budgets.get(candidate.generation, self._images)
+        task = task_for(candidate, self._state(candidate), teacher, self._parts, images)
         del self._inherited[candidate.id]
         return task

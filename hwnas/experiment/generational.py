@@ -69,7 +69,7 @@ def _measure(sitting: Sitting, candidates: Sequence[Candidate]) -> list[Measured
     """The candidates to be trained; those measured elsewhere have been submitted."""
     evaluator, waiting = sitting.evaluator, list[Measured]()
     for done, candidate in enumerate(candidates, 1):
-        if candidate.id not in evaluator.outcomes and sitting.clock.is_over:
+        if candidate.id not in evaluator.outcomes and sitting.is_over(has_front=bool(waiting) or None):
             evaluator.leave(candidate.id)
             continue
         found = evaluator.measure(candidate)
@@ -101,7 +101,7 @@ def _train(sitting: Sitting, candidates: Sequence[Candidate]) -> None:
         evaluator.collect(sitting.wait_s())
         sitting.report("training", done=len(candidates) - evaluator.training)
         sitting.interrupt.check()
-        if evaluator.training and sitting.clock.is_over:
+        if evaluator.training and sitting.is_over():
             evaluator.cancel()
 
 

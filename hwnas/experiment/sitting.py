@@ -15,7 +15,7 @@ from typing import Any
 from hwnas.candidate import Candidate, Outcome
 from hwnas.errors import ConfigError, WorkError
 from hwnas.execution import Executor
-from hwnas.experiment.budget import Clock
+from hwnas.experiment.budget import LEAST_STEPS, Clock, images_that_fit, time_limit_s
 from hwnas.experiment.cheap import cheap_values
 from hwnas.experiment.deployment import Deployment
 from hwnas.experiment.evaluator import Evaluator
@@ -43,11 +43,12 @@ class _Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Asked:
-    """What is read of an event ``ask``: the values of what came nearest to the limits, where nothing kept them, and which
-    operators failed."""
+    """What is read of an event ``ask``: the values of what came nearest to the limits, where nothing kept them, which operators
+    failed, and on how many images its candidates are trained, where that follows the machine's speed."""
 
     nearest: Mapping[str, float] | None = None
     failed: Mapping[str, _Failed] = field(default_factory=dict)
+    images: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +103,10 @@ class Sitting:
         self._listener = listener
         self._yardstick: Yardstick | None = None
         self._progress = Progress(phase="preparing", generation=0)
+        budget, final = parts.config.budget, parts.config.final
+        self._images_per_child = images
+        self._asked_at_s: float | None = None
+        self._reserve_s = final.share * (time_limit_s(budget) or 0.0)
         self._reused = 0
         self._is_tidy = True
         self._operators_that_failed: set[str] = set()  # those the log has a warning of
@@ -125,6 +130,9 @@ class Sitting:
         self.evaluator.restore(outcomes[place] for place in sorted(outcomes))
         self._summarised = {event.generation for event in self.store.events("generation")}
         self._reused = len(self.evaluator.outcomes)
+        for event in self.store.events("ask", _Asked):
+            if event.payload.images is not None and event.generation is not None:
+                self.evaluator.budgets[event.generation] = event.payload.images
         return stored
 
     def ask(self, number: int, count: int | None = None) -> list[Candidate]:
@@ -140,6 +148,8 @@ class Sitting:
             facts["nearest"] = dict(ask.nearest)
         if ask.failures:
             facts["failed"] = self._failed(ask.failures)
+        if (images := self._images(number)) is not None:
+            facts["images"] = self.evaluator.budgets[number] = images
         if count is not None:
             facts |= {"wanted": count, "told": len(self.evaluator.outcomes)}
         if ask.candidates:
@@ -162,6 +172,22 @@ class Sitting:
         counts = Counter(failure.operator for failure in failures)
         return {each.operator: {"count": counts[each.operator], "message": each.message} for each in failures}
 
+    def _images(self, number: int) -> int | None:
+        """The training budget of the next generation's children; None where it is the same for the whole run.
+
+        It follows the speed of the generation before where it was not configured and neither rungs nor single asks need it fixed.
+        """
+        config, left_s, began_s = self.parts.config, self.clock.left_s, self._asked_at_s
+        self._asked_at_s = self.clock.used_s
+        if left_s is None or config.budget.images_per_child is not None or config.asynchronous or self.parts.rungs.enabled:
+            return None
+        most = self._images_per_child
+        images = self.evaluator.budgets.get(number - 1, most)
+        if began_s is None or number < 2:  # generation 0 is no measure: its networks are others, and more
+            return images
+        took_s, least = self.clock.used_s - began_s, LEAST_STEPS * self.parts.trainer.batch_size
+        return images_that_fit(images, generation=number, took_s=took_s, left_s=left_s, least=least, most=most)
+
     @property
     def room(self) -> int | None:
         """How many more candidates ``max_evaluations`` lets be trained; None where it does not say."""
@@ -173,12 +199,19 @@ class Sitting:
         most = self.parts.config.budget.max_evaluations
         if most is not None and self.evaluator.evaluations >= most:
             return f"{most} evaluations are done"
-        return "the time budget is used up" if self.clock.is_over else None
+        return "the time budget is used up" if self.is_over() else None
+
+    def is_over(self, *, has_front: bool | None = None) -> bool:
+        """Whether the time is used up and there is a front: however slow the machine, a search ends with one.
+
+        Until the initial networks are done the search may use the time that is kept for training to the end.
+        """
+        has_front = self.evaluator.counts["finished"] > 0 if has_front is None else has_front
+        return has_front and self.clock.is_over(0.0 if self._yardstick is not None else self._reserve_s)
 
     def wait_s(self) -> float:
         """How long to wait for a result before looking at the clock again."""
-        left = self.clock.left_s
-        return WAIT_S if left is None else min(WAIT_S, left)
+        return min(WAIT_S, self.clock.left_s or WAIT_S)
 
     def exhausted(self) -> str:
         """Why nothing was found by the last ask.

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from hwnas.config import RunConfig, make_config
+from hwnas.execution import EvaluationResult, EvaluationTask, evaluate_task
 from hwnas.experiment import Ended, start
 from hwnas.store import Row, RunStore
 
@@ -54,6 +55,43 @@ def told(folder: Path) -> list[tuple[object, ...]]:
 def front(folder: Path) -> list[str]:
     with RunStore.open(folder, write=False) as store:
         return store.last_event("ended").payload["front"]
+
+
+class InThisProcess:
+    """An executor that evaluates in this process: what workers do, without the seconds that they take to start."""
+
+    workers = 1
+
+    def __init__(self) -> None:
+        self._pending: list[EvaluationTask] = []
+
+    def warm_up(self) -> None:
+        pass
+
+    def submit(self, task: EvaluationTask) -> None:
+        self._pending.append(task)
+
+    def wait(self, timeout_s: float | None = None) -> list[EvaluationResult]:
+        return [evaluate_task(self._pending.pop(0))] if self._pending else []
+
+    def cancel(self) -> None:
+        self._pending.clear()
+
+    def close(self) -> None:
+        self.cancel()
+
+    def __enter__(self) -> "InThisProcess":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@pytest.fixture
+def in_this_process(monkeypatch) -> None:
+    """No worker processes."""
+    for module in ("run", "training"):
+        monkeypatch.setattr(f"hwnas.experiment.{module}.executor_for", lambda parts: InThisProcess(), raising=True)
 
 
 @pytest.fixture(scope="session")
