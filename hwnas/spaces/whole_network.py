@@ -2,11 +2,14 @@
 
 The paper starts from three stages, one Conv-BN-ReLU each, 2x2 max-pools between, global average pool, linear; plain and
 separable. Ours (our definition) are smaller, so that the front's small end is there from the first generation; some stride
-instead of pooling, and some end in a flatten, which costs the linear layer weights but keeps where a feature is.
+instead of pooling, some end in a flatten, which costs the linear layer weights but keeps where a feature is, and for larger
+images some are residual networks [He2016], or every search would have to find skip connections anew.
 
 1. Images with a side above 32 are first brought down: each stage before the others halves them.
 2. Each stage is one Conv-BN-ReLU, from the second on separable where the network is; it halves the map by its stride (as long
    as every weight still meets a pixel), or a 2x2 max-pool after it does.
+   A residual network has one such layer as its stem and then one block a stage: two convolutions and a shortcut, which is a
+   strided 1x1 convolution where the block halves the map or changes the channels.
 3. The head is a global average pool, or, where the last map is small, a flatten; then a linear layer.
 """
 
@@ -15,6 +18,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from hwnas.graph import (
+    Add,
     BatchNorm,
     Clip,
     Conv,
@@ -39,17 +43,22 @@ FLAT_PIXELS = 16  # the largest map that is flattened
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """An initial network: the channels of its stages, its head, whether it strides or pools, whether it is separable."""
+    """An initial network: the channels of its stages, its head, whether it strides or pools, whether it is separable.
+
+    ``stem``: it is a residual network whose stem has so many channels (0: it is none).
+    """
 
     channels: tuple[int, ...]
     head: Head = "gap"
     strided: bool = True
     separable: bool = False
+    stem: int = 0
 
     @property
     def name(self) -> str:
-        """Such as ``gap-4-8`` or ``separable-pool-gap-16-32-64``."""
-        words = ["separable"] * self.separable + ["pool"] * (not self.strided) + [self.head, *map(str, self.channels)]
+        """Such as ``gap-4-8``, ``separable-pool-gap-16-32-64`` or ``residual-16-gap-16-32-64``."""
+        words = [f"residual-{self.stem}"] if self.stem else []
+        words += ["separable"] * self.separable + ["pool"] * (not self.strided) + [self.head, *map(str, self.channels)]
         return "-".join(words)
 
 
@@ -74,6 +83,9 @@ SMALL = (  # 1,000 to 62,000 parameters for CIFAR-10; at a size a fourth stage l
     Recipe(channels=(32, 64, 128), separable=True),
     Recipe(channels=(16, 32, 64), strided=False),
     Recipe(channels=(16, 32, 64, 64), strided=False),
+    Recipe(channels=(8, 16, 32), stem=8),
+    Recipe(channels=(16, 32, 64), stem=16),
+    Recipe(channels=(32, 64, 128), stem=32),
 )
 
 
@@ -94,11 +106,18 @@ class _Stack:
         self.shape: Shape = shape
         self.nodes = [Node(1, Input(channels=shape[0], height=shape[1], width=shape[2]))]
 
-    def add(self, op: Op) -> None:
-        self.nodes.append(Node(len(self.nodes) + 1, op, (len(self.nodes),)))
-        self.shape = op.shape([self.shape])
+    @property
+    def last(self) -> int:
+        """The node that was put on top."""
+        return len(self.nodes)
 
-    def stage(self, channels: int, *, stride: int, separable: bool) -> None:
+    def add(self, op: Op, *inputs: int) -> int:
+        """Put an operation on top, or on the given nodes, which have the shape of the top one; gives its id."""
+        self.nodes.append(Node(len(self.nodes) + 1, op, inputs or (self.last,)))
+        self.shape = op.shape([self.shape] * max(1, len(inputs)))
+        return self.last
+
+    def stage(self, channels: int, *, stride: int, separable: bool, activated: bool = True) -> None:
         """Conv-BN-ReLU, or depthwise convolution and pointwise Conv-BN-ReLU; kernels of 3, or 1 where the map is too small."""
         groups = self.shape[0] if separable else 1
         spatial = Conv(out_channels=self.shape[0] if separable else channels, kernel=3, padding=1, stride=stride, groups=groups)
@@ -106,6 +125,20 @@ class _Stack:
         if separable:
             self.add(Conv(out_channels=channels, kernel=1, padding=0))
         self.add(BatchNorm())
+        if activated:
+            self.add(Clip())
+
+    def block(self, channels: int, *, stride: int) -> None:
+        """A residual block with 3x3 convolutions; the ReLU comes behind the sum [He2016, figure 2]."""
+        start, shape = self.last, self.shape
+        self.stage(channels, stride=stride, separable=False)
+        self.stage(channels, stride=1, separable=False, activated=False)
+        body = self.last
+        if stride > 1 or shape[0] != channels:
+            self.shape = shape
+            self.add(Conv(out_channels=channels, kernel=1, padding=0, stride=stride), start)
+            start = self.add(BatchNorm())
+        self.add(Add(), body, start)
         self.add(Clip())
 
     def pool(self) -> None:
@@ -119,6 +152,10 @@ def _build(recipe: Recipe, shape: tuple[int, int, int], classes: int) -> Graph:
     while max(stack.shape[1:]) > LARGEST_SIDE and min(stack.shape[1:]) >= STRIDED_SIDE:  # 1.
         first = len(stack.nodes) == 1
         stack.stage(recipe.channels[0], stride=2, separable=recipe.separable and not first)
+    if recipe.stem:
+        _residual(stack, recipe)
+        _head(stack, recipe.head, classes)
+        return Graph(tuple(stack.nodes), stack.last)
     for place, channels in enumerate(recipe.channels):  # 2.
         first = len(stack.nodes) == 1
         stride = 2 if recipe.strided and min(stack.shape[1:]) >= STRIDED_SIDE else 1
@@ -126,7 +163,15 @@ def _build(recipe: Recipe, shape: tuple[int, int, int], classes: int) -> Graph:
         if not recipe.strided and place < len(recipe.channels) - 1:
             stack.pool()
     _head(stack, recipe.head, classes)
-    return Graph(tuple(stack.nodes), len(stack.nodes))
+    return Graph(tuple(stack.nodes), stack.last)
+
+
+def _residual(stack: _Stack, recipe: Recipe) -> None:
+    """Stem and blocks of a residual network (2.)."""
+    stack.stage(recipe.stem, stride=1, separable=False)
+    for place, channels in enumerate(recipe.channels):
+        halves = place > 0 and min(stack.shape[1:]) >= STRIDED_SIDE
+        stack.block(channels, stride=2 if halves else 1)
 
 
 def _head(stack: _Stack, head: Head, classes: int) -> None:
