@@ -46,7 +46,7 @@ def endless_task(slot: int = 0) -> EvaluationTask:
 
 
 def local_workers() -> list[psutil.Process]:
-    """The worker processes of this test process."""
+    """The worker processes of this test process, the session's ``one_worker`` among them."""
     return [child for child in psutil.Process().children() if any("spawn_main" in word for word in words_of(child))]
 
 
