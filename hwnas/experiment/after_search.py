@@ -15,7 +15,7 @@ def train_front(sitting: Sitting, interrupt: Interrupt) -> None:
     """Train to the end what the run's plan says, made now where there is none for what the search found; nothing where the
     configuration does not ask for it."""
     parts, store = sitting.parts, sitting.store
-    plan = plan_after_search(parts, store, workers=sitting.executor.workers, used_s=sitting.clock.used_s)
+    plan = plan_after_search(parts, store, sitting.executor, used_s=sitting.clock.used_s)
     if plan is None:
         return
     if plan.number == len(plans(store)):

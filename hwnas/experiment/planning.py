@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from hwnas.candidate import Outcome
 from hwnas.errors import ConfigError, RequestError
+from hwnas.execution import Executor
 from hwnas.experiment.budget import time_limit_s
 from hwnas.experiment.final import EVENT, Goal, Plan, along_the_front, epochs_each, epochs_in_time, refuse_short
 from hwnas.experiment.parts import Parts
@@ -65,13 +66,18 @@ def keep(store: RunStore, plan: Plan) -> Plan:
     return plan
 
 
+def trained_ids(plan: Plan) -> tuple[str, ...]:
+    """The candidates of a plan."""
+    return tuple(f"t{plan.number}-{slot}" for slot in range(len(plan.goals)))
+
+
 def is_done(store: RunStore, plan: Plan) -> bool:
     """Whether every training of a plan has an outcome."""
     ended = {row.id for row in store.rows() if row.is_trained and row.outcome is not None and row.outcome.status != "unfinished"}
-    return all(f"t{plan.number}-{slot}" in ended for slot in range(len(plan.goals)))
+    return ended.issuperset(trained_ids(plan))
 
 
-def plan_after_search(parts: Parts, store: RunStore, *, workers: int, used_s: float) -> Plan | None:
+def plan_after_search(parts: Parts, store: RunStore, executor: Executor, *, used_s: float) -> Plan | None:
     """The plan that ends a search: the one that was stored for what it found, else a new one; None where there is to be none."""
     rows = {row.id: row for row in store.rows() if not row.is_trained}
     outcomes = _ended(rows)
@@ -86,14 +92,14 @@ def plan_after_search(parts: Parts, store: RunStore, *, workers: int, used_s: fl
     elif limit_s is not None and final.share > 0 and limit_s > used_s:
         left_s = limit_s - used_s
         seconds, most = [_epoch_s(rows[name], parts) for name in ordered], float(final.epochs or final.most_epochs)
-        count, epochs = epochs_in_time(seconds, left_s, workers=workers, models=final.models, most=most)
+        count, epochs = epochs_in_time(seconds, left_s, workers=executor.workers, models=final.models, most=most)
     else:
         return None
     goals = _goals(parts, [rows[name] for name in ordered[:count]], epochs, most=final.epochs or final.most_epochs)
     return _plan_of(parts, goals, number=len(earlier), request=SEARCH, searched=len(outcomes), limit_s=left_s)
 
 
-def plan_as_wanted(parts: Parts, store: RunStore, wanted: Wanted, *, workers: int) -> Plan | None:
+def plan_as_wanted(parts: Parts, store: RunStore, executor: Executor, wanted: Wanted) -> Plan | None:
     """The plan that was cut off where the same is asked for again, else a new one; None where all that is asked for is done.
 
     Raises RequestError where it cannot be done as asked.
@@ -115,7 +121,7 @@ def plan_as_wanted(parts: Parts, store: RunStore, wanted: Wanted, *, workers: in
     most: float = epochs
     if wanted.time_s is not None:
         seconds = [_epoch_s(row, parts) for row in chosen]
-        epochs, most = epochs_each(seconds, wanted.time_s, workers), math.inf
+        epochs, most = epochs_each(seconds, wanted.time_s, executor.workers), math.inf
         refuse_short(seconds, wanted.time_s, epochs)
     teaching = None if teacher is None else rows[teacher]
     goals = _goals(parts, chosen, epochs, most=most, teacher=teaching, always=wanted.teacher != "best")

@@ -23,6 +23,7 @@ from hwnas.experiment.feasible import impossible
 from hwnas.experiment.interrupt import Interrupt
 from hwnas.experiment.latency import latency_source
 from hwnas.experiment.parts import Parts
+from hwnas.experiment.planning import plans, trained_ids
 from hwnas.experiment.progress import Listener, Phase, Progress
 from hwnas.experiment.yardstick import Yardstick
 from hwnas.graph import Graph
@@ -265,7 +266,7 @@ class Sitting:
 
     def collect(self) -> None:
         """Delete the weights that are not to be kept, and what a killed sitting left; children to come need the front's alone."""
-        trained = {row.id for row in self.store.rows() if row.is_trained}
+        trained = {name for plan in plans(self.store) for name in trained_ids(plan)}
         self.store.collect("all" if self.parts.config.keep == "all" else trained | set(self.front))
 
     def hypervolume(self) -> float | None:

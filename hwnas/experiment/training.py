@@ -15,7 +15,7 @@ from hwnas.experiment.finish import finish
 from hwnas.experiment.interrupt import Interrupt
 from hwnas.experiment.latency import latency_source
 from hwnas.experiment.parts import Parts, assemble
-from hwnas.experiment.planning import Wanted, keep, plan_as_wanted, plans
+from hwnas.experiment.planning import Wanted, keep, plan_as_wanted, plans, trained_ids
 from hwnas.experiment.progress import Listener, Phase, Progress, silent
 from hwnas.experiment.run import executor_for, kept, refuse_other, rename_profile
 from hwnas.experiment.stored import stored_config
@@ -45,7 +45,7 @@ def train(folder: Path, wanted: Wanted, *, workers: int | None = None, listener:
         with closing(assemble(config, kept(store, remeasure=False))) as parts:
             refuse_other(parts, store, remeasure=False)
             with executor_for(parts) as executor:
-                plan = plan_as_wanted(parts, store, wanted, workers=executor.workers)
+                plan = plan_as_wanted(parts, store, executor, wanted)
                 if plan is None:
                     return Trained(candidates=(), trained=0)
                 if plan.number == len(plans(store)):
@@ -86,4 +86,4 @@ def _train(parts: Parts, store: RunStore, executor: Executor, plan: Plan, listen
         report=lambda done: report("finishing", done, len(front)),
     )
     report("done", trained, trained)
-    return Trained(candidates=tuple(f"t{plan.number}-{slot}" for slot in range(len(plan.goals))), trained=trained)
+    return Trained(candidates=trained_ids(plan), trained=trained)

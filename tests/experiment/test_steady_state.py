@@ -215,7 +215,7 @@ def test_when_the_time_is_over_children_in_training_stay_unfinished_until_there_
         if progress.trained:
             time.sleep(progress.left_s or 0.0)
 
-    start(steady(budget={"max_evaluations": INITIAL + 1, "images_per_child": 320}), folder)
+    start(steady(budget={"max_evaluations": INITIAL + 1, "images_per_child": 320}, final={"share": 0.0}), folder)
     with RunStore.open(folder, write=False) as store:
         used_s = store.meta("used_s")
     ended = resume(folder, changes={"max_evaluations": None, "time": used_s + 5}, listener=slow)
