@@ -11,7 +11,6 @@ For each network of the plan, the longest training first:
 
 import dataclasses
 import math
-import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -37,6 +36,7 @@ from hwnas.store import RunStore
 OPERATOR = "train"
 PACE_EVENT = "final_pace"
 PART_S = 20.0  # of training between two checkpoints
+PARTS = 4  # of each network, at least, in a time limit
 WAIT_S = 0.5
 CLOSE = 0.05  # a number of images is changed where it is off by more than this share
 
@@ -78,7 +78,6 @@ class FinalTraining:
         latencies: LatencySource | None,
         interrupt: Interrupt,
         report: Report,
-        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._parts = parts
         self._store = store
@@ -87,7 +86,6 @@ class FinalTraining:
         self._latencies = latencies
         self._interrupt = interrupt
         self._report = report
-        self._now = now
         self._waiting: deque[tuple[Goal, Candidate]] = deque()
         self._training: dict[str, _Underway] = {}
         self._done = 0
@@ -98,7 +96,6 @@ class FinalTraining:
         """Train what the plan has not trained yet; how many networks that were."""
         self._plan = plan
         self._used_s = self._store.find_meta(_used(plan), float) or 0.0
-        self._started = self._now()
         pairs = list(zip(plan.goals, self._candidates(plan), strict=True))
         known = {candidate.id for _, candidate in pairs if _has_ended(self._store.outcome(candidate.id))}
         left = [pair for pair in pairs if pair[1].id not in known]
@@ -167,7 +164,7 @@ class FinalTraining:
         """Hand the next part to a worker."""
         size = self._plan.trainer.batch_size
         images = self._images(underway)
-        part = max(size, round(PART_S / self._seconds_per_image(underway) / size) * size)
+        part = max(size, round(self._part_s / self._seconds_per_image(underway) / size) * size)
         until = underway.seen + part
         # A last part that is hardly one is joined to the part before.
         task = dataclasses.replace(underway.task, images=images, until=None if until + part / 2 >= images else until)
@@ -183,11 +180,12 @@ class FinalTraining:
         for event in self._store.events(PACE_EVENT, _Pace):
             if (event.payload.candidate, event.payload.seen) == (candidate_id, underway.seen):
                 return int(event.payload.images)
-        left_s = limit_s - self._time_used_s
+        left_s = limit_s - self._used_s
         share = max(0.0, left_s) * self._executor.workers / self._work_left_s(underway)
         size = self._plan.trainer.batch_size
         rest = math.floor((planned - underway.seen) * share / size) * size
-        images = max(underway.seen + size, min(underway.seen + rest, underway.goal.most))
+        one_epoch = min(planned, len(self._parts.data.train))  # which the plan promised to each, whatever the time
+        images = max(underway.seen + size, one_epoch, min(underway.seen + rest, underway.goal.most))
         if abs(images - planned) <= CLOSE * planned:
             return planned
         payload = {"candidate": candidate_id, "seen": underway.seen, "images": images}
@@ -195,8 +193,10 @@ class FinalTraining:
         return images
 
     @property
-    def _time_used_s(self) -> float:
-        return self._used_s + self._now() - self._started
+    def _part_s(self) -> float:
+        """The seconds of a part: in a time limit several for each network, for its speed is known only behind its first part."""
+        limit_s = self._plan.limit_s
+        return PART_S if limit_s is None else min(PART_S, limit_s / (PARTS * self._total))
 
     def _work_left_s(self, underway: _Underway) -> float:
         """The seconds of one worker that all trainings together still take, by the speed so far."""
@@ -240,7 +240,8 @@ class FinalTraining:
                 train_seconds=underway.train_seconds,
             )
             self._end(outcome, result.weights if outcome.status == "finished" else None)
-        self._store.set_meta(_used(self._plan), self._time_used_s)
+        self._used_s += result.train_seconds / self._executor.workers  # starting workers does not count
+        self._store.set_meta(_used(self._plan), self._used_s)
         error = f", error {result.curve[-1].error:.2%}" if result.curve and result.curve[-1].error is not None else ""
         share = result.images / underway.task.images
         self._report(self._done, self._total, f"{result.candidate_id}: {min(share, 1):.0%}{error}".replace("%", " %"))
