@@ -69,5 +69,5 @@ def _scale_and_offset(weights: Mapping[str, Array], node: int, eps: float) -> tu
         weights[f"{node}.{name}"].astype(np.float64) for name in ("weight", "bias", "running_mean", "running_var")
     )
     with np.errstate(all="ignore"):
-        factor = scale / np.sqrt(var + eps)
+        factor = scale / np.sqrt(var + float(np.float32(eps)))  # the file's own
     return factor.astype(np.float32), (offset - mean * factor).astype(np.float32)

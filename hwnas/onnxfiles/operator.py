@@ -1,5 +1,6 @@
 """One operator of an ONNX file, its attributes read with the types that ONNX gives them."""
 
+import numpy as np
 from onnx import AttributeProto, NodeProto
 
 from hwnas.errors import UnsupportedOperatorError
@@ -51,9 +52,9 @@ class Operator:
         return default if found is None else tuple(found.ints)
 
     def number(self, name: str, default: float) -> float:
-        """An attribute that is a float32 number."""
+        """An attribute that is a float32 number, as the shortest decimal that says it: 1e-05, not 9.999999747378752e-06."""
         found = self._typed(name, AttributeProto.FLOAT)
-        return default if found is None else float(found.f)
+        return default if found is None else float(str(np.float32(found.f)))
 
     def numbers(self, name: str) -> tuple[float, ...]:
         """An attribute that is a list of float32 numbers."""
