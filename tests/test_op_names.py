@@ -14,7 +14,7 @@ ABOUT = {
     "deployed/folding.py": {"BatchNorm", "Conv", "WeightedAdd"},  # what becomes of them in a deployed network
     "deployed/program.py": {"Clip", "MaxPool"},  # faster ways to the same
     "injection/dirty.py": {"Conv", "Linear"},  # fast paths through them
-    "injection/from_onnx.py": {"BatchNorm"},  # which a file may hold, and a deployed network does not
+    "injection/from_onnx.py": {"BatchNorm"},  # what becomes of it in a deployed network
     "morphism/bound.py": {"Clip"},
     "morphism/enlarge_kernel.py": {"Conv"},
     "morphism/remove_layer.py": {"BatchNorm", "Concat", "Conv"},
@@ -24,8 +24,8 @@ ABOUT = {
     "morphism/skip_concat.py": {"Concat"},
     "morphism/tidy.py": {"Add", "Clip", "WeightedAdd"},
     "network/transfer.py": {"BatchNorm"},  # one that passes its input on
-    "onnxfiles/operators/merging.py": {"Conv", "Linear"},  # a bias that follows them as an Add
-    "onnxfiles/operators/shaping.py": {"Flatten", "Linear"},
+    "onnxfiles/operators/merging.py": {"Conv", "Linear"},  # a bias that follows
+    "onnxfiles/operators/shaping.py": {"Flatten", "Linear"},  # gates of linear layers
     "training/calibration.py": {"BatchNorm"},
 }
 
