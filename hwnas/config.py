@@ -54,14 +54,15 @@ class Final(_Section):
     """How networks of the front are trained to the end when a search is over, and what ``hwnas train`` does by default.
 
     ``share`` of a time budget is kept for it (0: nothing is trained to the end) and given to ``models`` members of the front, to
-    more of them where these have had ``most_epochs``; without a time budget ``epochs`` asks for it. ``trainer`` and
-    ``augmentation`` override what is chosen for the data, key by key, as in the sections of these names.
+    more of them where these have had ``most_epochs``; where they are left out, images of at most 16 x 16 pixels get less of both.
+    Without a time budget ``epochs`` asks for it. ``trainer`` and ``augmentation`` override what is chosen for the data, key by
+    key, as in the sections of these names.
     """
 
-    share: float = Field(default=0.4, ge=0, lt=1)
-    models: int = Field(default=5, ge=1)
+    share: float = Field(default=0.7, ge=0, lt=1)
+    models: int = Field(default=4, ge=1)
     epochs: int | None = Field(default=None, ge=1)
-    most_epochs: int = Field(default=60, ge=1)
+    most_epochs: int = Field(default=200, ge=1)
     trainer: Mapping[str, Any] = Field(default_factory=dict)
     augmentation: Mapping[str, Any] = Field(default_factory=dict)
 

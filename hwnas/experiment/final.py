@@ -1,15 +1,16 @@
 """Which networks are trained to the end, and for how long: decided here, stored before the first of them is trained.
 
 1. Along the front: first its most accurate member, then always the one that adds most to the hypervolume of those chosen.
-2. A time is divided so that every network sees the data equally often: to each the more, the longer one epoch of it takes.
-3. No more epochs than are of use: what time is left over goes to further members.
+2. A time is divided in proportion to the square root of what an epoch takes: a network of four times the work gets twice the
+   time and half the epochs. With equal times large networks would be left half trained, with equal epochs they would have all.
+3. No more epochs than are of use: what time is left over goes to the other networks and to further members.
 
 All of it is our definition.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import log10
+from math import inf, log10, sqrt
 
 from hwnas.data import Augmentation
 from hwnas.errors import ConfigError
@@ -20,6 +21,7 @@ from hwnas.training import TrainerSettings
 EVENT = "final"
 LEAST_EPOCHS = 3  # with less a network is hardly better than the search left it: fewer networks are trained instead
 SMALLEST = 1e-12  # of a value whose logarithm is taken
+ROUNDING = 1 - 1e-9  # what a sum of times may lose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,23 +70,23 @@ def along_the_front(values: Mapping[str, Mapping[str, float]], objectives: Seque
     return chosen
 
 
-def epochs_in_time(seconds: Sequence[float], limit_s: float, *, workers: int, models: int, most: float) -> tuple[int, float]:
-    """How many of the networks are trained, the first ones, and each for how many epochs (2. and 3.).
+def epochs_in_time(seconds: Sequence[float], limit_s: float, *, workers: int, models: int, most: float) -> tuple[float, ...]:
+    """For how many epochs each of the first networks is trained; the others are not (2. and 3.).
 
-    ``seconds`` are those of one epoch of each network, on one of the ``workers``. (0, 0.0) where there is no time for an epoch.
+    ``seconds`` are those of one epoch of each network, on one of the ``workers``. Empty where there is no time for an epoch.
     """
     count = min(models, len(seconds))
-    while count > 1 and epochs_each(seconds[:count], limit_s, workers) < LEAST_EPOCHS:
+    while count > 1 and min(epochs_each(seconds[:count], limit_s, workers, most)) < LEAST_EPOCHS * ROUNDING:
         count -= 1
-    while count < len(seconds) and epochs_each(seconds[: count + 1], limit_s, workers) >= most:
+    while count < len(seconds) and min(epochs_each(seconds[: count + 1], limit_s, workers, most)) >= most * ROUNDING:
         count += 1
-    epochs = min(most, epochs_each(seconds[:count], limit_s, workers)) if count else 0.0
-    return (count, epochs) if epochs >= 1 else (0, 0.0)
+    epochs = epochs_each(seconds[:count], limit_s, workers, most)
+    return epochs if min(epochs, default=0.0) >= 1 else ()
 
 
-def refuse_short(seconds: Sequence[float], limit_s: float, epochs: float) -> None:
+def refuse_short(seconds: Sequence[float], limit_s: float, epochs: Sequence[float]) -> None:
     """Raise ConfigError where a time is too short for one epoch of each network."""
-    if epochs < 1:
+    if min(epochs) < 1:
         least = sum(seconds)
         raise ConfigError(
             f"a time budget of {limit_s:.3g} s is shorter than one epoch of the {len(seconds)} chosen, about {least:.3g} s: "
@@ -92,12 +94,20 @@ def refuse_short(seconds: Sequence[float], limit_s: float, epochs: float) -> Non
         )
 
 
-def epochs_each(seconds: Sequence[float], limit_s: float, workers: int) -> float:
-    """The epochs that fit into a time where every network gets as many.
+def epochs_each(seconds: Sequence[float], limit_s: float, workers: int, most: float = inf) -> tuple[float, ...]:
+    """For how many epochs each network is trained in a time (2.), at most ``most``.
 
-    All workers are busy, and the slowest network has one of them to itself.
+    All workers are busy; no network takes longer than the time, for it has one worker at a time.
     """
-    return min(limit_s * workers / sum(seconds), limit_s / max(seconds))
+    times, left_s, open_ = [0.0] * len(seconds), limit_s * workers, list(range(len(seconds)))
+    while open_:
+        unit = left_s / sum(sqrt(seconds[i]) for i in open_)
+        full = [i for i in open_ if unit * sqrt(seconds[i]) >= min(limit_s, most * seconds[i])]
+        for i in full or open_:
+            times[i] = min(limit_s, most * seconds[i], unit * sqrt(seconds[i]))
+            left_s -= times[i]
+        open_ = [i for i in open_ if i not in full] if full else []
+    return tuple(time / each for time, each in zip(times, seconds, strict=True))
 
 
 def _axis(objective: Objective, values: Mapping[str, float]) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from hwnas.config import RunConfig
+from hwnas.config import Final, RunConfig
 from hwnas.data import DataSet, default_augmentation, load
 from hwnas.device import Device, HardwareProfile, load_profile, open_device
 from hwnas.errors import ConfigError
@@ -105,6 +105,7 @@ def assemble(config: RunConfig, kept: Kept = Kept()) -> Parts:
     limits = _limits(config, profile)
     data = load(config.data_settings)
     config = config if config.max_error is not None else config.model_copy(update={"max_error": _largest_useful(config, data)})
+    config = config.model_copy(update={"final": _final(config.final, data)})
     objectives = objectives_named(config.objectives, config.max_error)
     measures = "latency_ms" in {objective.name for objective in objectives} | {limit.objective for limit in limits}
     trainer = kept.trainer or _trainer(config, data)
@@ -127,6 +128,14 @@ def assemble(config: RunConfig, kept: Kept = Kept()) -> Parts:
         device=open_device(profile, reference_nominal_ms=kept.reference_nominal_ms) if measures and not analytic else None,
         accelerator=Accelerator.of(profile) if measures and analytic else None,
     )
+
+
+def _final(asked: Final, data: DataSet) -> Final:
+    """What suits the data in place of what was left open: the search itself trains networks for small images in seconds."""
+    if data.shape[1] * data.shape[2] > LARGE_IMAGE_PIXELS:
+        return asked
+    suits = {"share": 0.2, "most_epochs": 60}
+    return asked.model_copy(update={name: value for name, value in suits.items() if name not in asked.model_fields_set})
 
 
 def _initial(data: DataSet, own: Sequence[Graph], *, bound: float) -> tuple[Graph, ...]:

@@ -88,14 +88,14 @@ def plan_after_search(parts: Parts, store: RunStore, executor: Executor, *, used
     final, limit_s, left_s = parts.config.final, time_limit_s(parts.config.budget), None
     ordered = along_the_front({name: rows[name].values for name in front_of(outcomes, parts.objectives)}, parts.objectives)
     if limit_s is None and final.epochs is not None:
-        count, epochs = final.models, float(final.epochs)
+        epochs = (float(final.epochs),) * min(final.models, len(ordered))
     elif limit_s is not None and final.share > 0 and limit_s > used_s:
         left_s = limit_s - used_s
         seconds, most = [_epoch_s(rows[name], parts) for name in ordered], float(final.epochs or final.most_epochs)
-        count, epochs = epochs_in_time(seconds, left_s, workers=executor.workers, models=final.models, most=most)
+        epochs = epochs_in_time(seconds, left_s, workers=executor.workers, models=final.models, most=most)
     else:
         return None
-    goals = _goals(parts, [rows[name] for name in ordered[:count]], epochs, most=final.epochs or final.most_epochs)
+    goals = _goals(parts, [rows[name] for name in ordered[: len(epochs)]], epochs, most=final.epochs or final.most_epochs)
     return _plan_of(parts, goals, number=len(earlier), request=SEARCH, searched=len(outcomes), limit_s=left_s)
 
 
@@ -117,8 +117,8 @@ def plan_as_wanted(parts: Parts, store: RunStore, executor: Executor, wanted: Wa
     _refuse_unusable(store, rows, chosen, teacher)
     if not chosen:
         return None
-    epochs = float(wanted.epochs or final.epochs or final.most_epochs)
-    most: float = epochs
+    most = float(wanted.epochs or final.epochs or final.most_epochs)
+    epochs: tuple[float, ...] = (most,) * len(chosen)
     if wanted.time_s is not None:
         seconds = [_epoch_s(row, parts) for row in chosen]
         epochs, most = epochs_each(seconds, wanted.time_s, executor.workers), math.inf
@@ -165,11 +165,11 @@ def refuse_other_teacher(teacher: Graph, student: Graph) -> None:
 
 
 def _goals(
-    parts: Parts, chosen: Sequence[Row], epochs: float, *, most: float, teacher: Row | None = None, always: bool = False
+    parts: Parts, chosen: Sequence[Row], epochs: Sequence[float], *, most: float, teacher: Row | None = None, always: bool = False
 ) -> tuple[Goal, ...]:
     """A goal for each network; the teacher for those that it is clearly better than, or ``always``."""
     images, made = len(parts.data.train), []
-    for row in chosen:
+    for row, times in zip(chosen, epochs, strict=True):
         taught = teacher is not None and teacher.id != row.id
         if taught and not always:
             assert teacher is not None
@@ -177,7 +177,7 @@ def _goals(
         made.append(
             Goal(
                 parent=row.id,
-                images=max(1, round(epochs * images)),
+                images=max(1, round(times * images)),
                 most=round(min(most, MOST_EPOCHS) * images),
                 seconds_per_image=_epoch_s(row, parts) / images,
                 teacher=teacher.id if taught and teacher is not None else None,

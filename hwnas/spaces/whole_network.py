@@ -45,7 +45,8 @@ FLAT_PIXELS = 16  # the largest map that is flattened
 class Recipe:
     """An initial network: the channels of its stages, its head, whether it strides or pools, whether it is separable.
 
-    ``stem``: it is a residual network whose stem has so many channels (0: it is none).
+    ``stem``: it is a residual network whose stem has so many channels (0: it is none); where it is ``early``, its first block
+    halves the map like those after it.
     """
 
     channels: tuple[int, ...]
@@ -53,11 +54,12 @@ class Recipe:
     strided: bool = True
     separable: bool = False
     stem: int = 0
+    early: bool = False
 
     @property
     def name(self) -> str:
-        """Such as ``gap-4-8``, ``separable-pool-gap-16-32-64`` or ``residual-16-gap-16-32-64``."""
-        words = [f"residual-{self.stem}"] if self.stem else []
+        """Such as ``gap-4-8``, ``separable-pool-gap-16-32-64`` or ``early-residual-16-gap-16-32-64``."""
+        words = [f"{'early-' * self.early}residual-{self.stem}"] if self.stem else []
         words += ["separable"] * self.separable + ["pool"] * (not self.strided) + [self.head, *map(str, self.channels)]
         return "-".join(words)
 
@@ -84,8 +86,10 @@ SMALL = (  # 1,000 to 62,000 parameters for CIFAR-10; at a size a fourth stage l
     Recipe(channels=(16, 32, 64), strided=False),
     Recipe(channels=(16, 32, 64, 64), strided=False),
     Recipe(channels=(8, 16, 32), stem=8),
+    Recipe(channels=(16, 32, 64), stem=16, early=True),
     Recipe(channels=(16, 32, 64), stem=16),
-    Recipe(channels=(32, 64, 128), stem=32),
+    Recipe(channels=(32, 64, 128), stem=16, early=True),
+    Recipe(channels=(48, 96, 192), stem=16, early=True),
 )
 
 
@@ -170,7 +174,7 @@ def _residual(stack: _Stack, recipe: Recipe) -> None:
     """Stem and blocks of a residual network (2.)."""
     stack.stage(recipe.stem, stride=1, separable=False)
     for place, channels in enumerate(recipe.channels):
-        halves = place > 0 and min(stack.shape[1:]) >= STRIDED_SIDE
+        halves = (place > 0 or recipe.early) and min(stack.shape[1:]) >= STRIDED_SIDE
         stack.block(channels, stride=2 if halves else 1)
 
 

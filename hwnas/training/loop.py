@@ -71,8 +71,9 @@ def train(
         data, images=images, batch_size=size, augmentation=augmentation, generator=generator, place=place
     )
     batches.skip_to(begin)
-    device, loss_of = device_of(network), _loss(data, settings, network, teacher, steps)
+    device = device_of(network)
     autocast = settings.precision == "bfloat16" or (settings.precision == "auto" and device.type == "cuda")
+    loss_of = _loss(data, settings, network, teacher, steps, autocast=autocast)
     is_over = False
     for step, (pixels, labels) in enumerate(islice(batches, end - begin), begin + 1):
         for group in optimiser.param_groups:
@@ -104,7 +105,9 @@ def _part(checkpoint: Checkpoint | None, steps: int, until: int | None) -> tuple
     return begin, end
 
 
-def _loss(data: DataSet, settings: TrainerSettings, network: Network, teacher: Network | None, steps: int) -> Loss:
+def _loss(
+    data: DataSet, settings: TrainerSettings, network: Network, teacher: Network | None, steps: int, *, autocast: bool
+) -> Loss:
     """The loss of step ``step`` (from 1) by its logits, images and labels: cross-entropy, mixed with or replaced by the
     distance from the teacher's answers while there is one to learn from."""
     device = device_of(network)
@@ -116,7 +119,9 @@ def _loss(data: DataSet, settings: TrainerSettings, network: Network, teacher: N
     def loss_of(step: int, logits: Tensor, pixels: Tensor, labels: Tensor) -> Tensor:
         taught = None
         if teacher is not None and step <= distilled:
-            taught = _distillation_loss(logits, teacher, pixels, settings.distil_temperature)
+            with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=autocast):
+                answers = teacher(pixels)
+            taught = _distillation_loss(logits, answers.float(), settings.distil_temperature)
             if settings.distil_mix == 1:
                 return taught
         loss = F.cross_entropy(logits, labels, weight=weights, label_smoothing=settings.label_smoothing)
@@ -125,8 +130,6 @@ def _loss(data: DataSet, settings: TrainerSettings, network: Network, teacher: N
     return loss_of
 
 
-def _distillation_loss(logits: Tensor, teacher: Network, pixels: Tensor, temperature: float) -> Tensor:
-    """Soft cross-entropy with the teacher's answers at ``temperature``, scaled by its square [Hinton2015, section 2]."""
-    with torch.no_grad():
-        answers = torch.softmax(teacher(pixels) / temperature, 1)
-    return F.cross_entropy(logits / temperature, answers) * temperature**2
+def _distillation_loss(logits: Tensor, answers: Tensor, temperature: float) -> Tensor:
+    """Soft cross-entropy with the teacher's logits at ``temperature``, scaled by its square [Hinton2015, section 2]."""
+    return F.cross_entropy(logits / temperature, torch.softmax(answers / temperature, 1)) * temperature**2

@@ -34,27 +34,33 @@ SECONDS = st.lists(st.floats(0.01, 100), min_size=1, max_size=30)
 
 
 @given(seconds=SECONDS, limit_s=st.floats(0.1, 10_000), workers=st.integers(1, 4), models=st.integers(1, 6))
-def test_a_time_is_kept_to_and_divided_alike(seconds, limit_s, workers, models):
-    count, epochs = epochs_in_time(seconds, limit_s, workers=workers, models=models, most=60)
-    assert 0 <= count <= len(seconds)
-    assert (count == 0) == (epochs == 0)
+def test_a_time_is_kept_to_and_divided_by_the_square_root_of_the_work(seconds, limit_s, workers, models):
+    epochs = epochs_in_time(seconds, limit_s, workers=workers, models=models, most=60)
+    count = len(epochs)
+    assert count <= len(seconds)
     if count:
-        assert 1 <= epochs <= 60
-        assert epochs * sum(seconds[:count]) <= limit_s * workers * (1 + 1e-9)
-        assert epochs * max(seconds[:count]) <= limit_s * (1 + 1e-9)
+        assert min(epochs) >= 1
+        assert max(epochs) <= 60 * (1 + 1e-9)
+        times = [number * each for number, each in zip(epochs, seconds, strict=False)]
+        assert sum(times) <= limit_s * workers * (1 + 1e-9)
+        assert max(times) <= limit_s * (1 + 1e-9)
+        free = [i for i in range(count) if epochs[i] < 60 * (1 - 1e-9) and times[i] < limit_s * (1 - 1e-9)]
+        units = [times[i] / seconds[i] ** 0.5 for i in free]
+        assert not free or max(units) <= min(units) * (1 + 1e-6)
     if count > models:  # more than asked for only where all have had enough
-        assert epochs == 60
+        assert min(epochs) >= 60 * (1 - 1e-9)
     if 1 < count <= models:
-        assert epochs >= LEAST_EPOCHS
+        assert min(epochs) >= LEAST_EPOCHS * (1 - 1e-9)
     if count == 0:
-        assert epochs_each(seconds[:1], limit_s, workers) < 1
+        assert epochs_each(seconds[:1], limit_s, workers)[0] < 1
 
 
 def test_tiny_networks_share_a_long_time_and_large_ones_are_fewer():
-    assert epochs_in_time([0.01] * 40, 72, workers=1, models=5, most=60) == (40, 60)
-    assert epochs_in_time([0.1] * 40, 72, workers=1, models=5, most=60) == (12, 60)
-    assert epochs_in_time([10.0] * 40, 60, workers=1, models=5, most=60) == (2, 3.0)
-    assert epochs_in_time([100.0] * 3, 60, workers=1, models=5, most=60) == (0, 0.0)
+    assert epochs_in_time([0.01] * 40, 72, workers=1, models=5, most=60) == pytest.approx([60] * 40)
+    assert epochs_in_time([0.1] * 40, 72, workers=1, models=5, most=60) == pytest.approx([60] * 12)
+    assert epochs_in_time([10.0] * 40, 60, workers=1, models=5, most=60) == pytest.approx([3, 3])
+    assert epochs_in_time([100.0] * 3, 60, workers=1, models=5, most=60) == ()
+    assert epochs_each([40.0, 10.0], 900, 1) == pytest.approx([15, 30])
 
 
 def test_a_time_that_is_too_short_is_refused_with_the_least():

@@ -24,7 +24,7 @@ def test_images_of_any_size_have_sound_starts(channels: int, height: int, width:
     for name, graph in found:
         assert graph.shapes[graph.input.id] == (channels, height, width)
         assert graph.classes == classes
-        assert cost(graph).parameters < 150_000 + 600 * classes, name
+        assert cost(graph).parameters < 750_000 + 600 * classes, name
         assert all(OPERATORS[operator].sites(graph) for operator in ("widen", "prune"))
         for node in graph:
             if isinstance(node.op, BatchNorm):  # folds into the convolution before it, which has no bias
@@ -34,7 +34,7 @@ def test_images_of_any_size_have_sound_starts(channels: int, height: int, width:
 
 
 @pytest.mark.parametrize(
-    ("shape", "low", "high"), [((1, 8, 8), (50, 100), (20_000, 25_000)), ((3, 32, 32), (1000, 3000), (40_000, 62_000))]
+    ("shape", "low", "high"), [((1, 8, 8), (50, 100), (20_000, 25_000)), ((3, 32, 32), (1000, 3000), (600_000, 700_000))]
 )
 def test_sizes_are_trivial(shape: tuple[int, int, int], low: tuple[int, int], high: tuple[int, int]) -> None:
     sizes = sorted(cost(graph).parameters for _, graph in initial_graphs(shape, 10))
@@ -71,4 +71,4 @@ def test_large_images_are_brought_down_first() -> None:
     for _, graph in initial_graphs((3, 224, 224), 10):
         maps = [graph.shapes[node.id][1:] for node in graph if len(graph.shapes[node.id]) == 3]
         assert min(side for size in maps for side in size if size != (1, 1)) <= 8
-        assert cost(graph).macs < 50_000_000
+        assert cost(graph).macs < 130_000_000
