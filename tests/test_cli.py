@@ -251,7 +251,8 @@ def test_commands_that_read_load_nothing_heavy(
         (("--time-budget", "-5m"), ("budget.time", "'-5m'", "30m")),
         (("--generations", "-1"), ("budget.generations", "-1")),
         (("--seed", "-1"), ("seed", "-1")),
-        (("--workers", "0"), ("workers", "0")),
+        (("--workers", "-1"), ("workers", "-1")),
+        (("--workers", "0", "--executor", "ray"), ("workers 0", "executor ray")),
         (("--objectives", "error,speed"), ("speed", "latency_ms")),
         (("--strategy", "magic"), ("magic", "lemonade")),
         (("--metric", "f1"), ("metric", "f1")),
@@ -274,7 +275,7 @@ def test_wrong_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     Path("run.toml").write_text('sed = 1\n[budget]\ntyme = "3m"\n')
     refused(invoke("search", "--config", "run.toml", "--out", "run"), 2, "error: run.toml: unknown key", "sed", "budget.tyme")
     Path("run.toml").write_text("seed = 1\n")
-    refused(invoke("search", "--config", "run.toml", "--workers", 0, "--out", "run"), 2, "the configuration: workers")
+    refused(invoke("search", "--config", "run.toml", "--workers", -1, "--out", "run"), 2, "the configuration: workers")
     Path("run.toml").write_text("seed = \n")
     refused(invoke("search", "--config", "run.toml", "--out", "run"), 2, "run.toml is not TOML")
     Path("run.toml").write_text('budget = "3m"\n')
