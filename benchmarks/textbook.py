@@ -33,7 +33,7 @@ from torch import nn
 
 from hwnas.data import DataSet, DataSettings, load
 from hwnas.export import emit
-from hwnas.network import import_module
+from hwnas.importing import import_module
 from hwnas.training import error_of_guessing
 
 NETWORKS = "networks.json"

@@ -51,6 +51,7 @@ MAY_IMPORT: Mapping[str, str] = {
     "injection": "data deployed device export graph network onnxfiles resilience",
     "onnxfiles": "deployed device graph",
     "deployed": "graph network resilience",
+    "importing": "device graph network onnxfiles",
     "network": "graph morphism",
     "estimate": "device graph",
     "morphism": "graph",
@@ -66,7 +67,7 @@ MAY_IMPORT: Mapping[str, str] = {
     "hwnas": "api",  # hwnas/__init__.py, when a public name is first used
 }
 LIBRARIES: Mapping[str, set[str]] = {
-    "torch": {"network", "data", "training", "deployed", "onnxfiles", "injection", "export", "execution", "experiment",
+    "torch": {"network", "importing", "data", "training", "deployed", "onnxfiles", "injection", "export", "execution", "experiment",
               "fault_study"},
     "onnxruntime": {"device", "export", "injection"},
     "plotly": {"report", "injection"},

@@ -1,8 +1,7 @@
 """A graph with tensors: networks that torch trains, what it computes, and the transfer of weights from parent to child."""
 
 from hwnas.network.compute import COMPUTE, Compute, computation, register_compute
-from hwnas.network.importing import import_module
 from hwnas.network.network import Network, State
 from hwnas.network.transfer import transfer
 
-__all__ = ["COMPUTE", "Compute", "Network", "State", "computation", "import_module", "register_compute", "transfer"]
+__all__ = ["COMPUTE", "Compute", "Network", "State", "computation", "register_compute", "transfer"]

@@ -12,7 +12,7 @@ from torch import nn
 from hwnas.data import DataSet, DataSettings, Split, evaluation_batches, load
 from hwnas.device import load_profile, session
 from hwnas.graph import cost
-from hwnas.network import import_module
+from hwnas.importing import import_module
 
 RECIPE = Recipe()
 SMALL = Recipe(batch_size=16, peak=0.05)

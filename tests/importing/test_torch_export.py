@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from hwnas.errors import ModelError
 from hwnas.graph import Add, Clip, Concat, Graph, architecture_id
-from hwnas.network import Network, import_module
+from hwnas.importing import import_module
+from hwnas.network import Network
 from tests.graphs import SAMPLES
 from tests.network.hand_written import HAND_WRITTEN
 
@@ -177,32 +178,47 @@ class TwoInputs(nn.Module):
         return x + y
 
 
+class Named(nn.Module):
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        return {"logits": x}
+
+
+class Cumulative(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.cumsum(1)
+
+
+def tied() -> nn.Module:
+    one, other = nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1)
+    other.weight = one.weight
+    return sequence(one, other)
+
+
 def shared() -> nn.Module:
     layer = nn.Conv2d(4, 4, 1)
     return sequence(layer, layer)
 
 
 REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
-    "gelu": (lambda: sequence(nn.GELU()), "1 (GELU); supported are Conv2d"),
-    "dilated": (lambda: sequence(nn.Conv2d(4, 4, 3, dilation=2)), "dilation=(2, 2)"),
-    "reflected": (lambda: sequence(nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect")), "padding_mode=reflect"),
-    "oblong": (lambda: sequence(nn.Conv2d(4, 4, (1, 3))), "(1, 3) differs between height and width"),
-    "even same": (lambda: sequence(nn.Conv2d(4, 4, 2, padding="same")), "an even kernel with padding 'same'"),
-    "ceil": (lambda: sequence(nn.MaxPool2d(2, ceil_mode=True)), "ceil_mode=True"),
-    "average without padding": (lambda: sequence(nn.AvgPool2d(3, 1, 1, count_include_pad=False)), "AvgPool2d"),
+    "softplus": (lambda: sequence(nn.Softplus()), "no operation of hwnas computes it; supported are"),
+    "its line": (lambda: sequence(Cumulative()), "test_torch_export.py"),
+    "reflected": (lambda: sequence(nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect")), "padding of the mode reflect"),
+    "divisor": (lambda: sequence(nn.AvgPool2d(2, divisor_override=3)), "a divisor of its own"),
     "no statistics": (lambda: sequence(nn.BatchNorm2d(4, track_running_stats=False)), "without running statistics"),
-    "adaptive": (lambda: nn.Sequential(nn.AdaptiveAvgPool2d(2)), "AdaptiveAvgPool2d(output_size=2)"),
-    "shared": (shared, "is used twice; give each use its own weights"),
-    "branching": (lambda: sequence(Branching()), "torch.fx can trace"),
-    "scaled": (lambda: sequence(Scaled()), "no tensor that the model computed from the image"),
-    "pair": (lambda: Pair(), "one tensor of logits"),
-    "constant": (lambda: sequence(Constant()), "a tensor of the model itself"),
+    "cumulative": (lambda: sequence(nn.BatchNorm2d(4, momentum=None)), "momentum None, a cumulative average"),
+    "shared": (shared, "1.bias is used by two layers"),
+    "tied": (tied, "is used by two layers"),
+    "branching": (lambda: sequence(Branching()), "without decisions that depend on data"),
+    "scaled": (lambda: sequence(Scaled()), "the sum with a constant"),
+    "pair": (lambda: Pair(), "got 2 values in a tuple; wrap the model"),
+    "mapping": (lambda: Named(), "got 1 values in a dict; wrap the model"),
+    "constant": (lambda: sequence(Constant()), "the sum with a constant"),
     "two inputs": (lambda: TwoInputs(), "one input, the images; y is another"),
     "no logits": (lambda: nn.Sequential(nn.Conv2d(3, 4, 3)), "no classifier of 3x8x8 images"),
     "of grey images": (lambda: nn.Sequential(nn.Conv2d(1, 2, 8), nn.Flatten()), "a model that takes 3x8x8 images"),
     "of larger images": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * 9 * 8, 2)), "a model that takes 3x8x8 images"),
     "half precision": (lambda: sequence().half(), "in float32 and on the CPU"),
-    "whole flatten": (lambda: nn.Sequential(nn.Flatten(0)), "Flatten(start_dim=0"),
+    "whole flatten": (lambda: nn.Sequential(nn.Flatten(0)), "no classifier of 3x8x8 images"),
 }
 
 

@@ -1,0 +1,385 @@
+"""From the operations of torch.export (ATen) to those of hwnas: one table.
+
+Each function is given the translation so far and a call, and gives what the call stands for. Views and permutations that a
+graph has no operation for are followed: channels that come last, as behind ``permute(0, 2, 3, 1)``, are a flag of a value.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from math import prod
+from typing import TypeAlias
+
+import torch
+
+from hwnas.graph import (
+    AdaptiveAvgPool,
+    Add,
+    AvgPool,
+    BatchNorm,
+    Clip,
+    Concat,
+    Conv,
+    Flatten,
+    Gelu,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    GroupNorm,
+    HardSigmoid,
+    HardSwish,
+    LayerNorm,
+    LeakyRelu,
+    Linear,
+    MaxPool,
+    Multiply,
+    Op,
+    Pad,
+    PRelu,
+    Scale,
+    ScaledAdd,
+    Sigmoid,
+    Silu,
+    Slice,
+    Subtract,
+    Upsample,
+)
+from hwnas.importing.call import Call, Constant, Held, Parts, Value
+from hwnas.importing.translation import Translation
+
+Take: TypeAlias = Callable[[Translation, Call], Held]
+LAST, FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
+
+
+def _conv(made: Translation, call: Call) -> Value:
+    source, weight, bias = made.first(call, call.value("input")), call.needed("weight"), call.constant("bias")
+    kernel = tuple(weight.tensor.shape[2:])
+    dilation = call.integers("dilation")
+    padding = call.raw("padding")
+    if isinstance(padding, str):
+        whole = [step * (size - 1) if padding == "same" else 0 for step, size in zip(dilation, kernel, strict=True)]
+        top, left = (size // 2 for size in whole)
+        pads = (top, left, whole[0] - top, whole[1] - left)
+    else:
+        pads = call.integers("padding") * 2  # type: ignore[assignment]
+    op = Conv(
+        out_channels=weight.tensor.shape[0],
+        kernel=kernel,  # type: ignore[arg-type]
+        stride=call.integers("stride"),  # type: ignore[arg-type]
+        padding=pads,
+        dilation=dilation,  # type: ignore[arg-type]
+        groups=call.raw("groups"),
+        bias=bias is not None,
+    )
+    return made.put(call, op, source, tensors={"weight": weight, "bias": bias})
+
+
+def _linear(made: Translation, call: Call) -> Value:
+    """A matrix for each pixel, where channels come last, is a convolution of 1x1."""
+    value, weight, bias = call.value("input"), call.needed("weight"), call.constant("bias")
+    features, tensors = weight.tensor.shape[0], {"weight": weight, "bias": bias}
+    if not value.channels_last:
+        return made.put(call, Linear(out_features=features, bias=bias is not None), value.node, tensors=tensors)
+    filters = replace(weight, tensor=weight.tensor[:, :, None, None])
+    op = Conv(out_channels=features, kernel=1, padding=0, bias=bias is not None)
+    return made.put_alike(call, op, value, tensors={"weight": filters, "bias": bias})
+
+
+def _batch_norm(made: Translation, call: Call) -> Parts:
+    names = {"weight": "weight", "bias": "bias", "running_mean": "running_mean", "running_var": "running_var"}
+    tensors = {name: call.constant(argument) for name, argument in names.items()}
+    if tensors["running_mean"] is None:
+        raise call.refuse("a batch norm without running statistics is not taken; track_running_stats=True keeps them")
+    op = BatchNorm(eps=call.raw("eps"), momentum=call.raw("momentum"))
+    return Parts(parts=(made.put(call, op, made.first(call, call.value("input")), tensors=tensors),))
+
+
+def _batch_norm_by_batch(made: Translation, call: Call) -> Parts:
+    raise call.refuse("a batch norm without running statistics is not taken; track_running_stats=True keeps them")
+
+
+def _layer_norm(made: Translation, call: Call) -> Value:
+    value = call.value("input")
+    shape = made.as_torch_sees(value)
+    if tuple(call.raw("normalized_shape")) != shape[-1:] or not (value.channels_last or len(shape) == 1):
+        raise call.refuse("only normalisations over channels are taken: over the last axis, channels permuted to it")
+    tensors = {"weight": call.constant("weight"), "bias": call.constant("bias")}
+    return made.put_alike(call, LayerNorm(eps=call.raw("eps")), value, tensors=tensors)
+
+
+def _group_norm(made: Translation, call: Call) -> Value:
+    op = GroupNorm(groups=call.raw("num_groups"), eps=call.raw("eps"))
+    tensors = {"weight": call.constant("weight"), "bias": call.constant("bias")}
+    return made.put(call, op, made.first(call, call.value("input")), tensors=tensors)
+
+
+def _activation(make: Callable[[Call], Op]) -> Take:
+    def take(made: Translation, call: Call) -> Value:
+        return made.put_alike(call, make(call), call.value("self"))
+
+    return take
+
+
+def _clip(call: Call) -> Op:
+    low, high = (call.raw(name) for name in ("min", "max"))
+    return Clip(low=float("-inf") if low is None else float(low), high=float("inf") if high is None else float(high))
+
+
+def _hardtanh(call: Call) -> Op:
+    return Clip(low=float(call.raw("min_val")), high=float(call.raw("max_val")))
+
+
+def _prelu(made: Translation, call: Call) -> Value:
+    value, weight = call.value("self"), call.needed("weight")
+    slopes = replace(weight, tensor=weight.tensor.expand(made.shapes[value.node][0]))
+    return made.put(call, PRelu(), made.first(call, value), tensors={"weight": slopes})
+
+
+def _max_pool(made: Translation, call: Call) -> Parts:
+    if call.integers("dilation") != (1, 1):
+        raise call.refuse("a dilated pooling is not taken")
+    kernel = call.integers("kernel_size")
+    op = MaxPool(
+        kernel=kernel,  # type: ignore[arg-type]
+        stride=call.integers("stride") or kernel,  # type: ignore[arg-type]
+        padding=call.integers("padding"),  # type: ignore[arg-type]
+        ceil_mode=call.raw("ceil_mode"),
+    )
+    return Parts(parts=(made.put(call, op, made.first(call, call.value("self"))),))
+
+
+def _avg_pool(made: Translation, call: Call) -> Value:
+    if call.raw("divisor_override") is not None:
+        raise call.refuse("a pooling with a divisor of its own is not taken")
+    kernel, padding = call.integers("kernel_size"), call.integers("padding")
+    op = AvgPool(
+        kernel=kernel,  # type: ignore[arg-type]
+        stride=call.integers("stride") or kernel,  # type: ignore[arg-type]
+        padding=padding,  # type: ignore[arg-type]
+        ceil_mode=call.raw("ceil_mode"),
+        count_include_pad=bool(call.raw("count_include_pad")) or not any(padding),
+    )
+    return made.put(call, op, made.first(call, call.value("self")))
+
+
+def _adaptive_avg_pool(made: Translation, call: Call) -> Value:
+    height, width = call.shape[2:]
+    op: Op = GlobalAvgPool() if (height, width) == (1, 1) else AdaptiveAvgPool(height=height, width=width)
+    return made.put(call, op, made.first(call, call.value("self")))
+
+
+def _adaptive_max_pool(made: Translation, call: Call) -> Parts:
+    if call.integers("output_size") != (1, 1):
+        raise call.refuse("an adaptive max pooling is taken to one pixel alone")
+    return Parts(parts=(made.put(call, GlobalMaxPool(), made.first(call, call.value("self"))),))
+
+
+def _over_pixels(op: Op) -> Take:
+    """A mean or maximum over height and width, kept as (C, 1, 1) or not."""
+
+    def take(made: Translation, call: Call) -> Value:
+        value, axes = call.value("self"), call.raw("dim")
+        rank = len(made.shapes[value.node]) + 1
+        found = sorted(axis % rank for axis in (axes if isinstance(axes, list | tuple) else [axes])) if axes is not None else []
+        if rank != 4 or found != ([1, 2] if value.channels_last else [2, 3]):
+            raise call.refuse(f"it is taken over height and width alone, not over the axes {axes}")
+        pooled = made.put(call, op, value.node)
+        if call.raw("keepdim"):
+            return replace(pooled, channels_last=value.channels_last)
+        return made.put(call, Flatten(), pooled.node)
+
+    return take
+
+
+def _add(made: Translation, call: Call) -> Value:
+    one, other, alpha = call.held("self"), call.held("other"), call.raw("alpha")
+    if not isinstance(one, Value) or not isinstance(other, Value):
+        raise call.refuse("the sum with a constant is not taken; a layer's bias is, so put it there")
+    if alpha in (None, 1):
+        return made.put_alike(call, Add(), one, other)
+    return made.put_alike(call, ScaledAdd(factors=(1.0, float(alpha))), one, other)
+
+
+def _subtract(made: Translation, call: Call) -> Value:
+    if call.raw("alpha") not in (None, 1):
+        raise call.refuse("the difference with a factor is not taken")
+    return made.put_alike(call, Subtract(), call.value("self"), call.value("other"))
+
+
+def _multiply(made: Translation, call: Call) -> Value:
+    """Two values; or a value and one number of the model for each channel."""
+    one, other = call.held("self"), call.held("other")
+    if isinstance(one, Value) and isinstance(other, Value):
+        return made.put_alike(call, Multiply(), one, other)
+    value, factor = (one, other) if isinstance(one, Value) else (other, one)
+    if isinstance(value, Value) and isinstance(factor, Constant):
+        shape = made.shapes[value.node]
+        column = (shape[0],) if value.channels_last or len(shape) == 1 else (shape[0], 1, 1)
+        tensor = factor.tensor
+        while tensor.dim() > len(column) and tensor.shape[0] == 1:
+            tensor = tensor[0]
+        if tuple(tensor.shape) == column:
+            return made.put_alike(call, Scale(), value, tensors={"weight": replace(factor, tensor=tensor.reshape(-1))})
+    raise call.refuse("the product with a constant is taken with one number of the model for each channel alone")
+
+
+def _concat(made: Translation, call: Call) -> Value:
+    values, axis = call.values("tensors"), call.raw("dim") % len(call.shape)
+    if len(call.shape) != 4 or any(axis != (3 if value.channels_last else 1) for value in values):
+        raise call.refuse("feature maps are put together along their channels alone")
+    return made.put_alike(call, Concat(), *values)
+
+
+def _slice(made: Translation, call: Call) -> Value:
+    value, axis, step = call.value("self"), call.raw("dim"), call.raw("step")
+    sizes = (call.node.meta["val"].shape[0], *made.as_torch_sees(value))
+    axis %= len(sizes)
+    start, stop, _ = slice(call.raw("start"), call.raw("end")).indices(sizes[axis])
+    if (start, stop, step) == (0, sizes[axis], 1):
+        return value
+    source = made.first(call, value)
+    if axis == 1 and step == 1:
+        return made.put(call, Slice(start=start, stop=stop), source)
+    if axis in (2, 3) and start == 0 and stop == sizes[axis]:
+        return made.put(call, Slice(step=(step, 1) if axis == 2 else (1, step)), source)
+    raise call.refuse("only channels are cut out, and only every n-th row or column from the first one on is taken")
+
+
+def _split(made: Translation, call: Call) -> Parts:
+    """One slice for each part; those that nothing reads go with all that nothing reads."""
+    source, axis = made.first(call, call.value("self")), call.raw("dim")
+    if axis % len(call.shapes[0]) != 1 or len(call.shapes[0]) != 4:
+        raise call.refuse("feature maps are split along their channels alone")
+    parts, start = [], 0
+    for shape in call.shapes:
+        parts.append(made.put(call, Slice(start=start, stop=start + shape[1]), source))
+        start += shape[1]
+    return Parts(parts=tuple(parts))
+
+
+def _pad(made: Translation, call: Call) -> Value:
+    if call.raw("mode") not in (None, "constant"):
+        raise call.refuse(f"padding of the mode {call.raw('mode')} is not taken; zeros are")
+    left, right, top, bottom, before, after, *rest = (*call.raw("pad"), 0, 0, 0, 0, 0, 0)[: max(6, len(call.raw("pad")))]
+    if any(rest):
+        raise call.refuse("the batch is padded")
+    op = Pad(padding=(top, left, bottom, right), channels=(before, after), value=float(call.raw("value") or 0.0))
+    return made.put(call, op, made.first(call, call.value("self")))
+
+
+def _upsample(made: Translation, call: Call) -> Value:
+    name = "self" if call.raw("input") is None else "input"
+    value = call.value(name)
+    sizes = made.shapes[made.first(call, value)][1:]
+    factors = [size // before for size, before in zip(call.shape[2:], sizes, strict=True)]
+    return made.put(call, Upsample(factor=(factors[0], factors[1])), value.node)
+
+
+def _view(made: Translation, call: Call) -> Value:
+    """A flatten, a vector as a map of one pixel, or nothing."""
+    value = call.value("self" if call.raw("input") is None else "input")
+    before, after = made.as_torch_sees(value), call.shape[1:]
+    if before == after:
+        return value
+    if len(before) == 3 and after == (prod(before),) and (not value.channels_last or before[:2] == (1, 1)):
+        return made.put(call, Flatten(), value.node)
+    if len(before) == 1 and after == (*before, 1, 1):
+        return Value(node=made.as_map(call, value.node))
+    raise call.refuse(f"it makes {after} of {before}; only a flatten to a vector, and a vector as a map of one pixel, are taken")
+
+
+def _permute(made: Translation, call: Call) -> Value:
+    value, rank = call.value("self"), len(call.shape)
+    axes = tuple(axis % rank for axis in call.raw("dims"))
+    return _moved(call, value, axes)
+
+
+def _transpose(made: Translation, call: Call) -> Value:
+    value, axes = call.value("self"), list(range(len(call.shape)))
+    one, other = call.raw("dim0") % len(axes), call.raw("dim1") % len(axes)
+    axes[one], axes[other] = axes[other], axes[one]
+    return _moved(call, value, tuple(axes))
+
+
+def _moved(call: Call, value: Value, axes: tuple[int, ...]) -> Value:
+    if axes == tuple(range(len(axes))):
+        return value
+    if axes == (FIRST if value.channels_last else LAST):
+        return replace(value, channels_last=not value.channels_last)
+    raise call.refuse("only permutations that bring the channels last, or back, are taken")
+
+
+def _same(made: Translation, call: Call) -> Held:
+    """What changes nothing in eval mode."""
+    held = call.held("self" if call.raw("input") is None else "input")
+    if not isinstance(held, Value):
+        raise call.refuse("it reads no tensor")
+    return held
+
+
+def _same_type(made: Translation, call: Call) -> Held:
+    dtype = call.node.meta["val"].dtype
+    if dtype is not torch.float32:
+        raise call.refuse(f"it makes {dtype} of the images; networks are taken in float32")
+    return _same(made, call)
+
+
+def _only(take: Callable[[Translation, Call], Parts]) -> Take:
+    """The first of several outputs, of the form of an operation that gives it alone."""
+    return lambda made, call: take(made, call).parts[0]
+
+
+_NAMED: Mapping[str, Take] = {
+    "conv2d": _conv,
+    "linear": _linear,
+    "_native_batch_norm_legit_no_training": _batch_norm,
+    "_native_batch_norm_legit": _batch_norm_by_batch,
+    "batch_norm": _only(_batch_norm),
+    "layer_norm": _layer_norm,
+    "group_norm": _group_norm,
+    "relu": _activation(lambda call: Clip()),
+    "relu6": _activation(lambda call: Clip(high=6.0)),
+    "hardtanh": _activation(_hardtanh),
+    "clamp": _activation(_clip),
+    "clamp_min": _activation(_clip),
+    "sigmoid": _activation(lambda call: Sigmoid()),
+    "hardsigmoid": _activation(lambda call: HardSigmoid()),
+    "silu": _activation(lambda call: Silu()),
+    "hardswish": _activation(lambda call: HardSwish()),
+    "gelu": _activation(lambda call: Gelu(tanh=call.raw("approximate") == "tanh")),
+    "leaky_relu": _activation(lambda call: LeakyRelu(slope=float(call.raw("negative_slope")))),
+    "prelu": _prelu,
+    "max_pool2d": _only(_max_pool),
+    "max_pool2d_with_indices": _max_pool,
+    "avg_pool2d": _avg_pool,
+    "adaptive_avg_pool2d": _adaptive_avg_pool,
+    "adaptive_max_pool2d": _adaptive_max_pool,
+    "mean": _over_pixels(GlobalAvgPool()),
+    "amax": _over_pixels(GlobalMaxPool()),
+    "add": _add,
+    "sub": _subtract,
+    "mul": _multiply,
+    "cat": _concat,
+    "slice": _slice,
+    "split": _split,
+    "split_with_sizes": _split,
+    "chunk": _split,
+    "pad": _pad,
+    "constant_pad_nd": _pad,
+    "upsample_nearest2d": _upsample,
+    "flatten": _view,
+    "view": _view,
+    "reshape": _view,
+    "_unsafe_view": _view,
+    "squeeze": _view,
+    "unsqueeze": _view,
+    "permute": _permute,
+    "transpose": _transpose,
+    "dropout": _same,
+    "clone": _same,
+    "contiguous": _same,
+    "alias": _same,
+    "detach": _same,
+    "expand": _view,
+    "to": _same_type,
+    "_to_copy": _same_type,
+}
+ATEN: Mapping[str, Take] = {f"aten::{name}": take for name, take in _NAMED.items()}
