@@ -6,7 +6,7 @@ pay for.
 """
 
 from hwnas.api.fault_files import stage_listener, write_fault_plots, write_faults
-from hwnas.api.files import refuse_unwritable, write_json
+from hwnas.api.files import FAULTS, MEASUREMENT, PLOTS, Output
 from hwnas.api.measuring import DeviceCheck, devices, measure
 from hwnas.api.picking import Pick
 from hwnas.api.run import Run, is_run, open_run
@@ -15,9 +15,13 @@ from hwnas.api.verifying import BundleCheck, verify
 from hwnas.options import OPTIONS, default_folder
 
 __all__ = [
+    "FAULTS",
+    "MEASUREMENT",
     "OPTIONS",
+    "PLOTS",
     "BundleCheck",
     "DeviceCheck",
+    "Output",
     "Pick",
     "Run",
     "configured",
@@ -26,11 +30,9 @@ __all__ = [
     "is_run",
     "measure",
     "open_run",
-    "refuse_unwritable",
     "stage_listener",
     "start",
     "verify",
     "write_fault_plots",
     "write_faults",
-    "write_json",
 ]

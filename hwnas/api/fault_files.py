@@ -2,11 +2,10 @@
 
 import math
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from hwnas.api.files import write_json, write_text
+from hwnas.api.files import Output
 
 if TYPE_CHECKING:
     from hwnas.injection import FaultReport, Stage
@@ -30,15 +29,15 @@ def stage_listener(say: Callable[[str], None]) -> "Watch":
     return watch
 
 
-def write_faults(path: Path, report: "FaultReport", settings: Mapping[str, Any]) -> None:
+def write_faults(output: Output, report: "FaultReport", settings: Mapping[str, Any]) -> None:
     """Write every figure with its interval and every fault as JSON, under the ``settings`` that were asked for."""
     from hwnas.injection import as_json
 
-    write_json(path, as_json(report, settings))
+    output.write_json(as_json(report, settings))
 
 
-def write_fault_plots(path: Path, report: "FaultReport") -> None:
+def write_fault_plots(output: Output, report: "FaultReport") -> None:
     """Write the plots as one self-contained HTML page."""
     from hwnas.injection.figures import figures_page
 
-    write_text(path, figures_page(report))
+    output.write_text(figures_page(report))

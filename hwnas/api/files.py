@@ -1,37 +1,143 @@
-"""What a user asked to have written."""
+"""What a user asked to have written: whole or not at all, and never over what is not ours.
+
+A file is written beside its place and renamed, so that whatever stops the writing leaves what was there before. What lies there
+already is replaced where it is an earlier output of the same kind, told by how it begins, or where the user says so.
+"""
 
 import json
 import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from hwnas.errors import RequestError
+from hwnas.store.database import DATABASE
+
+_HEAD_BYTES = 1 << 16
 
 
-def refuse_unwritable(path: Path) -> None:
-    """Raise RequestError where a file cannot be written, before the work whose result it is to hold; leaves nothing behind."""
-    if not path.parent.is_dir():
-        raise RequestError(f"cannot write {path}: there is no folder {path.parent}; make it, or choose another file")
-    is_new = not os.path.lexists(path)
-    if not is_new and not path.is_file() and not path.is_dir():
-        return  # a pipe or a terminal: opening it might wait
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """A kind of output: how a message calls it, what its files begin with, and its own place within a run's folder."""
+
+    words: str
+    begins: re.Pattern[bytes]
+    in_run: str | None = None
+
+
+REPORT = Kind(
+    words="a report of hwnas", begins=re.compile(rb"<!DOCTYPE html>\s*<html.{0,200}?<title>hwnas: ", re.S), in_run="report.html"
+)
+PLOTS = Kind(
+    words="a page of hwnas faults",
+    begins=re.compile(rb"<!doctype html><html><head><meta charset='utf-8'><title>Faults</title>"),
+    in_run="faults/faults.html",
+)
+FAULTS = Kind(words="a JSON file of hwnas faults", begins=re.compile(rb'\{\s*"settings": \{\s*"fault": '))
+MEASUREMENT = Kind(
+    words="a JSON file of hwnas measure", begins=re.compile(rb'\{\s*"model": "[^\n]*\n\s*"device": "[^\n]*\n\s*"latency_ms": ')
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """A file to be written.
+
+    ``reads`` are files that the command reads, which it never writes; ``replace``: the user wants whatever lies there gone.
+    """
+
+    path: Path
+    kind: Kind
+    reads: Sequence[Path] = ()
+    replace: bool = False
+
+    def refuse_unwritable(self) -> None:
+        """Raise RequestError where it cannot or must not be written, before the work whose result it is to hold.
+
+        Leaves nothing behind.
+        """
+        path = self.path
+        with self._told():
+            if not path.parent.is_dir():
+                raise RequestError(f"cannot write {path}: there is no folder {path.parent}; make it, or choose another file")
+            self._refuse_foreign()
+            if _is_stream(path):
+                return  # a pipe or a terminal: opening it might wait
+            is_new = not os.path.lexists(path)
+            path.open("ab").close()
+            if is_new:
+                path.unlink()
+            beside = _beside(path.resolve())
+            beside.open("xb").close()
+            beside.unlink()
+
+    def refuse_foreign(self) -> None:
+        """Raise RequestError where something lies there that the user may want to keep."""
+        with self._told():
+            self._refuse_foreign()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RequestError(f"cannot write {self.path}: {error.strerror}; choose another file") from error
+
+    def _refuse_foreign(self) -> None:
+        place = self.path.resolve()
+        if any(place == read.resolve() for read in self.reads):
+            raise RequestError(f"cannot write {self.path}: this command reads it; choose another file")
+        run = next((folder for folder in place.parents if (folder / DATABASE).exists()), None)
+        if run is not None and place.relative_to(run).as_posix() != self.kind.in_run:
+            raise RequestError(f"cannot write {self.path}: the folder {run} is for a run's own files; choose another place")
+        if self.replace or _is_stream(place) or not place.is_file() or self._is_ours(place):
+            return
+        raise RequestError(
+            f"cannot write {self.path}: it exists and is not {self.kind.words}; choose another file, or say --replace"
+        )
+
+    def _is_ours(self, place: Path) -> bool:
+        with place.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+        return not head or self.kind.begins.match(head) is not None
+
+    def write_text(self, text: str) -> None:
+        """Write the file and the folders above it. Raises RequestError where that cannot or must not be done."""
+        content = text.encode(errors="backslashreplace")  # a file name may hold bytes that are no UTF-8
+        with self._told():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._refuse_foreign()
+            if _is_stream(self.path):
+                self.path.write_bytes(content)
+            else:
+                _replace(self.path.resolve(), content)
+
+    def write_json(self, content: object) -> None:
+        """Write what JSON can hold, all numbers finite. Raises RequestError as ``write_text`` does."""
+        self.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def _is_stream(path: Path) -> bool:
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def _beside(place: Path) -> Path:
+    return place.with_name(f".hwnas-{uuid4().hex}.tmp")
+
+
+def _replace(place: Path, content: bytes) -> None:
+    beside = _beside(place)
     try:
-        path.open("ab").close()
-        if is_new:
-            path.unlink()
-    except OSError as error:
-        raise RequestError(f"cannot write {path}: {error.strerror}; choose another file") from error
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file and the folders above it. Raises RequestError where that cannot be done."""
-    content = text.encode(errors="backslashreplace")  # a file name may hold bytes that are no UTF-8
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    except OSError as error:
-        raise RequestError(f"cannot write {path}: {error.strerror}; choose another file") from error
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write what JSON can hold, all numbers finite. Raises RequestError as ``write_text`` does."""
-    write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+        with beside.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if place.is_file():
+            beside.chmod(place.stat().st_mode)
+        beside.replace(place)
+    finally:
+        with suppress(FileNotFoundError):
+            beside.unlink()

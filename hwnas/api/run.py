@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwnas.api.files import write_text
+from hwnas.api.files import REPORT, Output
 from hwnas.api.picking import Pick, pick
 from hwnas.config import Budget, config_from_json, seconds, settings_of
 from hwnas.errors import ConfigError, RequestError, WorkError
@@ -193,13 +193,18 @@ class Run:
             files, told = [Path(file) for file in onnx], watch or (lambda stage: None)
             return fault_study(store, rows, files, wanted, names, told, threads=physical_cores())
 
-    def report(self, out: str | os.PathLike[str] | None = None) -> Path:
-        """Write the run as one self-contained HTML page (``report.html`` in its folder by default); gives the page's path."""
+    def report(self, out: str | os.PathLike[str] | None = None, *, replace: bool = False) -> Path:
+        """Write the run as one self-contained HTML page (``report.html`` in its folder by default); gives the page's path.
+
+        Raises RequestError where a file that is no such page lies there, unless ``replace``.
+        """
         from hwnas.report.page import page
 
         path = self.folder / "report.html" if out is None else Path(out)
+        output = Output(path=path, kind=REPORT, replace=replace)
+        output.refuse_foreign()
         with self._store() as store:
-            write_text(path, page(store, self.objectives))
+            output.write_text(page(store, self.objectives))
         return path
 
     def _chosen(self, models: str | Sequence[str]) -> list[Entry]:

@@ -7,7 +7,7 @@ import typer
 
 from hwnas import console, fault_tables
 from hwnas.cli.interrupting import ending_at_the_second
-from hwnas.cli.options import INTERRUPTED, Quiet, RunFolder, Verbose, named
+from hwnas.cli.options import INTERRUPTED, Quiet, Replace, RunFolder, Verbose, named
 
 
 def faults(
@@ -22,6 +22,7 @@ def faults(
     seed: Annotated[int, typer.Option(help="Of the list of faults.")] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="F", help="Write every figure and fault as JSON.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="F.html", help="Plots; by default faults/faults.html in the run.")] = None,
+    replace: Replace = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
@@ -35,9 +36,14 @@ def faults(
         with ending_at_the_second():
             from hwnas import api
 
-            for file in (json_file, plot):  # the plots' default lies in the run, where campaigns are written first
-                if file is not None:
-                    api.refuse_unwritable(file)
+            reads, page = onnx or [], plot or folder / "faults" / "faults.html"
+            figures = None if json_file is None else api.Output(path=json_file, kind=api.FAULTS, reads=reads, replace=replace)
+            plots = api.Output(path=page, kind=api.PLOTS, reads=reads, replace=replace)
+            if figures is not None:
+                figures.refuse_unwritable()
+            if plot is not None:  # its default lies in the run, where campaigns are written first
+                plots.refuse_unwritable()
+            plots.refuse_foreign()
             report = api.open_run(folder).faults(
                 models=chosen,
                 onnx=onnx or (),
@@ -48,10 +54,9 @@ def faults(
     except KeyboardInterrupt:
         console.note("Stopped; every fault that was tried is kept. The same command goes on.")
         raise typer.Exit(INTERRUPTED) from None
-    if json_file is not None:  # files first: what is printed may go to a pipe that nobody reads to its end
-        api.write_faults(json_file, report, {"fault": names, **settings})
-    page = plot or folder / "faults" / "faults.html"
-    api.write_fault_plots(page, report)
+    if figures is not None:  # files first: what is printed may go to a pipe that nobody reads to its end
+        api.write_faults(figures, report, {"fault": names, **settings})
+    api.write_fault_plots(plots, report)
     for table in fault_tables.tables(report):
         console.show_table(*table)
         console.emit("")

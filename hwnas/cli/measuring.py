@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from hwnas import console
-from hwnas.cli.options import Verbose, numbers
+from hwnas.cli.options import Replace, Verbose, numbers
 
 DeviceOption = Annotated[str, typer.Option(metavar="NAME|PATH.toml", help="Hardware profile.")]
 
@@ -16,6 +16,7 @@ def measure(
     device: DeviceOption = "local-cpu",
     json_file: Annotated[Path | None, typer.Option("--json", metavar="F", help="Write everything measured as JSON.")] = None,
     shape: Annotated[list[str] | None, typer.Option(metavar="NAME=N", help="Size of a symbolic dimension.")] = None,
+    replace: Replace = False,
     verbose: Verbose = False,
 ) -> None:
     """Measure the latency of an ONNX file on a device.
@@ -26,13 +27,14 @@ def measure(
     from hwnas import api
     from hwnas.api.measuring import measured_facts, profile_of
 
-    if json_file is not None:
-        api.refuse_unwritable(json_file)
+    output = None if json_file is None else api.Output(path=json_file, kind=api.MEASUREMENT, reads=[model], replace=replace)
+    if output is not None:
+        output.refuse_unwritable()
     profile = profile_of(device)  # read once: the file may change meanwhile
     latency, fingerprint = api.measure(model, profile, shapes=numbers(shape or [], "--shape", int))
-    if json_file is not None:  # first: what is printed may go to a pipe that nobody reads to its end
+    if output is not None:  # first: what is printed may go to a pipe that nobody reads to its end
         content = {"model": str(model), "device": device, **latency.to_json(), "fingerprint": fingerprint.to_json()}
-        api.write_json(json_file, content)
+        output.write_json(content)
     console.show_facts(measured_facts(device, profile, latency, fingerprint))
 
 

@@ -22,6 +22,7 @@ TimeBudget = Annotated[
         help="Stop searching after this time: 90s, 30m, 2h. Measuring the front finely and its test errors come on top.",
     ),
 ]
+Replace = Annotated[bool, typer.Option("--replace", help="Also over a file that hwnas did not write.")]
 KeepOption = Annotated[str | None, typer.Option("--keep", metavar="all|front", help="Whose trained weights stay on the disk.")]
 Evaluations = Annotated[int | None, typer.Option(help="Stop after this many trained networks.")]
 MaxError = Annotated[

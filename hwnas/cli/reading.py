@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from hwnas import console
-from hwnas.cli.options import MaxLatency, MaxMacs, MaxMemory, MaxParameters, RunFolder, Verbose, numbers
+from hwnas.cli.options import MaxLatency, MaxMacs, MaxMemory, MaxParameters, Replace, RunFolder, Verbose, numbers
 
 
 class Form(enum.StrEnum):
@@ -62,9 +62,10 @@ def pick(
 def report(
     folder: RunFolder,
     out: Annotated[Path | None, typer.Option(metavar="F.html", help="By default report.html in the run's folder.")] = None,
+    replace: Replace = False,
     verbose: Verbose = False,
 ) -> None:
     """Write a run as one self-contained HTML page."""
     from hwnas import api
 
-    console.emit(str(api.open_run(folder).report(out)))
+    console.emit(str(api.open_run(folder).report(out, replace=replace)))
