@@ -67,8 +67,10 @@ MAY_IMPORT: Mapping[str, str] = {
     "hwnas": "api",  # hwnas/__init__.py, when a public name is first used
 }
 LIBRARIES: Mapping[str, set[str]] = {
-    "torch": {"network", "importing", "data", "training", "deployed", "onnxfiles", "injection", "export", "execution", "experiment",
-              "fault_study"},
+    "torch": {
+        "network", "importing", "data", "training", "deployed", "onnxfiles", "injection", "export", "execution", "experiment",
+        "fault_study",
+    },
     "onnxruntime": {"device", "export", "injection"},
     "plotly": {"report", "injection"},
     "sqlite3": {"store"},
