@@ -13,15 +13,18 @@ NAMES = {op.__name__ for op in OPS.values()}
 ABOUT = {
     "deployed/folding.py": {"BatchNorm", "Conv", "WeightedAdd"},  # what becomes of them in a deployed network
     "deployed/program.py": {"Clip", "MaxPool"},  # faster ways to the same
+    "importing/translation.py": {"Flatten", "Linear"},
     "injection/dirty.py": {"Conv", "Linear"},  # fast paths through them
     "injection/from_onnx.py": {"BatchNorm"},  # what becomes of it in a deployed network
     "morphism/bound.py": {"Clip"},
     "morphism/enlarge_kernel.py": {"Conv"},
+    "morphism/insert_gate.py": {"Multiply"},
     "morphism/remove_layer.py": {"BatchNorm", "Concat", "Conv"},
     "morphism/remove_skip.py": {"Add", "Concat", "WeightedAdd"},
     "morphism/separable.py": {"Conv"},
     "morphism/skip_add.py": {"Add", "WeightedAdd"},
     "morphism/skip_concat.py": {"Concat"},
+    "morphism/swap_activation.py": {"Clip"},
     "morphism/tidy.py": {"Add", "Clip", "WeightedAdd"},
     "network/transfer.py": {"BatchNorm"},  # one that passes its input on
     "onnxfiles/operators/merging.py": {"Conv", "Linear"},  # a bias that follows

@@ -2,20 +2,31 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from hwnas.config import Budget, Final
 from hwnas.data import DataSet
 
 DEFAULT_TIME_S = 180.0
-# So many must fit into a time budget at least (LEAST_GENERATIONS): more are planned.
-PLANNED_GENERATIONS = 14
-LEAST_GENERATIONS = 10
+# So many generations are planned, but fewer where a child would see less than ENOUGH of an epoch: errors of networks that hardly
+# began to learn say little of what they will be. Of those planned so many must fit (LEAST_SHARE).
+PLANNED_GENERATIONS = (14, 10, 7, 5)
+ENOUGH = 0.5
+LEAST_SHARE = 0.7
 # How much slower the children train than the initial network that is timed, over a run; with 1.5 nine generations fitted into
 # 15 minutes of CIFAR-10.
 GROWTH = 1.9
 MEASURING_S = 0.2  # what measuring one child takes
 LEAST_STEPS = 64
 MOST_EPOCHS = 20  # as in the paper; what time is left over goes into more generations
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildBudget:
+    """On how many images each child is trained, from the start of a run on, and how many generations are planned with that."""
+
+    images: int
+    generations: int = PLANNED_GENERATIONS[0]
 
 
 class Clock:
@@ -73,22 +84,29 @@ def images_in_time(
     batch_size: int,
     data: DataSet,
     trained_share: float = 1.0,
-) -> int:
-    """The training budget of a child that lets the planned generations fit into a time limit.
+) -> ChildBudget:
+    """The training budget of a child that lets the generations that are planned fit into a time limit.
 
     ``images_per_second`` is what all workers together train of a middling initial network, ``accepted`` the children of a
     generation, which are ``measures``-ed one after another and of whose budgets rungs leave the share ``trained_share``.
     """
-    training_s = limit_s / PLANNED_GENERATIONS - (accepted * MEASURING_S if measures else 0)
-    images = round(max(training_s, 0.0) * images_per_second / GROWTH / (accepted * trained_share))
-    return max(LEAST_STEPS * batch_size, min(images, MOST_EPOCHS * len(data.train)))
+    images = 0
+    for planned in PLANNED_GENERATIONS:
+        training_s = limit_s / planned - (accepted * MEASURING_S if measures else 0)
+        images = round(max(training_s, 0.0) * images_per_second / GROWTH / (accepted * trained_share))
+        if images >= ENOUGH * len(data.train):
+            break
+    images = max(LEAST_STEPS * batch_size, min(images, MOST_EPOCHS * len(data.train)))
+    return ChildBudget(images=images, generations=planned)
 
 
-def images_that_fit(images: int, *, generation: int, took_s: float, left_s: float, least: int, most: int) -> int:
+def images_that_fit(
+    images: int, *, generation: int, planned: int, took_s: float, left_s: float, least: int, most: int
+) -> int:
     """The training budget of a generation's children, where the one before took ``took_s`` with ``images`` for each.
 
-    On a machine that has become slower it shrinks so that the least number of generations still fits into the time left, down to
-    ``least``; where the machine has become faster again it grows back, up to ``most``, what the run began with.
+    On a machine that has become slower it shrinks so that most of the generations ``planned`` still fit into the time left, down
+    to ``least``; where the machine has become faster again it grows back, up to ``most``, what the run began with.
     """
-    wanted_s = left_s / max(1, LEAST_GENERATIONS - generation + 1)
+    wanted_s = left_s / max(1, round(LEAST_SHARE * planned) - generation + 1)
     return max(min(least, most), min(most, round(images * wanted_s / took_s)))

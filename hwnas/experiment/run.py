@@ -1,6 +1,7 @@
 """Starting and resuming a run."""
 
 import dataclasses
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +12,7 @@ from hwnas.device import Fingerprint, HardwareProfile
 from hwnas.errors import ConfigError, RequestError
 from hwnas.execution import Executor, InlineExecutor, LocalExecutor
 from hwnas.experiment.after_search import stored_front, train_front
-from hwnas.experiment.budget import Clock, default_images, images_in_time, search_budget
+from hwnas.experiment.budget import PLANNED_GENERATIONS, ChildBudget, Clock, default_images, images_in_time, search_budget
 from hwnas.experiment.deployment import errors_computed
 from hwnas.experiment.feasible import refuse_impossible
 from hwnas.experiment.finish import finish
@@ -37,15 +38,16 @@ def start(config: RunConfig, folder: Path, *, initial: Sequence[Graph] = (), lis
 
     Raises RequestError before anything is written where the request is wrong.
     """
-    clock = Clock(search_budget(config.budget, config.final))
+    began = time.monotonic()
     refuse_used(folder)
     with closing(assemble(config, Kept(initial=tuple(initial)))) as parts:
         refuse_impossible(parts)
         with executor_for(parts) as executor:
             executor.warm_up()
-            images = _images_per_child(parts, executor)
-            with RunStore.create(folder, config=parts.config.model_dump_json(), meta=_meta(parts, images, initial)) as store:
-                return _search(parts, store, executor, clock, images, listener)
+            clock = Clock(search_budget(parts.config.budget, parts.config.final), time.monotonic() - began)
+            child = _child_budget(parts, executor)
+            with RunStore.create(folder, config=parts.config.model_dump_json(), meta=_meta(parts, child, initial)) as store:
+                return _search(parts, store, executor, clock, child, listener)
 
 
 @one_thread()
@@ -79,8 +81,9 @@ def resume(
                 if changes:
                     store.set_meta("budget", config.budget.model_dump())
                 clock = Clock(search_budget(config.budget, config.final), store.meta("used_s", float))
-                images = store.meta("images_per_child", int)
-                return _search(parts, store, executor, clock, images, listener, remeasure=remeasure)
+                planned = store.find_meta("generations_planned", int)  # None: an older version
+                child = ChildBudget(images=store.meta("images_per_child", int), generations=planned or PLANNED_GENERATIONS[0])
+                return _search(parts, store, executor, clock, child, listener, remeasure=remeasure)
 
 
 def rename_profile(store: RunStore) -> None:
@@ -107,14 +110,14 @@ def _own_initial(store: RunStore) -> tuple[Graph, ...]:
     return tuple(from_json(text) for text in texts or ())
 
 
-def _images_per_child(parts: Parts, executor: Executor) -> int:
+def _child_budget(parts: Parts, executor: Executor) -> ChildBudget:
     """How many images each child is trained on, chosen once for a run: as configured, by default, or from the time limit."""
     budget = search_budget(parts.config.budget, parts.config.final)
     limit_s = budget.time
     if budget.images_per_child is not None:
-        return budget.images_per_child
+        return ChildBudget(images=budget.images_per_child)
     if limit_s is None:
-        return default_images(parts.data)
+        return ChildBudget(images=default_images(parts.data))
     return images_in_time(
         limit_s,
         images_per_second(parts, executor),
@@ -168,7 +171,7 @@ def _search(
     store: RunStore,
     executor: Executor,
     clock: Clock,
-    images: int,
+    child: ChildBudget,
     listener: Listener,
     *,
     remeasure: bool = False,
@@ -182,7 +185,7 @@ def _search(
                 store=store,
                 executor=executor,
                 clock=clock,
-                images=images,
+                child=child,
                 listener=listener,
                 interrupt=interrupt,
             )
@@ -208,11 +211,12 @@ def _search(
     return dataclasses.replace(ended, reopened=reopened)
 
 
-def _meta(parts: Parts, images: int, initial: Sequence[Graph]) -> dict[str, object]:
+def _meta(parts: Parts, child: ChildBudget, initial: Sequence[Graph]) -> dict[str, object]:
     return {
         "hwnas_version": __version__,
         "budget": parts.config.budget.model_dump(),
-        "images_per_child": images,
+        "images_per_child": child.images,
+        "generations_planned": child.generations,
         "used_s": 0.0,
         "data_fingerprint": parts.data.fingerprint,
         "data_name": parts.data.name,

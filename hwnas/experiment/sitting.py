@@ -15,7 +15,7 @@ from typing import Any
 from hwnas.candidate import Candidate, Outcome
 from hwnas.errors import ConfigError, WorkError
 from hwnas.execution import Executor
-from hwnas.experiment.budget import LEAST_STEPS, Clock, images_that_fit, time_limit_s
+from hwnas.experiment.budget import LEAST_STEPS, ChildBudget, Clock, images_that_fit, time_limit_s
 from hwnas.experiment.cheap import cheap_values
 from hwnas.experiment.deployment import Deployment
 from hwnas.experiment.evaluator import Evaluator
@@ -80,7 +80,7 @@ class Sitting:
         store: RunStore,
         executor: Executor,
         clock: Clock,
-        images: int,
+        child: ChildBudget,
         listener: Listener,
         interrupt: Interrupt,
     ) -> None:
@@ -97,7 +97,7 @@ class Sitting:
             store=store,
             executor=executor,
             clock=clock,
-            images=images,
+            images=child.images,
             deployment=self.deployment,
             latencies=self.latencies,
         )
@@ -105,7 +105,7 @@ class Sitting:
         self._yardstick: Yardstick | None = None
         self._progress = Progress(phase="preparing", generation=0)
         budget, final = parts.config.budget, parts.config.final
-        self._images_per_child = images
+        self._child = child
         self._asked_at_s: float | None = None
         self._reserve_s = final.share * (time_limit_s(budget) or 0.0)
         self._reused = 0
@@ -182,12 +182,15 @@ class Sitting:
         self._asked_at_s = self.clock.used_s
         if left_s is None or config.budget.images_per_child is not None or config.asynchronous or self.parts.rungs.enabled:
             return None
-        most = self._images_per_child
+        most = self._child.images
         images = self.evaluator.budgets.get(number - 1, most)
         if began_s is None or number < 2:  # generation 0 is no measure: its networks are others, and more
             return images
         took_s, least = self.clock.used_s - began_s, LEAST_STEPS * self.parts.trainer.batch_size
-        return images_that_fit(images, generation=number, took_s=took_s, left_s=left_s, least=least, most=most)
+        planned = self._child.generations
+        return images_that_fit(
+            images, generation=number, planned=planned, took_s=took_s, left_s=left_s, least=least, most=most
+        )
 
     @property
     def room(self) -> int | None:

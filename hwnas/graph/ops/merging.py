@@ -82,7 +82,7 @@ class WeightedAdd(Elementwise):
 @register_op
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScaledAdd(Elementwise):
-    """``a x + b y`` with fixed ``factors`` (a, b): what a weighted add is once it is deployed."""
+    """``a x + b y`` with fixed ``factors`` (a, b): what a weighted add is once it is deployed, or a tensor twice."""
 
     kind: ClassVar[str] = "scaled_add"
     factors: tuple[float, float]
