@@ -28,7 +28,7 @@ from search_quality import BOX, one_search
 
 from hwnas.config import make_config
 from hwnas.experiment import start
-from hwnas.objective import objectives_named
+from hwnas.objectives import objectives_named
 from hwnas.pareto import Bounds, hypervolume
 from hwnas.report import entries
 from hwnas.search import LemonadeSettings, Rungs

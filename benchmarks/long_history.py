@@ -33,7 +33,7 @@ from hwnas.graph import BatchNorm, Clip, Conv, Flatten, GlobalAvgPool, Graph, In
 from hwnas.morphism.catalogue import morph
 from hwnas.morphism.fresh import from_scratch
 from hwnas.network import transfer
-from hwnas.objective import objectives_named
+from hwnas.objectives import objectives_named
 from hwnas.search import Ask, Lemonade, LemonadeSettings
 from hwnas.spaces import initial_graphs
 from hwnas.store import RunStore, content_hash

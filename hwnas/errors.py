@@ -16,6 +16,7 @@
         │   └── OperatorError                an operator raised something else
         ├── TrainingError                 a training failed
         │   └── DivergedError                its loss became infinite or not a number
+        ├── ObjectiveError                an objective raised something else, or gave no value
         ├── DeviceError                   a device could not do what it was asked
         │   └── DeviceUnreachableError       it did not answer, or the connection broke
         ├── StoreError                    something read back from a run is not what was written
@@ -85,6 +86,18 @@ class OperatorError(MorphismError):
 
     def __str__(self) -> str:
         return f"the operator {self.operator} failed: {self.message}"
+
+
+class ObjectiveError(WorkError):
+    """An objective, which may be a user's own, raised an exception, which is then this error's cause, or gave no usable value."""
+
+    def __init__(self, objective: str, message: str) -> None:
+        super().__init__(objective, message)
+        self.objective = objective
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"the objective {self.objective} failed: {self.message}"
 
 
 class TrainingError(WorkError):

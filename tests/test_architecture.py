@@ -13,6 +13,9 @@
 - injection may import graph: it walks networks. api may: a search may begin with given graphs.
   report may import search: the front of what a run holds is that of a search.
   training may import graph: calibration follows its nodes; and candidate: a learning curve is among what came of one.
+- objectives may import injection, data, device and network, within functions or for their types: a trained network is what one of
+  them is computed from, and whoever reads a run knows their names without torch.
+- reference imports what a user named; objectives, strategies and operators of a user's own come in by it.
 - onnxfiles reads what others wrote: graph is what it reads into; deployed computes what was read, and device's sessions what the
   file itself says, so that the two can be compared.
 """
@@ -34,15 +37,15 @@ MAY_IMPORT: Mapping[str, str] = {
     "cli": "api console fault_tables",
     "console": "experiment objective report run_log",
     "fault_tables": "injection resilience",
-    "api": "config device experiment export fault_study graph injection objective options pareto report run_log store",
+    "api": "config device experiment export fault_study graph injection objective objectives options pareto report run_log store",
     "fault_study": "device experiment export injection store",
     "options": "config settings",
     "run_log": "experiment",
-    "experiment": "candidate config data device estimate execution export graph morphism network objective pareto resilience "
+    "experiment": "candidate config data device estimate execution export graph morphism network objective objectives pareto "
     "search settings spaces store training",
-    "execution": "candidate data device export graph injection morphism network training",
+    "execution": "candidate data device export graph morphism network objectives training",
     "search": "candidate graph morphism objective pareto settings spaces",
-    "report": "candidate graph objective pareto search store",
+    "report": "candidate graph objective objectives pareto search store",
     "store": "candidate graph morphism objective",
     "spaces": "graph morphism",
     "candidate": "graph morphism objective",
@@ -60,6 +63,8 @@ MAY_IMPORT: Mapping[str, str] = {
     "graph": "",
     "pareto": "",
     "objective": "",
+    "objectives": "data device graph injection network objective reference resilience",
+    "reference": "",
     "data": "settings",
     "device": "",
     "settings": "",
@@ -82,7 +87,7 @@ PYMOO = {"search/nsga2.py", "pareto/choosing.py"}
 MODULES_WITHOUT_TORCH = (
     "hwnas.graph", "hwnas.spaces", "hwnas.morphism", "hwnas.resilience", "hwnas.estimate", "hwnas.pareto", "hwnas.search",
     "hwnas.device", "hwnas.store", "hwnas.report", "hwnas.report.page", "hwnas.pareto.choosing", "hwnas.config", "hwnas.settings",
-    "hwnas.api", "hwnas.cli", "hwnas.console", "hwnas.fault_tables",
+    "hwnas.objectives", "hwnas.reference", "hwnas.api", "hwnas.cli", "hwnas.console", "hwnas.fault_tables",
 )  # fmt: skip
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 60
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hwnas.candidate import Candidate, Outcome, Step, identity_of
 from hwnas.errors import StoreError
 from hwnas.graph import Graph, architecture_id
-from hwnas.objective import objectives_named
+from hwnas.objectives import objectives_named
 from hwnas.search.history import History
 from hwnas.search.strategy import Ask
 from tests.chains import chain, grown_graphs

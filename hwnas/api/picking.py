@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hwnas.errors import ConfigError, RequestError, WorkError
-from hwnas.objective import OBJECTIVES, Limit
+from hwnas.objective import Limit, Objective
+from hwnas.objectives import OBJECTIVES, limit_on
 from hwnas.report import Entry
 
 if TYPE_CHECKING:
@@ -37,34 +38,37 @@ class Pick:
         return f"best balance of {len(self.among)} models. {'; '.join(parts)}. It gives up {loses}{second}."
 
 
-def pick(front: Sequence[Entry], objectives: Sequence[str], limits: Mapping[str, float], prefer: Mapping[str, float]) -> Pick:
+def pick(
+    front: Sequence[Entry], objectives: Sequence[Objective], limits: Mapping[str, float], prefer: Mapping[str, float]
+) -> Pick:
     """The member of ``front`` within ``limits`` that is the best balance of ``objectives``; see ``Run.pick``."""
     from hwnas.pareto.choosing import choose
 
-    weights = {_objective(name): weight for name, weight in prefer.items()}
+    known = {**OBJECTIVES, **{objective.name: objective for objective in objectives}}
+    weights = {_objective(name, known): weight for name, weight in prefer.items()}
     if len(weights) < len(prefer):
         raise ConfigError(f"preferences are one weight for each objective, got several for one: {', '.join(prefer)}")
     if any(not 0 <= weight < float("inf") for weight in weights.values()) or (weights and not any(weights.values())):
         raise ConfigError(f"preferences are weights of at least 0, one above 0, such as error=2,latency=1, got {weights}")
-    bounds = [Limit(objective=_objective(name), maximum=value) for name, value in limits.items()]
+    bounds = [limit_on(_objective(name, known), value, objectives) for name, value in limits.items()]
     among = _within(front, bounds)
-    names = tuple(dict.fromkeys([*objectives, *weights]))
+    names = tuple(dict.fromkeys([*(objective.name for objective in objectives), *weights]))
     choice = choose(
         [[_known(entry, name) for name in names] for entry in among],
         weights=[weights.get(name, 0.0) if weights else 1.0 for name in names],
-        log=[OBJECTIVES[name].size_like for name in names],
+        log=[known[name].size_like for name in names],
     )
     ids = tuple(entry.id for entry in among)
     return Pick(entry=among[choice.index], choice=choice, objectives=names, among=ids)
 
 
-def _objective(name: str) -> str:
+def _objective(name: str, objectives: Mapping[str, Objective]) -> str:
     """The objective of this name; its unit may be left out, as in ``latency``. Raises ConfigError."""
-    if name in OBJECTIVES:
+    if name in objectives:
         return name
-    matches = [known for known in OBJECTIVES if known.startswith(f"{name}_") and known.removeprefix(f"{name}_") in ("ms", "kb")]
+    matches = [known for known in objectives if known.startswith(f"{name}_") and known.removeprefix(f"{name}_") in ("ms", "kb")]
     if not matches:
-        raise ConfigError(f"unknown objective {name}; known are {', '.join(OBJECTIVES)}")
+        raise ConfigError(f"unknown objective {name}; known are {', '.join(objectives)}")
     return matches[0]
 
 

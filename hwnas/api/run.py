@@ -11,7 +11,8 @@ from hwnas.api.files import REPORT, Output
 from hwnas.api.picking import Pick, pick
 from hwnas.config import Budget, config_from_json, seconds, settings_of
 from hwnas.errors import ConfigError, RequestError, WorkError
-from hwnas.objective import Objective, objectives_named
+from hwnas.objective import Objective
+from hwnas.objectives import objectives_named
 from hwnas.options import expected_config, physical_cores
 from hwnas.report import Entry, entries, predictor_error, why_ended, why_of_no_use
 from hwnas.run_log import both, run_log
@@ -145,7 +146,7 @@ class Run:
         Without ``prefer`` the run's objectives weigh the same; with it those not named only break ties. Raises ConfigError
         for names and numbers that cannot be, WorkError where no model of the front is within the limits.
         """
-        return pick(self.front(), [objective.name for objective in self.objectives], limits or {}, prefer or {})
+        return pick(self.front(), self.objectives, limits or {}, prefer or {})
 
     def export(
         self,

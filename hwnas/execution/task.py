@@ -1,22 +1,22 @@
 """One evaluation: what a worker is given, what it does, what it gives back."""
 
 import dataclasses
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TypeAlias
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from hwnas.candidate import CurvePoint, Failure
+from hwnas.candidate import CurvePoint, Failure, FailureKind
 from hwnas.data import Augmentation, DataSet, DataSettings, load, normalise
 from hwnas.errors import DivergedError, HwnasError, StoreError
 from hwnas.execution.worker import memory_limit, waited_s
 from hwnas.graph import from_json
 from hwnas.network import Network, State
+from hwnas.objectives import TrainedObjective, called, source_named
 from hwnas.training import (
     CALIBRATION_IMAGES,
     Checkpoint,
@@ -27,8 +27,6 @@ from hwnas.training import (
     train,
     training_device,
 )
-
-ExpectedChange: TypeAlias = Callable[..., float]
 
 # How torch says so: its own allocators, and C++'s.
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc", "bad allocation")
@@ -48,9 +46,9 @@ class EvaluationTask:
 
     ``weights`` are the child's own as inherited; ``calibrated`` the new batch norms; ``seed`` that of its training stream;
     ``images`` its training budget; ``data_fingerprint`` what the worker's copy of the data must have;
-    ``expected_change``: the objective of that name is wanted; ``threads`` are torch's. A child that is trained in parts stops
-    ``until`` so many images are seen (None: all of them), and goes on from the ``weights`` and the ``checkpoint`` that the part
-    before gave. ``metric`` is by which error a training that keeps its best chooses.
+    ``objectives``: the names and references of those that are computed from the trained network; ``threads`` are torch's.
+    A child that is trained in parts stops ``until`` so many images are seen (None: all of them), and goes on from the ``weights``
+    and the ``checkpoint`` that the part before gave. ``metric`` is by which error a training that keeps its best chooses.
     """
 
     candidate_id: str
@@ -64,7 +62,7 @@ class EvaluationTask:
     augmentation: Augmentation
     images: int
     seed: int
-    expected_change: bool = False
+    objectives: tuple[str, ...] = ()
     threads: int = 1
     until: int | None = None
     checkpoint: bytes | None = None
@@ -77,13 +75,13 @@ class EvaluationResult:
 
     ``images`` were seen so far, ``train_seconds`` are those of this part, ``waited_seconds`` those among them in which others had
     the worker's core; a training that is not at its end has a ``checkpoint``. Parts of one that keeps its best, which evaluates
-    on its own, have no evaluation. ``curve`` is the learning curve so far.
+    on its own, have no evaluation. ``values`` are those of the task's objectives. ``curve`` is the learning curve so far.
     """
 
     candidate_id: str
     weights: bytes | None = None
     evaluation: Evaluation | None = None
-    expected_change: float | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
     images: int = 0
     train_seconds: float = 0.0
     waited_seconds: float = 0.0
@@ -99,19 +97,20 @@ def evaluate_task(task: EvaluationTask, memory_limit_mb: float | None = None) ->
     """
     torch.set_num_threads(task.threads)
     try:
-        data, expected = _data(task.data), _expected_change() if task.expected_change else None
+        data, objectives = _data(task.data), _objectives(task.objectives)
         device = training_device(task.trainer.device)
         torch.zeros(1, device=device)  # starts it: what a GPU's driver takes of this process is not the child's
         with memory_limit(memory_limit_mb):
-            return _evaluate(task, data, expected, device)
+            return _evaluate(task, data, objectives, device)
     except DivergedError as error:
         return _failed(task, Failure(kind="diverged", message=str(error)))
     except HwnasError as error:
-        return _failed(task, Failure(kind="work_failed", message=str(error)))
+        kind: FailureKind = "out_of_memory" if _is_out_of_memory(error.__cause__) else "work_failed"
+        return _failed(task, Failure(kind=kind, message=str(error)))
     except MemoryError:
         return _failed(task, Failure(kind="out_of_memory", message="the worker ran out of memory"))
     except RuntimeError as error:
-        if not any(words in str(error) for words in _OUT_OF_MEMORY):
+        if not _is_out_of_memory(error):
             raise
         return _failed(task, Failure(kind="out_of_memory", message=str(error).splitlines()[0]))
 
@@ -143,11 +142,17 @@ def _data(settings: DataSettings) -> DataSet:
 
 
 @lru_cache(maxsize=1)
-def _expected_change() -> ExpectedChange:
-    """The objective's function, loaded where it is wanted: with scipy it takes most of a second and 90 MB, once in a worker."""
-    from hwnas.injection.expected_change import expected_change
+def _objectives(names: tuple[str, ...]) -> tuple[TrainedObjective, ...]:
+    """The objectives of these names and references, with what they need, once in a worker."""
+    found = [source_named(name) for name in names]
+    chosen = tuple(source for source in found if isinstance(source, TrainedObjective))
+    for source in chosen:
+        source.prepare()
+    return chosen
 
-    return expected_change
+
+def _is_out_of_memory(error: BaseException | None) -> bool:
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
 
 
 def _failed(task: EvaluationTask, failure: Failure) -> EvaluationResult:
@@ -155,7 +160,7 @@ def _failed(task: EvaluationTask, failure: Failure) -> EvaluationResult:
 
 
 def _evaluate(
-    task: EvaluationTask, data: DataSet, expected_change: ExpectedChange | None, device: torch.device
+    task: EvaluationTask, data: DataSet, objectives: Sequence[TrainedObjective], device: torch.device
 ) -> EvaluationResult:
     if data.fingerprint != task.data_fingerprint:
         raise StoreError(f"the worker's data are not the run's: fingerprint {data.fingerprint}, not {task.data_fingerprint}")
@@ -182,20 +187,21 @@ def _evaluate(
         metric=task.metric,
     )
     waited = waited_s() - waited
-    evaluation, expected, curve = training.evaluation, None, training.curve
+    evaluation, curve = training.evaluation, training.curve
     is_evaluated = training.checkpoint is None or not task.trainer.keep_best
     if evaluation is None and is_evaluated:
         evaluation = evaluate(network, data, data.validation)
     if evaluation is not None and curve and curve[-1].error is None:
         curve = (*curve[:-1], dataclasses.replace(curve[-1], error=evaluation.by(task.metric)[0]))
     network = network.cpu()
-    if expected_change is not None and is_evaluated:
-        expected = expected_change(network.graph, network.state(), data.train.images, mean=data.mean, std=data.std)
+    weights = pack(network.state())  # before a user's objective may touch them
+    wanted = objectives if is_evaluated else ()
+    values = {each.objective.name: called(each.objective, each.of_trained, network, data) for each in wanted}
     return EvaluationResult(
         candidate_id=task.candidate_id,
-        weights=pack(network.state()),
+        weights=weights,
         evaluation=evaluation,
-        expected_change=expected,
+        values=values,
         images=training.images,
         train_seconds=training.seconds,
         waited_seconds=waited,

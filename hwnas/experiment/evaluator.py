@@ -14,7 +14,6 @@ from hwnas.candidate import Candidate, Failure, Outcome
 from hwnas.errors import DeviceError, MorphismError, WorkError
 from hwnas.execution import EvaluationResult, EvaluationTask, Executor, Teacher, unpack
 from hwnas.experiment.budget import Clock
-from hwnas.experiment.cheap import topology_values
 from hwnas.experiment.deployment import Deployment
 from hwnas.experiment.latency import LatencySource
 from hwnas.experiment.outcomes import UNUSABLE, failed, outcome_of, unusable
@@ -243,7 +242,7 @@ class Evaluator:
     def _values(self, candidate: Candidate) -> Mapping[str, float]:
         """The candidate's values but for its error: of its topology, and its latency, which may have to be measured."""
         graph = candidate.graph
-        values = dict(topology_values(graph))
+        values = dict(self._parts.graph_values(graph))
         if self._latencies is not None:
             values |= self._latencies.values(graph, lambda: self._deployment.model(graph, self._state(candidate)))
         return values

@@ -13,7 +13,7 @@ def refuse_impossible(parts: Parts) -> None:
     """Raise ConfigError naming the limit that nothing meets, as far as sizes tell; measured latencies are not known yet."""
     if parts.limits:
         latency_ms = (lambda _: UNKNOWN_MS) if parts.accelerator is None else parts.accelerator.latency_ms
-        ask = parts.strategy(lambda graphs: [cheap_values(graph, latency_ms) for graph in graphs]).ask()
+        ask = parts.strategy(lambda graphs: [cheap_values(graph, latency_ms, parts.graph_values) for graph in graphs]).ask()
         if not ask.candidates:
             raise ConfigError(impossible(parts.limits, ask.nearest or {}))
 

@@ -19,7 +19,6 @@ import torch
 
 from hwnas.candidate import TRAINED_FROM, Candidate, Outcome, Step
 from hwnas.execution import EvaluationResult, EvaluationTask, Executor, Teacher, pack, unpack
-from hwnas.experiment.cheap import topology_values
 from hwnas.experiment.deployment import Deployment
 from hwnas.experiment.final import Goal, Plan
 from hwnas.experiment.interrupt import Interrupt
@@ -131,7 +130,7 @@ class FinalTraining:
     def _begin(self, goal: Goal, candidate: Candidate) -> _Underway | None:
         """A network ready for its next part, from its checkpoint where it has one; None where it failed before."""
         state = self._state_of(goal.parent)
-        values = dict(topology_values(candidate.graph))
+        values = dict(self._parts.graph_values(candidate.graph))
         try:
             if self._latencies is not None:
                 values |= self._latencies.values(candidate.graph, lambda: self._deployment.model(candidate.graph, state))

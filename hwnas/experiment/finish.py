@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from hwnas.execution import unpack
 from hwnas.experiment.deployment import Deployment
-from hwnas.experiment.latency import LATENCY, LatencySource
+from hwnas.experiment.latency import LatencySource
 from hwnas.experiment.outcomes import UNUSABLE
 from hwnas.experiment.parts import Parts
 from hwnas.graph import Graph
@@ -41,7 +41,7 @@ def finish(
         try:
             values: Mapping[str, float] = {}
             if measures is not None and row.architecture_id in known:
-                values = {name: known[row.architecture_id][name] for name in LATENCY}
+                values = {name: known[row.architecture_id][name] for name in measures.names if name in known[row.architecture_id]}
             elif measures is not None:
                 values = measures.final_values(graph, functools.partial(deployment.model, graph, state))
             if tests:

@@ -10,6 +10,7 @@ from hwnas.device import Device, HardwareProfile, Latency
 from hwnas.estimate import Accelerator, LatencyPredictor, PredictorReport, leave_one_out
 from hwnas.experiment.parts import Parts
 from hwnas.graph import Graph, architecture_id
+from hwnas.objectives import DeviceObjective, checked
 from hwnas.store import MeasurementKind, RunStore
 
 _log = logging.getLogger(__name__)
@@ -20,7 +21,14 @@ FITTED = 2000  # the newest measurements, many for so few coefficients: a refit 
 
 
 class LatencySource(Protocol):
-    """Where a search has its latencies from. Values are ``latency_ms`` and ``latency_ci_ms``, half of a 95 % interval."""
+    """Where a search has its latencies from, and what else is measured with them.
+
+    Values are ``latency_ms``, ``latency_ci_ms``, half of a 95 % interval, and the run's other objectives of the device.
+    """
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Under which names the values stand."""
 
     def recall(self, graph: Graph) -> bool:
         """Take in what an earlier sitting had as this network's latency; False where it has none on this device."""
@@ -44,7 +52,7 @@ class LatencySource(Protocol):
 def latency_source(parts: Parts, store: RunStore) -> LatencySource | None:
     """What the run's profile gives; None where latency is no objective or limit."""
     if parts.device is not None:
-        return LatencyBook(store, parts.device, parts.profile)
+        return LatencyBook(store, parts.device, parts.profile, parts.of_device)
     return None if parts.accelerator is None else AnalyticLatencies(parts.accelerator)
 
 
@@ -53,6 +61,11 @@ class AnalyticLatencies:
 
     def __init__(self, accelerator: Accelerator) -> None:
         self._latency_ms = lru_cache(maxsize=8192)(accelerator.latency_ms)  # a front is looked at in every generation
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The latency's alone."""
+        return LATENCY
 
     def recall(self, graph: Graph) -> bool:
         """Every latency is known."""
@@ -80,7 +93,10 @@ class AnalyticLatencies:
 class LatencyBook:
     """Measured latencies by architecture, kept in the store, and predictions for what was not measured."""
 
-    def __init__(self, store: RunStore, device: Device, profile: HardwareProfile) -> None:
+    def __init__(
+        self, store: RunStore, device: Device, profile: HardwareProfile, objectives: Sequence[DeviceObjective] = ()
+    ) -> None:
+        self._objectives = tuple(each for each in objectives if each.objective.name not in LATENCY)
         self._store = store
         self._device = device
         self._profile = profile
@@ -110,7 +126,18 @@ class LatencyBook:
             self._keep(identity, "search", latency)
             self._stored[identity] = latency
         self._learn(graph, latency)
-        return _values(latency)
+        return self._values(latency)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The latency's, and those of the run's other objectives of the device."""
+        return (*LATENCY, *(each.objective.name for each in self._objectives))
+
+    def _values(self, latency: Latency) -> dict[str, float]:
+        values = {"latency_ms": latency.latency_ms, "latency_ci_ms": latency.ci_ms}
+        for each in self._objectives:
+            values[each.objective.name] = checked(each.objective, each.of_device, latency)
+        return values
 
     def recall(self, graph: Graph) -> bool:
         """Take in what an earlier sitting had as this network's latency; False where it has none on this device."""
@@ -132,7 +159,7 @@ class LatencyBook:
         target = self._profile.measurement
         latency = self._device.measure(model(), half_width=target.half_width, time_limit_s=target.time_limit_s)
         self._keep(architecture_id(graph), "final", latency)
-        return _values(latency)
+        return self._values(latency)
 
     def report(self, generation: int, candidates: Sequence[Candidate]) -> None:
         """Keep, as an event ``predictor``, what was predicted at acceptance beside what was measured; ``so_far`` pools the run.
@@ -173,7 +200,3 @@ class LatencyBook:
             fingerprint_sha256=self._fingerprint,
             profile_sha256=self._profile.sha256(),
         )
-
-
-def _values(latency: Latency) -> dict[str, float]:
-    return {"latency_ms": latency.latency_ms, "latency_ci_ms": latency.ci_ms}

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 
 from hwnas.candidate import Failure, Outcome
-from hwnas.errors import DivergedError, ExportError, HwnasError, ModelError
+from hwnas.errors import DivergedError, ExportError, HwnasError, ModelError, ObjectiveError
 from hwnas.execution import EvaluationResult, unpack
 from hwnas.experiment.deployment import Deployment, error_values
 from hwnas.experiment.parts import Parts
@@ -12,7 +12,7 @@ from hwnas.graph import Graph
 from hwnas.store import content_hash
 
 # What one network's file may do; a device that is lost is another matter, and ends the sitting.
-UNUSABLE = (DivergedError, ExportError, ModelError)
+UNUSABLE = (DivergedError, ExportError, ModelError, ObjectiveError)
 
 
 def outcome_of(
@@ -34,9 +34,7 @@ def outcome_of(
             found = deployment.evaluate(graph, unpack(result.weights), parts.data.validation)
         except UNUSABLE as reason:
             return failed(result.candidate_id, unusable(reason))
-    after = error_values(found, parts.config.metric) | {"images": float(result.images)}
-    if result.expected_change is not None:
-        after["expected_change"] = result.expected_change
+    after = {**error_values(found, parts.config.metric), "images": float(result.images), **result.values}
     if endless := [name for name, value in after.items() if not math.isfinite(value)]:  # of logits that are finite, just
         failure = Failure(kind="diverged", message=f"no finite {', '.join(endless)}; lower the learning rate")
         return failed(result.candidate_id, failure)
@@ -51,7 +49,10 @@ def outcome_of(
 
 
 def unusable(error: HwnasError) -> Failure:
-    """Why a network is of no use on the device, one of UNUSABLE: it cannot run its file, or that gives no answers there."""
+    """Why a network is of no use on the device, one of UNUSABLE: it cannot run its file, or that gives no answers there;
+    or an objective has no value."""
+    if isinstance(error, ObjectiveError):
+        return Failure(kind="work_failed", message=str(error))
     return Failure(kind="diverged" if isinstance(error, DivergedError) else "export_failed", message=str(error))
 
 

@@ -12,9 +12,11 @@ from hwnas.data import DataSet, default_augmentation, load
 from hwnas.device import Device, HardwareProfile, load_profile, open_device
 from hwnas.errors import ConfigError
 from hwnas.estimate import Accelerator
+from hwnas.experiment.cheap import GraphValues
 from hwnas.graph import Graph, architecture_id
 from hwnas.morphism.bound import BoundActivations, bounded
-from hwnas.objective import Limit, Objective, objectives_named
+from hwnas.objective import Limit, Objective
+from hwnas.objectives import DeviceObjective, GraphObjective, Source, TrainedObjective, limit_on, objectives_named, sources_named
 from hwnas.search import CheapValues, Lemonade, Strategy
 from hwnas.settings import Augmentation, DataSettings, LemonadeSettings, Rungs, TrainerSettings
 from hwnas.spaces import initial_graphs
@@ -42,11 +44,24 @@ class Parts:
     lemonade: LemonadeSettings
     rungs: Rungs
     objectives: tuple[Objective, ...]
+    sources: tuple[Source, ...]
+    graph_values: GraphValues
     limits: tuple[Limit, ...]
     initial: tuple[Graph, ...]
     profile: HardwareProfile
     device: Device | None
     accelerator: Accelerator | None
+
+    @property
+    def of_device(self) -> tuple[DeviceObjective, ...]:
+        """The objectives that are measured on the device."""
+        return tuple(source for source in self.sources if isinstance(source, DeviceObjective))
+
+    @property
+    def of_trained(self) -> tuple[str, ...]:
+        """The names and references of the objectives that a worker computes from a trained network."""
+        pairs = zip(self.config.objectives, self.sources, strict=True)
+        return tuple(name for name, source in pairs if isinstance(source, TrainedObjective))
 
     @property
     def device_sha256(self) -> str | None:
@@ -102,16 +117,20 @@ def assemble(config: RunConfig, kept: Kept = Kept()) -> Parts:
     if config.strategy != "lemonade":
         raise ConfigError(f"unknown strategy {config.strategy!r}; known is lemonade")
     profile = kept.profile or load_profile(config.device)
-    limits = _limits(config, profile)
     data = load(config.data_settings)
     config = config if config.max_error is not None else config.model_copy(update={"max_error": _largest_useful(config, data)})
     config = config.model_copy(update={"final": _final(config.final, data)})
     objectives = objectives_named(config.objectives, config.max_error)
-    measures = "latency_ms" in {objective.name for objective in objectives} | {limit.objective for limit in limits}
+    limits = _limits(config, profile, objectives)
+    sources = sources_named(config.objectives)
+    measured = [source.objective.name for source in sources if isinstance(source, DeviceObjective)]
+    measures = bool(measured) or "latency_ms" in {limit.objective for limit in limits}
     trainer = kept.trainer or _trainer(config, data)
     if config.executor == "local":  # a cluster's nodes have devices of their own
         training_device(trainer.device)
     analytic = profile.kind == "analytic"
+    if analytic and (unknown := [name for name in measured if name != "latency_ms"]):
+        raise ConfigError(f"{', '.join(unknown)} is measured on a device, and {profile.name} is computed: leave it out")
     bound = min(BoundActivations().bounds) if config.lemonade.bound_activations else math.inf
     return Parts(
         config=config,
@@ -122,6 +141,8 @@ def assemble(config: RunConfig, kept: Kept = Kept()) -> Parts:
         lemonade=config.lemonade,
         rungs=config.rungs,
         objectives=objectives,
+        sources=sources,
+        graph_values=GraphValues([source for source in sources if isinstance(source, GraphObjective)]),
         limits=limits,
         initial=_initial(data, kept.initial, bound=bound),
         profile=profile,
@@ -166,7 +187,7 @@ def _largest_useful(config: RunConfig, data: DataSet) -> float:
     return guessing - LESS if guessing > UNBALANCED * chance else 1.0
 
 
-def _limits(config: RunConfig, profile: HardwareProfile) -> tuple[Limit, ...]:
+def _limits(config: RunConfig, profile: HardwareProfile, own: Sequence[Objective]) -> tuple[Limit, ...]:
     """The profile's limits, each overridden by the configuration's."""
     stated = {
         "latency_ms": profile.limits.max_latency_ms,
@@ -175,7 +196,7 @@ def _limits(config: RunConfig, profile: HardwareProfile) -> tuple[Limit, ...]:
         "memory_kb": profile.limits.max_memory_kb,
     }
     merged = {name: float(value) for name, value in stated.items() if value is not None} | dict(config.limits)
-    return tuple(Limit(objective=name, maximum=value) for name, value in merged.items())
+    return tuple(limit_on(name, value, own) for name, value in merged.items())
 
 
 def _trainer(config: RunConfig, data: DataSet) -> TrainerSettings:

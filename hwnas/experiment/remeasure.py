@@ -15,7 +15,7 @@ from hwnas.device import HardwareProfile
 from hwnas.errors import RequestError
 from hwnas.execution import unpack
 from hwnas.experiment.deployment import Deployment, error_values
-from hwnas.experiment.latency import LATENCY, LatencySource, latency_source
+from hwnas.experiment.latency import LatencySource, latency_source
 from hwnas.experiment.outcomes import UNUSABLE, unusable
 from hwnas.experiment.parts import Parts
 from hwnas.network import State
@@ -44,10 +44,10 @@ def remeasure(parts: Parts, store: RunStore, *, meta: Mapping[str, object], chec
     measured = functools.partial(_measured, parts=parts, latencies=latencies, deployment=deployment, errors_stand=errors_stand)
     revised = []
     for row in _ended(store):
-        revised.append(_anew(row, parts.limits, store, measured))
+        revised.append(_anew(row, parts.limits, store, measured, latencies.names))
         check()
     reopened = sum(outcome.status == "infeasible" and outcome.weights is None for outcome in revised)
-    store.revise(revised, forget=LATENCY if errors_stand else LATENCY + TEST, meta=meta)
+    store.revise(revised, forget=latencies.names if errors_stand else latencies.names + TEST, meta=meta)
     if reopened:
         _log.info("%d networks were over the latency limit of the other device, untrained; they may be proposed again", reopened)
     return reopened
@@ -69,11 +69,17 @@ def _ended(store: RunStore) -> list[Row]:
     return [row for row in store.rows() if row.outcome is not None and row.outcome.status != "unfinished"]
 
 
-def _anew(row: Row, limits: Sequence[Limit], store: RunStore, measured: Callable[[Row, State], Mapping[str, float]]) -> Outcome:
-    """The outcome of a candidate as it is on this device; what was never trained has no latency here."""
+def _anew(
+    row: Row,
+    limits: Sequence[Limit],
+    store: RunStore,
+    measured: Callable[[Row, State], Mapping[str, float]],
+    names: Sequence[str],
+) -> Outcome:
+    """The outcome of a candidate as it is on this device; what was never trained has nothing that is measured (``names``)."""
     outcome = row.outcome
     assert outcome is not None
-    values = {name: value for name, value in outcome.values.items() if name not in LATENCY}
+    values = {name: value for name, value in outcome.values.items() if name not in names}
     if outcome.weights is None:
         return dataclasses.replace(outcome, values=values)
     try:

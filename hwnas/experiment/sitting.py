@@ -294,4 +294,4 @@ class Sitting:
 
     def _cheap(self, graphs: Sequence[Graph]) -> list[Mapping[str, float]]:
         predicted = None if self.latencies is None else self.latencies.predicted_ms
-        return [cheap_values(graph, predicted) for graph in graphs]
+        return [cheap_values(graph, predicted, self.parts.graph_values) for graph in graphs]

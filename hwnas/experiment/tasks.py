@@ -41,7 +41,7 @@ def task_for(candidate: Candidate, state: State, teacher: Teacher | None, parts:
         augmentation=parts.augmentation_for(images),
         images=images,
         seed=stream_seed(parts.config.seed, candidate.id, "training"),
-        expected_change="expected_change" in parts.config.objectives,
+        objectives=parts.of_trained,
         threads=parts.config.torch_threads,
     )
 

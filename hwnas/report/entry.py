@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hwnas.objective import Objective
+from hwnas.objectives import OBJECTIVES
 from hwnas.search.front import front_of
 from hwnas.store import Row
 
@@ -12,10 +13,11 @@ _WHOLE_NUMBERS = ("parameters", "macs")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A candidate that came to an end, and whether it is on the front."""
+    """A candidate that came to an end, whether it is on the front, and the names of objectives that only its run has."""
 
     row: Row
     on_front: bool
+    own: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -70,7 +72,7 @@ class Entry:
             "search_latency_ms": self.row.values.get("latency_ms"),
             "search_latency_ci_ms": self.row.values.get("latency_ci_ms"),
             **{name: self.value(name) for name in ("sensitivity", "sensitivity_mean", "sensitivity_max", "adcr")},
-            "expected_change": self.value("expected_change"),
+            **{name: self.value(name) for name in ("expected_change", "peak_memory_kb", *self.own)},
             "parent": self.row.parent,
             "operator": self.row.operator,
             "generation": None if self.is_trained else self.row.generation,
@@ -90,8 +92,9 @@ def entries(rows: Iterable[Row], objectives: Sequence[Objective]) -> list[Entry]
     ended = {row.id: row for row in rows if row.outcome is not None}
     members = front_of([row.outcome for row in ended.values() if row.outcome is not None], objectives)
     others = [candidate_id for candidate_id in ended if candidate_id not in set(members)]
-    return [Entry(row=ended[member], on_front=True) for member in members] + [
-        Entry(row=ended[other], on_front=False) for other in others
+    own = tuple(objective.name for objective in objectives if objective.name not in OBJECTIVES)
+    return [Entry(row=ended[member], on_front=True, own=own) for member in members] + [
+        Entry(row=ended[other], on_front=False, own=own) for other in others
     ]
 
 

@@ -10,15 +10,16 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from hwnas.objective import Objective
+from hwnas.objectives import OBJECTIVES
 from hwnas.report.entry import Entry
-from hwnas.report.table import latency, percent, size
+from hwnas.report.table import percent, size, text_of
 from hwnas.store import Event
 
 FRONT, OTHER, USELESS, EDGE = "#0b6e99", "#c3c9cf", "#e3bfae", "#9aa3ab"
 COLOURS = {"front": FRONT, "dominated": OTHER}
 _COLUMNS = 3
 _ROW_PX = 360
-_UNITS = {"latency_ms": "latency in ms", "memory_kb": "memory in kB", "macs": "MACs", "error": "validation error"}
+_ERROR = "validation error"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +31,11 @@ class Summary:
     used_s: float = 0.0
 
 
-def title_of(name: str) -> str:
-    """An objective's name with its unit, as an axis shows it."""
-    return _UNITS.get(name, name.replace("_", " "))
+def title_of(objective: Objective) -> str:
+    """An objective's title with its unit, as an axis shows it."""
+    if objective.name == "error":
+        return _ERROR
+    return objective.label if objective.unit == "1" else f"{objective.label} in {objective.unit}"
 
 
 def hover(entry: Entry) -> str:
@@ -45,7 +48,7 @@ def hover(entry: Entry) -> str:
     if low is not None and high is not None:
         lines.append(f"test error {percent(entry.value('test_error'))} ({percent(low)} to {percent(high)})")
     lines.append(f"{size(entry.value('parameters'))} parameters, {size(entry.value('macs'))} MACs")
-    if measured := latency(entry):
+    if measured := text_of(entry, OBJECTIVES["latency_ms"]):
         lines.append(f"latency {measured} ms")
     expected = entry.value("expected_change")
     lines.append(
@@ -58,7 +61,7 @@ def standing(entry: Entry, objectives: Sequence[Objective]) -> str:
     """Why a finished model is on the front or not: ``front``, ``dominated``, or which objective's ``most`` it is above."""
     if entry.on_front:
         return "front"
-    above = [f"{title_of(o.name)} above {o.most:g}" for o in objectives if not o.allows(entry.row.values[o.name])]
+    above = [f"{title_of(o)} above {o.most:g}" for o in objectives if not o.allows(entry.row.values[o.name])]
     return " and ".join(above) or "dominated"
 
 
@@ -178,11 +181,11 @@ def _axis(objective: Objective, entries: Sequence[Entry]) -> dict[str, Any]:
     values = [entry.value(objective.name) for entry in entries]
     if objective.name == "error":
         return _error_axis(values)
-    return {"title_text": title_of(objective.name), **(_logarithmic(values) if objective.size_like else {})}
+    return {"title_text": title_of(objective), **(_logarithmic(values) if objective.size_like else {})}
 
 
 def _error_axis(values: Sequence[float | None]) -> dict[str, Any]:
-    return {"title_text": title_of("error"), "tickformat": "~%", **_logarithmic(values)}
+    return {"title_text": _ERROR, "tickformat": "~%", **_logarithmic(values)}
 
 
 def _logarithmic(values: Sequence[float | None]) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from typing import Literal, TypeAlias
 
 from rich.table import Table
 
-from hwnas.objective import Objective
+from hwnas.objective import Objective, Text
+from hwnas.objectives import OBJECTIVES
 from hwnas.report.entry import Entry
 from hwnas.report.interval import PLUS_MINUS, aligned, with_interval
 
@@ -40,42 +41,33 @@ def tenths(value: float | None) -> str:
     return "" if value is None else f"{value:,.1f}"
 
 
-def latency(entry: Entry) -> str:
-    """A latency in ms with the half-width of its 95 % interval, which one that a model computed has not."""
-    value, half = entry.value("latency_ms"), entry.value("latency_ci_ms")
-    return "" if value is None else with_interval(value, half or 0.0)
-
-
-def figures(name: str) -> Callable[[Entry], str]:
+def figures(value: float | None) -> str:
     """Three significant digits of a value."""
-
-    def text(entry: Entry) -> str:
-        value = entry.value(name)
-        return "" if value is None else f"{value:.3g}"
-
-    return text
+    return "" if value is None else f"{value:.3g}"
 
 
-COLUMNS = (
-    Column(title="id", text=lambda entry: entry.id, number=False),
-    Column(title="error", text=lambda entry: percent(entry.value("error"))),
-    Column(title="test error", text=lambda entry: percent(entry.value("test_error"))),
-    Column(title="parameters", text=lambda entry: size(entry.value("parameters"))),
-    Column(title="MACs", text=lambda entry: size(entry.value("macs"))),
-    Column(title="latency ms", text=latency),
-    Column(title="sensitivity", text=figures("sensitivity")),
-    Column(title="expected change", text=figures("expected_change")),
-    Column(title="trained", text=lambda entry: "to the end" if entry.is_trained else "", number=False),
-    Column(title="operator", text=lambda entry: entry.row.operator, number=False),
-    Column(title="parent", text=lambda entry: entry.row.parent or "", number=False),
-)
-# Shown where they are objectives of the run.
-FURTHER: Mapping[str, Column] = {
-    "memory_kb": Column(title="memory kB", text=lambda entry: tenths(entry.value("memory_kb"))),
-    "sensitivity_mean": Column(title="sensitivity, mean", text=figures("sensitivity_mean")),
-    "sensitivity_max": Column(title="sensitivity, max", text=figures("sensitivity_max")),
-    "adcr": Column(title="ADCR", text=figures("adcr")),
-}
+_TEXTS: Mapping[Text, Callable[[float | None], str]] = {"percent": percent, "count": size, "tenths": tenths, "figures": figures}
+
+
+def text_of(entry: Entry, objective: Objective) -> str:
+    """An objective's value as text, with the half-width of its 95 % interval where it has one; "" where nothing is known."""
+    value = entry.value(objective.name)
+    if objective.interval is None or value is None:
+        return _TEXTS[objective.text](value)
+    return with_interval(value, entry.value(objective.interval) or 0.0)
+
+
+def column_of(objective: Objective) -> Column:
+    """An objective's column."""
+    title = objective.label if objective.unit == "1" else f"{objective.label} {objective.unit}"
+    return Column(title=title, text=lambda entry: text_of(entry, objective))
+
+
+ID = Column(title="id", text=lambda entry: entry.id, number=False)
+TEST_ERROR = Column(title="test error", text=lambda entry: percent(entry.value("test_error")))
+TRAINED = Column(title="trained", text=lambda entry: "to the end" if entry.is_trained else "", number=False)
+OPERATOR = Column(title="operator", text=lambda entry: entry.row.operator, number=False)
+PARENT = Column(title="parent", text=lambda entry: entry.row.parent or "", number=False)
 IMAGES = Column(title="images", text=lambda entry: size(entry.value("images")))  # that the error was taken after
 STATUS = Column(title="status", text=lambda entry: "front" if entry.on_front else entry.status, number=False)
 
@@ -85,8 +77,10 @@ def columns_of(entries: Sequence[Entry], objectives: Sequence[Objective] = ()) -
 
     The status where not all are on the front, images where some were stopped early.
     """
-    own = [FURTHER[objective.name] for objective in objectives if objective.name in FURTHER]
-    columns = [*COLUMNS[:-2], *own, *COLUMNS[-2:], *([] if all(entry.on_front for entry in entries) else [STATUS])]
+    wanted = {**OBJECTIVES, **{objective.name: objective for objective in objectives}}
+    error, *others = (each for each in wanted.values() if each.shown or each.name in {own.name for own in objectives})
+    columns = [ID, column_of(error), TEST_ERROR, *map(column_of, others), TRAINED, OPERATOR, PARENT]
+    columns += [] if all(entry.on_front for entry in entries) else [STATUS]
     columns += [IMAGES] if any(entry.status == "stopped_early" for entry in entries) else []
     return [column for column in columns if any(column.text(entry) for entry in entries)]
 

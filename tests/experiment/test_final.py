@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hwnas.errors import ConfigError
 from hwnas.experiment.budget import images_that_fit
 from hwnas.experiment.final import LEAST_EPOCHS, along_the_front, epochs_each, epochs_in_time, refuse_short
-from hwnas.objective import objectives_named
+from hwnas.objectives import objectives_named
 
 OBJECTIVES = objectives_named(("error", "parameters"))
 

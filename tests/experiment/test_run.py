@@ -20,7 +20,7 @@ from hwnas.experiment import resume, start
 from hwnas.experiment.parts import assemble
 from hwnas.experiment.stored import stored_config
 from hwnas.experiment.tasks import images_per_second
-from hwnas.objective import objectives_named
+from hwnas.objectives import objectives_named
 from hwnas.pareto import Resolution
 from hwnas.pareto import front as pareto_front
 from hwnas.spaces import initial_graphs

@@ -9,7 +9,7 @@ import pytest
 
 from hwnas.errors import ConfigError
 from hwnas.experiment import resume, start
-from hwnas.objective import objectives_named
+from hwnas.objectives import objectives_named
 from hwnas.search import going_on
 from hwnas.store import RunStore
 from tests.experiment.conftest import TINY, front, rows, tiny, told

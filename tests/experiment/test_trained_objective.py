@@ -13,7 +13,7 @@ from hwnas.errors import RequestError, WorkError
 from hwnas.execution import unpack
 from hwnas.experiment import outcomes, resume, start
 from hwnas.injection.expected_change import expected_change
-from hwnas.objective import objectives_named
+from hwnas.objectives import objectives_named
 from hwnas.report import entries
 from hwnas.spaces import initial_graphs
 from hwnas.store import RunStore

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwnas.experiment.yardstick import Yardstick
-from hwnas.objective import OBJECTIVES, compared
+from hwnas.objective import compared
+from hwnas.objectives import OBJECTIVES
 from hwnas.pareto import Resolution, front
 
 NETWORKS = st.lists(

@@ -11,7 +11,7 @@ from hwnas.graph import Graph
 from hwnas.injection import Program
 from hwnas.injection.engine import Upset, upset
 from hwnas.injection.expected_change import IMAGES, LEAST, SHARE, activation_changes, expected_change, per_rate, weight_changes
-from hwnas.objective import OBJECTIVES
+from hwnas.objectives import OBJECTIVES
 from hwnas.resilience import BFLOAT16, FLOAT32, INT8, Format
 from tests.export.samples import images, random_state
 from tests.graphs import Builder

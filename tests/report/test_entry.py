@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwnas.candidate import Failure, Outcome, Status
-from hwnas.objective import OBJECTIVES as OBJECTIVES_KNOWN
-from hwnas.objective import objectives_named
+from hwnas.objectives import OBJECTIVES as OBJECTIVES_KNOWN
+from hwnas.objectives import objectives_named
 from hwnas.report import Entry, as_csv, as_json, as_table, entries
-from hwnas.report.table import latency
+from hwnas.report.table import text_of
 from hwnas.store import Row
 
 OBJECTIVES = objectives_named(("error", "parameters"))
@@ -87,7 +87,7 @@ def test_what_was_measured_at_the_end_is_shown_and_what_the_search_saw_is_kept()
 def test_a_latency_that_a_model_computed_has_no_interval() -> None:
     for ci_ms, text in ((0.001, "0.0123 ± 0.0010"), (0.0, "0.01234")):
         values = {"error": 0.1, "parameters": 1.0, "latency_ms": 0.012341, "latency_ci_ms": ci_ms}
-        assert latency(Entry(row=row(0, values), on_front=True)) == text
+        assert text_of(Entry(row=row(0, values), on_front=True), OBJECTIVES_KNOWN["latency_ms"]) == text
 
 
 def test_a_predicted_latency_is_not_given_as_a_latency() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from hwnas.api import open_run
 from hwnas.errors import StoreError
-from hwnas.objective import objectives_named
+from hwnas.objectives import objectives_named
 from hwnas.report import entries
 from hwnas.report.figures import Summary, lineage, progress, trade_offs
 from hwnas.report.page import page

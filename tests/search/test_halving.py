@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwnas.errors import ConfigError
-from hwnas.objective import objectives_named
+from hwnas.objectives import objectives_named
 from hwnas.search import Arrivals, Rungs, going_on
 
 OBJECTIVES = objectives_named(("error", "parameters", "latency_ms"))

@@ -8,7 +8,8 @@ import pytest
 from hwnas.candidate import Failure, Outcome
 from hwnas.errors import ConfigError, WorkError
 from hwnas.graph import cost
-from hwnas.objective import Limit, objectives_named
+from hwnas.objective import Limit
+from hwnas.objectives import objectives_named
 from hwnas.search import Lemonade, LemonadeSettings
 from hwnas.spaces import initial_graphs
 

@@ -1,0 +1,85 @@
+"""Objectives by name: those of hwnas, and a user's own by ``package.module:attribute``."""
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from hwnas.errors import ConfigError
+from hwnas.objective import Limit, Objective
+from hwnas.objectives import topology
+from hwnas.objectives.error import Error
+from hwnas.objectives.expected_change import ExpectedChange
+from hwnas.objectives.latency import LatencyMs
+from hwnas.objectives.peak_memory import PeakMemoryKb
+from hwnas.objectives.source import DeviceObjective, GraphObjective, Source, TrainedObjective
+from hwnas.reference import is_reference, resolve
+
+_ALL: tuple[Source, ...] = (  # in the order of their columns
+    Error(),
+    topology.PARAMETERS,
+    topology.MACS,
+    LatencyMs(),
+    topology.SENSITIVITY,
+    ExpectedChange(),
+    topology.MEMORY,
+    PeakMemoryKb(),
+    topology.SENSITIVITY_MEAN,
+    topology.SENSITIVITY_MAX,
+    topology.ADCR,
+)
+SOURCES: Mapping[str, Source] = MappingProxyType({source.objective.name: source for source in _ALL})
+OBJECTIVES: Mapping[str, Objective] = MappingProxyType({name: source.objective for name, source in SOURCES.items()})
+
+
+def source_named(name: str) -> Source:
+    """Where the values of one objective come from, by its name or reference. Raises as ``sources_named``."""
+    if name in SOURCES:
+        return SOURCES[name]
+    if not is_reference(name):
+        known = ", ".join(OBJECTIVES)
+        raise ConfigError(f"unknown objective {name}; known are {known}, and your own by package.module:attribute")
+    return _own(name)
+
+
+def sources_named(names: Sequence[str]) -> tuple[Source, ...]:
+    """Where the values of the objectives of these names and references come from.
+
+    Raises ConfigError on an unknown name, an objective given twice, or where error is missing; RequestError where a reference
+    names nothing.
+    """
+    found = tuple(source_named(name) for name in names)
+    own = [source.objective.name for source in found]
+    if len(set(own)) != len(own) or "error" not in own or len(own) < 2:
+        raise ConfigError(f"objectives must be error and at least one other, each once, got {', '.join(names) or 'none'}")
+    return found
+
+
+def objectives_named(names: Sequence[str], max_error: float | None = None) -> tuple[Objective, ...]:
+    """The objectives of these names and references, the error of use up to ``max_error``. Raises as ``sources_named``."""
+    found = [source.objective for source in sources_named(names)]
+    return tuple(dataclasses.replace(each, most=max_error) if each.name == "error" else each for each in found)
+
+
+def limit_on(name: str, maximum: float, own: Sequence[Objective] = ()) -> Limit:
+    """A limit on an objective of hwnas or one of the run's ``own``. Raises ConfigError unless that is cheap."""
+    known = {**OBJECTIVES, **{objective.name: objective for objective in own}}
+    if name not in known or not known[name].cheap:
+        cheap = ", ".join(each for each, objective in known.items() if objective.cheap)
+        raise ConfigError(f"a limit is set on a cheap objective ({cheap}), got {name}")
+    return Limit(objective=name, maximum=maximum)
+
+
+def _own(reference: str) -> Source:
+    """The user's objective. Raises ConfigError where it is none, or says something that cannot be."""
+    source = resolve(reference)
+    kinds = (GraphObjective, DeviceObjective, TrainedObjective)
+    objective = getattr(source, "objective", None)
+    if not isinstance(source, kinds) or not isinstance(objective, Objective):
+        wanted = " or ".join(f"hwnas.objectives.{kind.__name__}" for kind in kinds)
+        raise ConfigError(f"{reference} must be a {wanted} with an `objective`, got {source!r}")
+    if objective.name in SOURCES or not re.fullmatch("[a-z][a-z0-9_]*", objective.name):
+        raise ConfigError(f"{reference} needs a name of its own in small letters, digits and _, got {objective.name!r}")
+    if objective.cheap != isinstance(source, GraphObjective):
+        raise ConfigError(f"{reference}: an objective is cheap where it is one of the graph, got cheap={objective.cheap}")
+    return source

@@ -1,0 +1,56 @@
+"""Objectives that the graph alone decides: size, work, memory and the sensitivity indices."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hwnas.graph import Graph, cost
+from hwnas.objective import Objective
+from hwnas.objectives.source import GraphObjective
+from hwnas.resilience.topology import adcr, sensitivity, sensitivity_max, sensitivity_mean
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topology(GraphObjective):
+    """An objective of the graph that ``value`` computes."""
+
+    objective: Objective
+    value: Callable[[Graph], float]
+
+    def of_graph(self, graph: Graph) -> float:
+        """The value of a network."""
+        return float(self.value(graph))
+
+
+# Resolutions: the indices 0.25, or wide networks that are worse in everything else flood the front (DESIGN.md, idea 7).
+PARAMETERS = Topology(
+    objective=Objective(name="parameters", cheap=True, size_like=True, text="count", shown=True),
+    value=lambda graph: cost(graph).parameters,
+)
+MACS = Topology(
+    objective=Objective(name="macs", title="MACs", cheap=True, size_like=True, text="count", shown=True),
+    value=lambda graph: cost(graph).macs,
+)
+MEMORY = Topology(
+    objective=Objective(name="memory_kb", title="memory", unit="kB", cheap=True, size_like=True, text="tenths"),
+    value=lambda graph: cost(graph).memory_kb,
+)
+SENSITIVITY = Topology(
+    objective=Objective(name="sensitivity", cheap=True, size_like=True, resolution=0.25, relative=True, shown=True),
+    value=sensitivity,
+)
+SENSITIVITY_MEAN = Topology(
+    objective=Objective(
+        name="sensitivity_mean", title="sensitivity, mean", cheap=True, size_like=True, resolution=0.25, relative=True
+    ),
+    value=sensitivity_mean,
+)
+SENSITIVITY_MAX = Topology(
+    objective=Objective(
+        name="sensitivity_max", title="sensitivity, max", cheap=True, size_like=True, resolution=0.25, relative=True
+    ),
+    value=sensitivity_max,
+)
+ADCR = Topology(
+    objective=Objective(name="adcr", title="ADCR", cheap=True, size_like=True, resolution=0.1, relative=True),
+    value=adcr,
+)
