@@ -22,7 +22,7 @@ import psutil
 import record
 from torch import Generator
 
-import hwnas.search.lemonade as lemonade_module
+import hwnas.search.proposals as proposals_module
 from hwnas.candidate import Candidate, Outcome, Step
 from hwnas.config import RunConfig
 from hwnas.estimate import LatencyPredictor
@@ -34,7 +34,7 @@ from hwnas.morphism.catalogue import morph
 from hwnas.morphism.fresh import from_scratch
 from hwnas.network import transfer
 from hwnas.objectives import objectives_named
-from hwnas.search import Ask, Lemonade, LemonadeSettings
+from hwnas.search import Ask, Lemonade, LemonadeSettings, Problem
 from hwnas.spaces import initial_graphs
 from hwnas.store import RunStore, content_hash
 
@@ -54,14 +54,13 @@ class LongSearch:
         self._generation = 0
         self._rng = np.random.default_rng(0)
         self.told = 0
-        self.strategy = Lemonade(
-            settings=LemonadeSettings(),
+        problem = Problem(
             objectives=objectives_named(RunConfig().objectives),
-            limits=(),
-            initial=[],
+            initial=(),
             cheap=lambda graphs: [cheap_values(graph, self._predictor.predict) for graph in graphs],
             seed=0,
         )
+        self.strategy = Lemonade(LemonadeSettings(), problem)
 
     def tell(self, graphs: Sequence[Graph]) -> list[tuple[float, float]]:
         """Tell one generation of these networks; the time of each tell in ms, and its CPU time."""
@@ -89,7 +88,7 @@ class LongSearch:
             morphing[:] += _clocks() - before
             return result
 
-        with patch.object(lemonade_module, "morph", timed):
+        with patch.object(proposals_module, "morph", timed):
             before = _clocks()
             self._predictor = LatencyPredictor.fit([graph for graph, _ in self._newest], [ms for _, ms in self._newest])
             ask: Ask = self.strategy.ask()
@@ -169,14 +168,13 @@ def outcome_of(candidate: Candidate, rng: np.random.Generator) -> Outcome:
 
 def disk_costs(count: int) -> dict[str, Any]:
     """What children of real asks take in a run's folder, and how long the loop waits for storing an outcome safely."""
-    search = Lemonade(
-        settings=LemonadeSettings(proposals=BATCH, accepted=BATCH // 2),
+    problem = Problem(
         objectives=objectives_named(("error", "parameters", "macs", "sensitivity")),
-        limits=(),
-        initial=[graph for _, graph in initial_graphs((1, 8, 8), 10)],
+        initial=tuple(graph for _, graph in initial_graphs((1, 8, 8), 10)),
         cheap=lambda graphs: [cheap_values(graph, None) for graph in graphs],
         seed=0,
     )
+    search = Lemonade(LemonadeSettings(proposals=BATCH, accepted=BATCH // 2), problem)
     rng, waits, stored, weights_bytes = np.random.default_rng(1), [], 0, 0
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "run"

@@ -7,21 +7,29 @@ It also turns ONNX Runtime's telemetry off, unless the user has set ``ORT_DISABL
 package comes after this file, and processes that are started from here inherit the variable.
 """
 
+import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hwnas.api import Run, open_run, start
+    from hwnas.graph.ops import register_op
+    from hwnas.network import register_compute
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
-__all__ = ["Run", "__version__", "open_run", "start"]
+__all__ = ["Run", "__version__", "open_run", "register_compute", "register_op", "start"]
+_MODULES = {
+    "Run": "hwnas.api",
+    "open_run": "hwnas.api",
+    "start": "hwnas.api",
+    "register_op": "hwnas.graph.ops",
+    "register_compute": "hwnas.network",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in {"Run", "open_run", "start"}:
-        import hwnas.api
-
-        return getattr(hwnas.api, name)
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'hwnas' has no attribute {name!r}; it has {', '.join(__all__)}")

@@ -11,10 +11,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, field_serializer
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_serializer,
+    model_validator,
+)
 
-from hwnas.errors import ConfigError, StoreError
-from hwnas.settings import Augmentation, DataSettings, LemonadeSettings, Rungs, TrainerSettings
+from hwnas.errors import ConfigError, RequestError, StoreError
+from hwnas.search import STRATEGIES, LemonadeSettings, strategy_of, table_of
+from hwnas.settings import Augmentation, DataSettings, Rungs, TrainerSettings
 
 T = TypeVar("T")
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -71,13 +81,17 @@ class RunConfig(_Section):
     """All that a run depends on; it is stored in the run folder as JSON.
 
     ``workers`` are processes; with 0 the process of the search trains. ``torch_threads`` are those of each worker; ``keep`` says
-    whose trained weights stay on the disk. What ``trainer`` leaves open, and an ``augmentation`` that is left out, are chosen to
-    suit the data.
+    whose trained weights stay on the disk. ``strategy`` is a name, or a table with a ``name`` and the strategy's settings;
+    ``operators`` are the names of those that children are made by, all where none is given; ``imports`` are modules that are
+    imported first, such as those that register operations. What ``trainer`` leaves open, and an ``augmentation`` that is left
+    out, are chosen to suit the data.
     """
 
     seed: int = Field(default=0, ge=0)
     device: str = "local-cpu"
-    strategy: str = "lemonade"
+    strategy: Annotated[Any, BeforeValidator(strategy_of)] = LemonadeSettings()
+    operators: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
     workers: int = Field(default=1, ge=0)
     torch_threads: int = Field(default=1, ge=1)
     asynchronous: bool = False
@@ -91,10 +105,27 @@ class RunConfig(_Section):
     data: DataSettings = DataSettings()
     augmentation: Annotated[Augmentation | None, BeforeValidator(lambda given: given or None)] = None  # {}: older versions' None
     trainer: TrainerSettings = TrainerSettings()
-    lemonade: LemonadeSettings = LemonadeSettings()
     rungs: Rungs = Rungs()
     final: Final = Final()
     keep: str = Field(default="all", pattern="^(all|front)$")
+
+    @model_validator(mode="before")
+    @classmethod
+    def former_sections(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """A section by a strategy's own name, as earlier versions have it, is that of the strategy where that is chosen."""
+        values = dict(values)
+        for name in [name for name in STRATEGIES if name in values]:
+            section = values.pop(name)
+            if not isinstance(section, Mapping):
+                raise ConfigError(f"{name}: Input should be a dictionary, got {section!r}")
+            if values.get("strategy", name) == name:
+                values["strategy"] = {"name": name, **section}
+        return values
+
+    @field_serializer("strategy")
+    def strategy_as_table(self, strategy: Any) -> dict[str, Any]:
+        """The strategy's name and settings."""
+        return table_of(strategy)
 
     @property
     def data_settings(self) -> DataSettings:
@@ -127,6 +158,10 @@ def config_from_json(text: str) -> RunConfig:
     try:
         return RunConfig.model_validate_json(text)
     except ValidationError as error:
+        for problem in error.errors():
+            cause = problem.get("ctx", {}).get("error")
+            if type(cause) is RequestError:  # a user's own strategy that is not there
+                raise cause from None
         raise StoreError(f"the stored configuration is damaged: {_problems(error, RunConfig)}") from None
 
 

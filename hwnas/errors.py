@@ -16,6 +16,7 @@
         │   └── OperatorError                an operator raised something else
         ├── TrainingError                 a training failed
         │   └── DivergedError                its loss became infinite or not a number
+        ├── StrategyError                 a search strategy raised something else
         ├── ObjectiveError                an objective raised something else, or gave no value
         ├── DeviceError                   a device could not do what it was asked
         │   └── DeviceUnreachableError       it did not answer, or the connection broke
@@ -86,6 +87,10 @@ class OperatorError(MorphismError):
 
     def __str__(self) -> str:
         return f"the operator {self.operator} failed: {self.message}"
+
+
+class StrategyError(WorkError):
+    """A search strategy, which may be a user's own, raised an exception; that is this error's cause."""
 
 
 class ObjectiveError(WorkError):

@@ -17,7 +17,9 @@ from hwnas.settings import DIGITS
 
 # Where an option stands in the configuration file.
 OPTIONS: Mapping[str, tuple[str, ...]] = {
-    **{name: (name,) for name in ("seed", "device", "strategy", "workers", "executor", "ray_address", "metric", "objectives")},
+    **{name: (name,) for name in ("seed", "device", "workers", "executor", "ray_address", "metric", "objectives")},
+    **{name: (name,) for name in ("operators", "imports")},
+    "strategy": ("strategy", "name"),
     "asynchronous": ("asynchronous",),
     "keep": ("keep",),
     "max_error": ("max_error",),
@@ -48,8 +50,13 @@ def merged_config(tables: Mapping[str, Any], options: Mapping[str, Any]) -> RunC
     if unknown:
         raise ConfigError(f"unknown option {', '.join(unknown)}; known are {', '.join(OPTIONS)}")
     merged: dict[str, Any] = deepcopy(dict(tables))
+    if isinstance(merged.get("strategy"), str):
+        merged["strategy"] = {"name": merged["strategy"], **merged.pop(merged["strategy"], {})}
     for name, value in options.items():
         if value is not None:
+            if name == "strategy" and isinstance(value, Mapping):
+                merged["strategy"] = dict(value)
+                continue
             *sections, key = OPTIONS[name]
             table = merged
             for section in sections:
@@ -117,7 +124,7 @@ def _refuse_too_many_workers(config: RunConfig) -> None:
 
 
 def _value(name: str, value: Any) -> Any:
-    if name == "objectives" and isinstance(value, str):
+    if name in ("objectives", "operators", "imports") and isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
     if isinstance(value, list):
         return tuple(value)

@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -80,6 +80,11 @@ def reference_of(thing: object) -> str:
     if named is None and vars_of(resolve(reference)) != vars_of(thing):
         raise RequestError(f"{kind.__qualname__}() without arguments is not the object that was given, {thing!r}: {advice}")
     return reference
+
+
+def versions(things: Mapping[str, object]) -> dict[str, int]:
+    """The ``version`` of each thing that is known by a reference, by that: what its class says, 1 where it does not."""
+    return {name: int(getattr(thing, "version", 1)) for name, thing in things.items() if is_reference(name)}
 
 
 def vars_of(thing: object) -> dict[str, object]:

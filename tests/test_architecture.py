@@ -15,6 +15,8 @@
   training may import graph: calibration follows its nodes; and candidate: a learning curve is among what came of one.
 - objectives may import injection, data, device and network, within functions or for their types: a trained network is what one of
   them is computed from, and whoever reads a run knows their names without torch.
+- config may import search: a strategy brings its own section.
+- testing is for tests, ours and a user's: it sees whatever a contract speaks of.
 - reference imports what a user named; objectives, strategies and operators of a user's own come in by it.
 - onnxfiles reads what others wrote: graph is what it reads into; deployed computes what was read, and device's sessions what the
   file itself says, so that the two can be compared.
@@ -37,14 +39,15 @@ MAY_IMPORT: Mapping[str, str] = {
     "cli": "api console fault_tables",
     "console": "experiment objective report run_log",
     "fault_tables": "injection resilience",
-    "api": "config device experiment export fault_study graph injection objective objectives options pareto report run_log store",
+    "api": "config device experiment export fault_study graph injection objective objectives options pareto reference report "
+    "run_log search store",
     "fault_study": "device experiment export injection store",
     "options": "config settings",
     "run_log": "experiment",
     "experiment": "candidate config data device estimate execution export graph morphism network objective objectives pareto "
-    "search settings spaces store training",
-    "execution": "candidate data device export graph morphism network objectives training",
-    "search": "candidate graph morphism objective pareto settings spaces",
+    "reference search settings spaces store training",
+    "execution": "candidate data device export graph morphism network objectives reference training",
+    "search": "candidate graph morphism objective pareto reference settings spaces",
     "report": "candidate graph objective objectives pareto search store",
     "store": "candidate graph morphism objective",
     "spaces": "graph morphism",
@@ -57,9 +60,9 @@ MAY_IMPORT: Mapping[str, str] = {
     "importing": "device graph network onnxfiles",
     "network": "graph morphism",
     "estimate": "device graph",
-    "morphism": "graph",
+    "morphism": "graph reference",
     "resilience": "graph",
-    "config": "device settings",
+    "config": "device search settings",
     "graph": "",
     "pareto": "",
     "objective": "",
@@ -69,12 +72,14 @@ MAY_IMPORT: Mapping[str, str] = {
     "device": "",
     "settings": "",
     "errors": "",
-    "hwnas": "api",  # hwnas/__init__.py, when a public name is first used
+    "testing": "candidate data deployed device export graph injection morphism network objective objectives reference search "
+    "spaces",
+    "hwnas": "api graph network",  # hwnas/__init__.py, when a public name is first used
 }
 LIBRARIES: Mapping[str, set[str]] = {
     "torch": {
         "network", "importing", "data", "training", "deployed", "onnxfiles", "injection", "export", "execution", "experiment",
-        "fault_study",
+        "fault_study", "testing",
     },
     "onnxruntime": {"device", "export", "injection"},
     "plotly": {"report", "injection"},

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from hwnas.config import config_from_json, make_config
 from hwnas.errors import ConfigError
-from hwnas.settings import DataSettings, LemonadeSettings, Rungs
+from hwnas.search import LemonadeSettings
+from hwnas.settings import DataSettings, Rungs
 
 STORED_BEFORE = (
     '{"seed":1,"data":{"source":"digits","image_size":[8,8]},"augmentation":{},"trainer":{"batch_size":32},'
@@ -22,7 +23,6 @@ STORED_BEFORE = (
         ("data", "source, image_size"),
         ("augmentation", "crop_padding, flip"),
         ("trainer", "optimiser, learning_rate"),
-        ("lemonade", "proposals, accepted"),
         ("rungs", "enabled, shares"),
         ("budget", "time, generations"),
     ],
@@ -38,7 +38,9 @@ def test_an_unknown_key_of_a_section_is_an_error_that_names_the_known_ones(secti
         ("data", {"image_size": (0, 8)}, "data: the image size must be"),
         ("augmentation", {"cutout": -1}, "augmentation: crop_padding and cutout are pixels"),
         ("trainer", {"batch_size": 1}, "trainer.batch_size: Input should be"),
-        ("lemonade", {"accepted": 65}, "lemonade: lemonade needs"),
+        ("lemonade", {"accepted": 65}, "strategy: lemonade needs"),
+        ("lemonade", {"acepted": 3}, "strategy: unknown key acepted; known are proposals, accepted"),
+        ("strategy", {"name": "lemonade", "acepted": 3}, "strategy: unknown key acepted; known are proposals, accepted"),
         ("lemonade", 3, "lemonade: Input should be a dictionary"),
         ("rungs", {"shares": ()}, "rungs: rungs are rising shares"),
     ],
@@ -54,7 +56,7 @@ def test_what_an_earlier_version_stored_is_read_as_it_was_meant() -> None:
     assert config.data_settings.seed == 1
     assert config.augmentation is None
     assert config.trainer.model_fields_set == {"batch_size"}
-    assert config.lemonade == LemonadeSettings(proposals=8, accepted=2)
+    assert config.strategy == LemonadeSettings(proposals=8, accepted=2)
     assert config.rungs == Rungs()
 
 

@@ -50,5 +50,5 @@ class BadPlan(RaisesInApply):
 def searching_with(*operators: Operator) -> Iterator[Mapping[str, Operator]]:
     """The strategy draws from these alone."""
     chosen = MappingProxyType({operator.name: operator for operator in operators})
-    with patch("hwnas.search.lemonade.OPERATORS", chosen):
+    with patch("hwnas.morphism.catalogue.OPERATORS", chosen):
         yield chosen

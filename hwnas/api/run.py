@@ -14,6 +14,7 @@ from hwnas.errors import ConfigError, RequestError, WorkError
 from hwnas.objective import Objective
 from hwnas.objectives import objectives_named
 from hwnas.options import expected_config, physical_cores
+from hwnas.reference import import_modules
 from hwnas.report import Entry, entries, predictor_error, why_ended, why_of_no_use
 from hwnas.run_log import both, run_log
 from hwnas.store import RunStore
@@ -34,6 +35,7 @@ class Run:
         self.folder = Path(folder)
         with self._store() as store:
             config = config_from_json(store.config)
+        import_modules(config.imports)
         self.objectives: tuple[Objective, ...] = objectives_named(config.objectives, config.max_error)
 
     def _store(self) -> RunStore:

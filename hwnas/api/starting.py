@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hwnas.api.own import by_name
 from hwnas.api.run import Run
 from hwnas.config import RunConfig, make_config, read_config
 from hwnas.graph import Graph
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 def configured(config: str | os.PathLike[str] | Mapping[str, Any] | RunConfig | None = None, **options: Any) -> RunConfig:
     """The configuration of a TOML file (or its tables), overridden by the options of ``hwnas search`` that are not None.
 
-    Options are written with underscores: ``data``, ``device``, ``time_budget``, ``max_latency_ms``, .. Raises ConfigError.
+    Options are written with underscores: ``data``, ``device``, ``time_budget``, ``max_latency_ms``, ..; ``objectives``,
+    ``operators`` and ``strategy`` may be objects of one's own, too. Raises ConfigError.
     """
+    options = by_name(options)
     if isinstance(config, RunConfig):
         config = config.model_dump()
     if config is None or isinstance(config, Mapping):

@@ -83,6 +83,7 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A path whose bytes are no UTF-8 is printed as it is; where it is not UTF-8 that we print, what cannot be is a "?".
         sys.stdout.reconfigure(errors="surrogateescape" if sys.stdout.encoding == "utf-8" else "replace")
+    sys.path.append("")  # a user's own modules may lie where the command is given
     try:
         app(prog_name="hwnas")
     except KeyboardInterrupt:

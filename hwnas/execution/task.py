@@ -17,6 +17,7 @@ from hwnas.execution.worker import memory_limit, waited_s
 from hwnas.graph import from_json
 from hwnas.network import Network, State
 from hwnas.objectives import TrainedObjective, called, source_named
+from hwnas.reference import import_modules
 from hwnas.training import (
     CALIBRATION_IMAGES,
     Checkpoint,
@@ -46,7 +47,8 @@ class EvaluationTask:
 
     ``weights`` are the child's own as inherited; ``calibrated`` the new batch norms; ``seed`` that of its training stream;
     ``images`` its training budget; ``data_fingerprint`` what the worker's copy of the data must have;
-    ``objectives``: the names and references of those that are computed from the trained network; ``threads`` are torch's.
+    ``objectives``: the names and references of those that are computed from the trained network; ``imports`` are
+    modules that are imported first; ``threads`` are torch's.
     A child that is trained in parts stops ``until`` so many images are seen (None: all of them), and goes on from the ``weights``
     and the ``checkpoint`` that the part before gave. ``metric`` is by which error a training that keeps its best chooses.
     """
@@ -63,6 +65,7 @@ class EvaluationTask:
     images: int
     seed: int
     objectives: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
     threads: int = 1
     until: int | None = None
     checkpoint: bytes | None = None
@@ -97,6 +100,7 @@ def evaluate_task(task: EvaluationTask, memory_limit_mb: float | None = None) ->
     """
     torch.set_num_threads(task.threads)
     try:
+        import_modules(task.imports)
         data, objectives = _data(task.data), _objectives(task.objectives)
         device = training_device(task.trainer.device)
         torch.zeros(1, device=device)  # starts it: what a GPU's driver takes of this process is not the child's

@@ -262,7 +262,7 @@ class Evaluator:
 
     def _task(self, candidate: Candidate) -> EvaluationTask:
         teacher = None
-        if candidate.parent is not None and not candidate.exact and self._parts.lemonade.inherit:
+        if candidate.parent is not None and not candidate.exact and self._parts.strategy_settings.inherits:
             parent = self._store.candidate(candidate.parent)
             teacher = Teacher(graph=to_json(parent.graph), weights=self._weights_of(candidate.parent))
         images = self.budgets.get(candidate.generation, self._images)

@@ -1,7 +1,6 @@
 """From a configuration to the parts of a run, every one of them checked before anything is written."""
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,11 +13,12 @@ from hwnas.errors import ConfigError
 from hwnas.estimate import Accelerator
 from hwnas.experiment.cheap import GraphValues
 from hwnas.graph import Graph, architecture_id
-from hwnas.morphism.bound import BoundActivations, bounded
+from hwnas.morphism import Operator, operators_named
 from hwnas.objective import Limit, Objective
 from hwnas.objectives import DeviceObjective, GraphObjective, Source, TrainedObjective, limit_on, objectives_named, sources_named
-from hwnas.search import CheapValues, Lemonade, Strategy
-from hwnas.settings import Augmentation, DataSettings, LemonadeSettings, Rungs, TrainerSettings
+from hwnas.reference import import_modules, versions
+from hwnas.search import CheapValues, Guarded, Problem, Strategy, StrategySettings, name_of
+from hwnas.settings import Augmentation, DataSettings, Rungs, TrainerSettings
 from hwnas.spaces import initial_graphs
 from hwnas.training import error_of_guessing, training_device
 
@@ -41,7 +41,8 @@ class Parts:
     data: DataSet
     augmentation: Augmentation | None
     trainer: TrainerSettings
-    lemonade: LemonadeSettings
+    strategy_settings: StrategySettings
+    operators: tuple[Operator, ...]
     rungs: Rungs
     objectives: tuple[Objective, ...]
     sources: tuple[Source, ...]
@@ -51,6 +52,14 @@ class Parts:
     profile: HardwareProfile
     device: Device | None
     accelerator: Accelerator | None
+
+    @property
+    def own_versions(self) -> dict[str, int]:
+        """The versions of a user's own objectives, operators and strategy, by reference: a resume asks for the same."""
+        config = self.config
+        things: dict[str, object] = dict(zip(config.objectives, self.sources, strict=True))
+        things |= dict(zip(config.operators, self.operators, strict=False))
+        return versions(things | {name_of(self.strategy_settings): self.strategy_settings})
 
     @property
     def of_device(self) -> tuple[DeviceObjective, ...]:
@@ -88,14 +97,15 @@ class Parts:
 
     def strategy(self, cheap: CheapValues) -> Strategy:
         """The configured search strategy, at its beginning."""
-        return Lemonade(
-            settings=self.lemonade,
+        problem = Problem(
             objectives=self.objectives,
             limits=self.limits,
             initial=self.initial,
+            operators=self.operators,
             cheap=cheap,
             seed=self.config.seed,
         )
+        return Guarded(self.strategy_settings, problem)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,8 +124,7 @@ class Kept:
 def assemble(config: RunConfig, kept: Kept = Kept()) -> Parts:
     """The parts of a run. Raises RequestError where the configuration, the data or the profile is wrong, DeviceError where
     the device cannot be reached."""
-    if config.strategy != "lemonade":
-        raise ConfigError(f"unknown strategy {config.strategy!r}; known is lemonade")
+    import_modules(config.imports)
     profile = kept.profile or load_profile(config.device)
     data = load(config.data_settings)
     config = config if config.max_error is not None else config.model_copy(update={"max_error": _largest_useful(config, data)})
@@ -131,20 +140,20 @@ def assemble(config: RunConfig, kept: Kept = Kept()) -> Parts:
     analytic = profile.kind == "analytic"
     if analytic and (unknown := [name for name in measured if name != "latency_ms"]):
         raise ConfigError(f"{', '.join(unknown)} is measured on a device, and {profile.name} is computed: leave it out")
-    bound = min(BoundActivations().bounds) if config.lemonade.bound_activations else math.inf
     return Parts(
         config=config,
         data_settings=config.data_settings,
         data=data,
         augmentation=config.augmentation,
         trainer=trainer,
-        lemonade=config.lemonade,
+        strategy_settings=config.strategy,
+        operators=operators_named(config.operators),
         rungs=config.rungs,
         objectives=objectives,
         sources=sources,
         graph_values=GraphValues([source for source in sources if isinstance(source, GraphObjective)]),
         limits=limits,
-        initial=_initial(data, kept.initial, bound=bound),
+        initial=_initial(data, kept.initial),
         profile=profile,
         device=open_device(profile, reference_nominal_ms=kept.reference_nominal_ms) if measures and not analytic else None,
         accelerator=Accelerator.of(profile) if measures and analytic else None,
@@ -159,8 +168,8 @@ def _final(asked: Final, data: DataSet) -> Final:
     return asked.model_copy(update={name: value for name, value in suits.items() if name not in asked.model_fields_set})
 
 
-def _initial(data: DataSet, own: Sequence[Graph], *, bound: float) -> tuple[Graph, ...]:
-    """The space's initial networks and those given, each without and with its activations bounded.
+def _initial(data: DataSet, own: Sequence[Graph]) -> tuple[Graph, ...]:
+    """The space's initial networks and those given.
 
     Raises ConfigError where one is not for these data.
     """
@@ -172,7 +181,7 @@ def _initial(data: DataSet, own: Sequence[Graph], *, bound: float) -> tuple[Grap
                 f"{data.shape} and {len(data.classes)}"
             )
     graphs = [*(graph for _, graph in initial_graphs(data.shape, len(data.classes))), *own]
-    found = {architecture_id(each): each for graph in graphs for each in (graph, bounded(graph, bound))}
+    found = {architecture_id(graph): graph for graph in graphs}
     return tuple(found.values())
 
 

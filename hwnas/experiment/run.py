@@ -121,7 +121,7 @@ def _child_budget(parts: Parts, executor: Executor) -> ChildBudget:
     return images_in_time(
         limit_s,
         images_per_second(parts, executor),
-        accepted=parts.lemonade.accepted,
+        accepted=parts.strategy_settings.children,
         measures=parts.device is not None,
         batch_size=parts.trainer.batch_size,
         data=parts.data,
@@ -227,6 +227,7 @@ def _meta(parts: Parts, child: ChildBudget, initial: Sequence[Graph]) -> dict[st
         "shape": list(parts.data.shape),
         "trainer": parts.trainer.model_dump(),
         "initial": [to_json(graph) for graph in initial],
+        "own_versions": parts.own_versions,
         "definitions": {objective.name: objective.definition for objective in parts.objectives},
         **_device_meta(parts),
     }
@@ -261,6 +262,7 @@ def refuse_other(parts: Parts, store: RunStore, *, remeasure: bool) -> None:
             f"{', '.join(changed)} of this run's networks is not what this version of hwnas means by it, and the two do not "
             "compare; start a new run (this one can still be shown and exported), or go on with the version it was started with"
         )
+    _refuse_other_versions(parts, store)
     data, then = parts.data.fingerprint, store.meta("data_fingerprint", str)
     if data != then:
         raise RequestError(f"this run's data had fingerprint {then}, now it is {data}; a run goes on with its own data")
@@ -274,6 +276,15 @@ def refuse_other(parts: Parts, store: RunStore, *, remeasure: bool) -> None:
             f"this run's device was {then}; now it is {now}; go on with the same device, or measure every network anew on this "
             "one: --remeasure"
         )
+
+
+def _refuse_other_versions(parts: Parts, store: RunStore) -> None:
+    """Raise RequestError where an objective, operator or strategy of the user's own is not of the version it was."""
+    then = store.find_meta("own_versions", dict[str, int]) or {}  # None: an older version, in which there were none
+    pairs = ((name, then.get(name), now) for name, now in parts.own_versions.items())
+    if others := [f"{name} (version {before}, now {now})" for name, before, now in pairs if before != now]:
+        names = ", ".join(others)
+        raise RequestError(f"this run was started with another version of {names}; bring that back, or start a new run")
 
 
 def _both_devices(parts: Parts, store: RunStore) -> tuple[str, str]:

@@ -268,9 +268,10 @@ class Sitting:
             self._is_tidy = True
 
     def collect(self) -> None:
-        """Delete the weights that are not to be kept, and what a killed sitting left; children to come need the front's alone."""
+        """Delete the weights that are not to be kept, and what a killed sitting left; children to come need the
+        strategy's ``needed``, readers the front's."""
         trained = {name for plan in plans(self.store) for name in trained_ids(plan)}
-        self.store.collect("all" if self.parts.config.keep == "all" else trained | set(self.front))
+        self.store.collect("all" if self.parts.config.keep == "all" else trained | set(self.front) | self.strategy.needed)
 
     def hypervolume(self) -> float | None:
         """The share of the box that the front dominates; None before there is one."""

@@ -11,7 +11,7 @@ How many outcomes were told before an ask is stored with it, and outcomes are st
 every ask and outcome where it stood; then it first trains what was in training when the last sitting ended.
 
 A generation, in ``--generations`` and in what is reported, is as many candidates as one of the generational search has: the
-initial networks, then ``accepted`` children each time. Ids are g<ask>-<slot>.
+initial networks, then the strategy's ``children`` each time. Ids are g<ask>-<slot>.
 """
 
 from collections import deque
@@ -43,7 +43,7 @@ class SteadyState:
     def __init__(self, sitting: Sitting) -> None:
         self._sitting = sitting
         self._evaluator = sitting.evaluator
-        self._accepted = sitting.parts.lemonade.accepted
+        self._accepted = sitting.parts.strategy_settings.children
         self._asks = 0
         self._children = 0
         self._told = 0

@@ -7,12 +7,14 @@ from hwnas.data import DataSet, DataSettings, load
 from hwnas.errors import DataError, RequestError
 from hwnas.execution import unpack
 from hwnas.network import State
+from hwnas.reference import import_modules
 from hwnas.store import Row, RunStore
 
 
 def stored_config(store: RunStore) -> RunConfig:
     """The run's configuration, with the budget that it was last resumed with."""
     config = config_from_json(store.config)
+    import_modules(config.imports)  # graphs of the run may have operations that these register
     most = 1.0 if config.max_error is None else config.max_error  # None: an older version, to which every network was of use
     final = config.final if "final" in config.model_fields_set else Final(share=0.0)  # an older version ended with the search
     return config.model_copy(update={"budget": store.meta("budget", Budget), "max_error": most, "final": final})

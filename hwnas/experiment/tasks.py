@@ -42,6 +42,7 @@ def task_for(candidate: Candidate, state: State, teacher: Teacher | None, parts:
         images=images,
         seed=stream_seed(parts.config.seed, candidate.id, "training"),
         objectives=parts.of_trained,
+        imports=parts.config.imports,
         threads=parts.config.torch_threads,
     )
 

@@ -1,6 +1,6 @@
 """How one network becomes another: operators that return a child graph and an inheritance plan."""
 
-from hwnas.morphism.catalogue import AGAINST_FLIPS, OPERATORS, morph
+from hwnas.morphism.catalogue import AGAINST_FLIPS, OPERATORS, morph, operators_named
 from hwnas.morphism.inheritance import Inheritance, Morphed, check_plan, from_json, to_json
 from hwnas.morphism.operator import Operator, Site
 
@@ -14,5 +14,6 @@ __all__ = [
     "check_plan",
     "from_json",
     "morph",
+    "operators_named",
     "to_json",
 ]

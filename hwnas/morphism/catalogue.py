@@ -1,13 +1,16 @@
 """Every operator there is, and one random step with them.
 
-``OPERATORS`` are those of every search, ``AGAINST_FLIPS`` those of one that may bound activations, too.
+``OPERATORS`` are those of every search by default, ``AGAINST_FLIPS`` those of one that may bound activations, too; a user's own
+are known by ``package.module:attribute``.
 """
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import cast
 
 from numpy.random import Generator
 
+from hwnas.errors import ConfigError
 from hwnas.graph import Graph
 from hwnas.morphism.bound import BoundActivations
 from hwnas.morphism.enlarge_kernel import EnlargeKernel
@@ -21,6 +24,7 @@ from hwnas.morphism.separable import Separable
 from hwnas.morphism.skip_add import SkipAdd
 from hwnas.morphism.skip_concat import SkipConcat
 from hwnas.morphism.widen import Widen
+from hwnas.reference import is_reference, resolve
 
 _ALL: tuple[Operator, ...] = (
     InsertConvolution(),
@@ -35,6 +39,32 @@ _ALL: tuple[Operator, ...] = (
 )
 OPERATORS: Mapping[str, Operator] = MappingProxyType({operator.name: operator for operator in _ALL})
 AGAINST_FLIPS: Mapping[str, Operator] = MappingProxyType({**OPERATORS, BoundActivations().name: BoundActivations()})
+
+
+def operators_named(names: Sequence[str] = ()) -> tuple[Operator, ...]:
+    """The operators of these names and references; without any, those of every search.
+
+    Raises ConfigError for unknown names and what is no operator, RequestError where a reference names nothing.
+    """
+    found = tuple(_operator(name) for name in names) or tuple(OPERATORS.values())
+    own = [operator.name for operator in found]
+    if len(set(own)) < len(own):
+        raise ConfigError(f"operators have names of their own and are given once, got {', '.join(own)}")
+    return found
+
+
+def _operator(name: str) -> Operator:
+    if name in AGAINST_FLIPS:
+        return AGAINST_FLIPS[name]
+    if not is_reference(name):
+        known = ", ".join(AGAINST_FLIPS)
+        raise ConfigError(f"unknown operator {name}; known are {known}, and your own by package.module:attribute")
+    operator = resolve(name)
+    if missing := [each for each in ("name", "exact", "sites", "apply") if each not in dir(operator)]:
+        raise ConfigError(f"{name} must be an operator, and it has no {', '.join(missing)}: see hwnas.morphism.Operator")
+    if operator.name in AGAINST_FLIPS:
+        raise ConfigError(f"{name} needs a name of its own, got {operator.name}, which is hwnas's")
+    return cast(Operator, operator)
 
 
 def morph(graph: Graph, rng: Generator, operators: Sequence[Operator] = tuple(OPERATORS.values())) -> tuple[str, Morphed] | None:

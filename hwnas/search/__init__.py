@@ -1,8 +1,32 @@
 """Search strategies: ask for candidates, tell what came of them."""
 
+from hwnas.search.guarded import Guarded
 from hwnas.search.halving import Arrivals, going_on
-from hwnas.search.lemonade import Lemonade
-from hwnas.search.strategy import Ask, CheapValues, OperatorFailure, Strategy
-from hwnas.settings import LemonadeSettings, Rungs
+from hwnas.search.history import History
+from hwnas.search.lemonade import Lemonade, LemonadeSettings
+from hwnas.search.proposals import Proposal, Proposals
+from hwnas.search.registry import STRATEGIES, name_of, strategy_of, table_of
+from hwnas.search.strategy import Ask, CheapValues, OperatorFailure, Problem, Strategy, StrategySettings
+from hwnas.settings import Rungs
 
-__all__ = ["Arrivals", "Ask", "CheapValues", "Lemonade", "LemonadeSettings", "OperatorFailure", "Rungs", "Strategy", "going_on"]
+__all__ = [
+    "STRATEGIES",
+    "Arrivals",
+    "Ask",
+    "CheapValues",
+    "Guarded",
+    "History",
+    "Lemonade",
+    "LemonadeSettings",
+    "OperatorFailure",
+    "Problem",
+    "Proposal",
+    "Proposals",
+    "Rungs",
+    "Strategy",
+    "StrategySettings",
+    "going_on",
+    "name_of",
+    "strategy_of",
+    "table_of",
+]

@@ -1,13 +1,16 @@
 """What a search strategy is: it proposes candidates and is told what came of them."""
 
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from typing import Protocol, Self, TypeAlias
 
 from hwnas.candidate import Candidate, Outcome
 from hwnas.errors import OperatorError
 from hwnas.graph import Graph
+from hwnas.morphism import Operator
+from hwnas.morphism.catalogue import operators_named
+from hwnas.objective import Limit, Objective
 from hwnas.pareto import AddReport
 
 CheapValues: TypeAlias = Callable[[Sequence[Graph]], Sequence[Mapping[str, float]]]
@@ -44,6 +47,22 @@ class Ask:
     failures: tuple[OperatorFailure, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What a strategy is to solve: what is minimised within which limits, and which networks it begins with.
+
+    ``operators`` are those that children are made by, all of hwnas's by default; ``cheap`` gives the cheap values of graphs, as a
+    proposal needs them; ``seed`` is the run's, from which every random stream is derived.
+    """
+
+    objectives: tuple[Objective, ...]
+    limits: tuple[Limit, ...] = ()
+    initial: tuple[Graph, ...]
+    operators: tuple[Operator, ...] = field(default_factory=operators_named)
+    cheap: CheapValues
+    seed: int
+
+
 class Strategy(Protocol):
     """Ask and tell; a strategy never trains, measures, writes or prints.
 
@@ -67,3 +86,25 @@ class Strategy(Protocol):
     @property
     def front(self) -> tuple[str, ...]:
         """Ids of the Pareto front so far, best error first."""
+
+    @property
+    def needed(self) -> Set[str]:
+        """Ids of the candidates whose weights later asks may need, as parents; with ``--keep front`` the others are deleted."""
+
+
+class StrategySettings(Protocol):
+    """What names a strategy in a configuration: a frozen dataclass of its settings, all with defaults, that begins the strategy.
+
+    Its fields are those of the section ``[strategy]``.
+    """
+
+    @property
+    def children(self) -> int:
+        """How many children a generation has."""
+
+    @property
+    def inherits(self) -> bool:
+        """Whether children begin with their parents' weights; those that only come near to their function are then distilled."""
+
+    def begin(self, problem: Problem) -> Strategy:
+        """The strategy at its beginning."""

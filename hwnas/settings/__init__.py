@@ -2,8 +2,7 @@
 
 from hwnas.settings.augmentation import Augmentation
 from hwnas.settings.data import DIGITS, DataSettings
-from hwnas.settings.lemonade import LemonadeSettings
 from hwnas.settings.rungs import Rungs
 from hwnas.settings.trainer import TrainerSettings, TrainingDevice
 
-__all__ = ["DIGITS", "Augmentation", "DataSettings", "LemonadeSettings", "Rungs", "TrainerSettings", "TrainingDevice"]
+__all__ = ["DIGITS", "Augmentation", "DataSettings", "Rungs", "TrainerSettings", "TrainingDevice"]

@@ -10,7 +10,7 @@ from hwnas.errors import ConfigError, WorkError
 from hwnas.graph import cost
 from hwnas.objective import Limit
 from hwnas.objectives import objectives_named
-from hwnas.search import Lemonade, LemonadeSettings
+from hwnas.search import Lemonade, LemonadeSettings, Problem
 from hwnas.spaces import initial_graphs
 
 INITIAL = [graph for _, graph in initial_graphs((1, 8, 8), 10)]
@@ -23,7 +23,8 @@ def cheap(graphs):
 
 def lemonade(*, limits=(), seed=0, initial=INITIAL, values=cheap, **settings):
     chosen = LemonadeSettings(**{"proposals": 16, "accepted": 4, **settings})
-    return Lemonade(settings=chosen, objectives=OBJECTIVES, limits=limits, initial=initial, cheap=values, seed=seed)
+    problem = Problem(objectives=OBJECTIVES, limits=tuple(limits), initial=tuple(initial), cheap=values, seed=seed)
+    return Lemonade(chosen, problem)
 
 
 def outcome(candidate, error=None):
@@ -243,10 +244,9 @@ def test_a_steady_search_is_asked_again_the_same_from_its_record(seed):
 
 @pytest.mark.parametrize("bounds", [False, True])
 def test_activations_are_bounded_where_that_is_asked_for_and_no_objective_need_be_cheap(bounds):
-    strategy = Lemonade(
-        settings=LemonadeSettings(proposals=16, accepted=4, bound_activations=bounds), limits=(), initial=INITIAL, cheap=cheap,
-        objectives=objectives_named(("error", "expected_change")), seed=0,
-    )  # fmt: skip
+    objectives = objectives_named(("error", "expected_change"))
+    problem = Problem(objectives=objectives, initial=tuple(INITIAL), cheap=cheap, seed=0)
+    strategy = Lemonade(LemonadeSettings(proposals=16, accepted=4, bound_activations=bounds), problem)
     operators = Counter()
     for _ in range(8):
         for candidate in strategy.ask().candidates:
@@ -260,7 +260,7 @@ def test_activations_are_bounded_where_that_is_asked_for_and_no_objective_need_b
 def test_what_is_above_the_largest_error_is_no_parent_once_something_is_within():
     objectives = objectives_named(("error", "parameters", "macs"), max_error=0.3)
     settings = LemonadeSettings(proposals=16, accepted=4)
-    strategy = Lemonade(settings=settings, objectives=objectives, limits=(), initial=INITIAL, cheap=cheap, seed=0)
+    strategy = Lemonade(settings, Problem(objectives=objectives, initial=tuple(INITIAL), cheap=cheap, seed=0))
     starts = strategy.ask().candidates
     for candidate in starts[:-1]:
         strategy.tell(outcome(candidate, error=0.9 - candidate.slot / 100))  # none is of use: the most accurate stands alone

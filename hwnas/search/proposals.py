@@ -1,0 +1,177 @@
+"""What every strategy does on its way to an answer: initial networks, children by operators, limits, and the way back to them.
+
+Children whose architecture is known, or whose cheap values break a limit, are dropped; a proposal for which an operator raises an
+exception is dropped, and the ask reports it.
+"""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hwnas.candidate import Candidate, Outcome, Step, identity_of, stream_seed
+from hwnas.errors import OperatorError
+from hwnas.graph import Graph
+from hwnas.morphism.catalogue import morph
+from hwnas.morphism.fresh import from_scratch
+from hwnas.pareto import AddReport
+from hwnas.search.history import History, broken_limit
+from hwnas.search.shrink import Walk, distance, shrink
+from hwnas.search.strategy import Ask, OperatorFailure, Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """A network that may become a candidate: its parent, the steps from there, its cheap values."""
+
+    parent: Candidate | None
+    steps: tuple[Step, ...]
+    cheap: Mapping[str, float]
+
+
+class Proposals:
+    """Proposals for a problem, and the ``history`` that they are checked against."""
+
+    def __init__(self, problem: Problem, *, inherits: bool = True) -> None:
+        """``inherits``: children begin with their parents' weights."""
+        self.problem = problem
+        self.history = History(problem.objectives, problem.limits)
+        self._inherits = inherits
+        self._failures: list[OperatorFailure] = []  # of the ask at work
+
+    def answer(self, ask: Ask) -> Ask:
+        """An ask as the strategy gives it: its candidates are adopted, and the operators that failed on the way are named."""
+        self.history.adopt(ask.candidates)
+        failures, self._failures = tuple(self._failures), []
+        return dataclasses.replace(ask, failures=failures)
+
+    def adopt(self, candidates: Sequence[Candidate]) -> None:
+        """Take these as the answer to the next ask."""
+        self.history.adopt(candidates)
+
+    def tell(self, outcome: Outcome) -> AddReport | None:
+        """What came of a candidate; reports what the archive did with a finished one."""
+        return self.history.tell(outcome)
+
+    def note(self, error: OperatorError) -> None:
+        """An operator failed, and what it was to propose is dropped: other operators, and other graphs, go on."""
+        self._failures.append(OperatorFailure.of(error))
+
+    def first(self) -> Ask:
+        """The initial networks that are within the limits and not known; where none is, what shrinking them finds."""
+        graphs = [graph for graph in self.problem.initial if not self.history.is_known(identity_of(graph))]
+        over: Counter[str] = Counter()
+        starts: list[Proposal] = []
+        for graph, values in zip(graphs, self.problem.cheap(graphs), strict=True):
+            broken = broken_limit(self.problem.limits, values)
+            if broken is None:
+                starts.append(Proposal(parent=None, steps=_initial(graph), cheap=values))
+            else:
+                over[broken.objective] += 1
+        nearest = None
+        if not starts and self.problem.limits:
+            rng = np.random.default_rng(stream_seed(self.problem.seed, "shrink", self.history.generation))
+            walks, nearest = self.shrunk(self.problem.initial, len(self.problem.initial), rng)
+            starts = [Proposal(parent=None, steps=_initial(walk.steps[-1].graph), cheap=walk.values) for _, walk in walks]
+        return Ask(candidates=self.candidates(starts), proposed=len(graphs), duplicates=0, over_limit=over, nearest=nearest)
+
+    def children(
+        self, parents: Sequence[Candidate], most: int, rng: np.random.Generator
+    ) -> tuple[list[Proposal], int, Mapping[str, int]]:
+        """Children of the parents, each by one to ``most`` operators, that are new and within the limits.
+
+        Besides, how many were known, and how many broke which limit.
+
+        A parent for which an operator fails has no child.
+        """
+        fresh: dict[str, tuple[Candidate, tuple[Step, ...]]] = {}
+        duplicates = 0
+        for parent in parents:
+            try:
+                steps = self._morph(parent.graph, most, rng)
+            except OperatorError as error:
+                self.note(error)
+                continue
+            identity = identity_of(steps[-1].graph) if steps else None
+            if identity is None or identity in fresh or self.history.is_known(identity):
+                duplicates += 1
+            else:
+                fresh[identity] = (parent, steps)
+        over: Counter[str] = Counter()
+        proposals: list[Proposal] = []
+        values = self.problem.cheap([steps[-1].graph for _, steps in fresh.values()])
+        for (parent, steps), cheap in zip(fresh.values(), values, strict=True):
+            broken = broken_limit(self.problem.limits, cheap)
+            if broken is None:
+                proposals.append(Proposal(parent=parent, steps=steps, cheap=cheap))
+            else:
+                over[broken.objective] += 1
+        return proposals, duplicates, over
+
+    def shrunk(
+        self, graphs: Sequence[Graph], count: int, rng: np.random.Generator
+    ) -> tuple[list[tuple[int, Walk]], Mapping[str, float] | None]:
+        """Up to ``count`` walks from the graphs nearest to the limits that arrived, with the index of the graph that each
+        began with; where none did, the values that came nearest."""
+        values = self.problem.cheap(graphs)
+        order = sorted(range(len(graphs)), key=lambda index: abs(distance(self.problem.limits, values[index]) - 1))
+        found: dict[str, tuple[int, Walk]] = {}
+        nearest: Mapping[str, float] | None = None
+
+        def is_new(graph: Graph) -> bool:
+            identity = identity_of(graph)
+            return identity not in found and not self.history.is_known(identity)
+
+        for index in order:
+            walk = shrink(
+                graphs[index],
+                values[index],
+                limits=self.problem.limits,
+                cheap=self.problem.cheap,
+                is_new=is_new,
+                rng=rng,
+                on_failure=self.note,
+            )
+            if walk.arrived and len(found) < count:
+                found[identity_of(walk.steps[-1].graph)] = (index, walk)
+            elif nearest is None or distance(self.problem.limits, walk.values) < distance(self.problem.limits, nearest):
+                nearest = walk.values
+            if len(found) == count:
+                break
+        return list(found.values()), None if found else nearest
+
+    def plans(self, steps: Sequence[Step]) -> tuple[Step, ...]:
+        """The steps with their plans; without inheritance every tensor is made afresh."""
+        if self._inherits:
+            return tuple(steps)
+        return tuple(dataclasses.replace(step, inheritance=from_scratch(step.graph)) for step in steps)
+
+    def candidates(self, proposals: Sequence[Proposal]) -> tuple[Candidate, ...]:
+        """The accepted ones as candidates of the generation at work."""
+        return tuple(
+            Candidate(
+                generation=self.history.generation,
+                slot=slot,
+                parents=() if proposal.parent is None else (proposal.parent.id,),
+                steps=proposal.steps,
+                cheap=proposal.cheap,
+            )
+            for slot, proposal in enumerate(proposals)
+        )
+
+    def _morph(self, graph: Graph, most: int, rng: np.random.Generator) -> tuple[Step, ...]:
+        steps: list[Step] = []
+        for _ in range(int(rng.integers(1, most + 1))):
+            step = morph(graph, rng, self.problem.operators)
+            if step is None:
+                break
+            operator, morphed = step
+            graph = morphed.graph
+            steps.append(Step(operator=operator, graph=graph, inheritance=morphed.inheritance))
+        return self.plans(steps)
+
+
+def _initial(graph: Graph) -> tuple[Step, ...]:
+    return (Step(operator="initial", graph=graph, inheritance=from_scratch(graph)),)
