@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,12 +20,16 @@ from hwnas.report import Entry, entries, predictor_error, why_ended, why_of_no_u
 from hwnas.run_log import both, run_log
 from hwnas.store import RunStore
 from hwnas.store.database import DATABASE
+from hwnas.store.making import WEIGHTS
+from hwnas.store.weights import SUFFIX
 
 if TYPE_CHECKING:
     from hwnas.experiment import Ended, Listener, Trained
     from hwnas.export import Manifest
     from hwnas.injection import FaultReport
     from hwnas.injection.campaign import Watch
+
+NEW_S = 60.0
 
 
 class Run:
@@ -69,6 +74,23 @@ class Run:
     def why_of_no_use(self) -> str | None:
         """That no network is within the largest error that the run allows; None where one is, or none is finished."""
         return why_of_no_use(self.rows(), self.objectives)
+
+    def lost(self) -> str | None:
+        """That weights lie in the folder which no outcome names, as when the database was lost in part; None where none do.
+
+        Those of the last minute do not count: their outcome may be about to be written.
+        """
+        with self._store() as store:
+            names = store.unnamed_weights()
+        files = [self.folder / WEIGHTS / f"{name}{SUFFIX}" for name in names]
+        old = [file for file in files if time.time() - file.stat().st_mtime > NEW_S]
+        if not old:
+            return None
+        what = "1 file of weights is" if len(old) == 1 else f"{len(old)} files of weights are"
+        return (
+            f"{what} named by no outcome: a kill came between the two, or a part of {DATABASE} was lost (its -wal file holds "
+            "what was written last; bring it back from a backup). Nothing of it is deleted"
+        )
 
     def ended(self) -> str | None:
         """Why the search ended; None where it was interrupted or is at work."""

@@ -33,7 +33,7 @@ def front(
         console.show_entries(found, form.value, run.objectives)
     else:
         console.note(run.why_empty() or "")
-    if warning := run.why_of_no_use():
+    for warning in filter(None, (run.why_of_no_use(), run.lost())):
         console.note(warning)
 
 

@@ -131,7 +131,7 @@ def _entry(store: RunStore, row: Row, facts: Mapping[str, str]) -> BundleEntry:
     # The run's errors are those of its device's precision: a file in another one must not claim them as its own.
     precision = store.meta("profile", HardwareProfile).precision
     prefix = "" if precision == "float32" else f"{precision}_"
-    metadata = {**facts, f"{prefix}validation_error": repr(row.values["plain_error"])}
+    metadata = {**facts, f"{prefix}validation_error": repr(row.needed("plain_error"))}
     if "test_plain_error" in row.final:
         metadata[f"{prefix}test_error"] = repr(row.final["test_plain_error"])
     return BundleEntry(id=row.id, graph=row.candidate.graph, state=trained_state(store, row), metadata=metadata)

@@ -189,7 +189,7 @@ def _goals(
 def _epoch_s(row: Row, parts: Parts) -> float:
     """The seconds in which a worker trains the network on all training images once, as its own training took them."""
     assert row.outcome is not None
-    return max(row.outcome.train_seconds / row.values["images"], LEAST_S) * len(parts.data.train)
+    return max(row.outcome.train_seconds / row.needed("images"), LEAST_S) * len(parts.data.train)
 
 
 def _plan_of(

@@ -258,6 +258,7 @@ class Sitting:
         if generation not in self._summarised:
             summary = {"used_s": self.clock.used_s, "front": len(self.front), "hypervolume": self.hypervolume()}
             self.store.add_event("generation", summary, generation=generation)
+            self.store.settle()
             self._summarised.add(generation)
             self._is_tidy = self.parts.config.keep == "all"
 
@@ -272,6 +273,8 @@ class Sitting:
         strategy's ``needed``, readers the front's."""
         trained = {name for plan in plans(self.store) for name in trained_ids(plan)}
         self.store.collect("all" if self.parts.config.keep == "all" else trained | set(self.front) | self.strategy.needed)
+        if lost := self.store.unnamed_weights():
+            _log.warning("%d files in weights/ are named by no outcome and are kept, the first is %s", len(lost), lost[0])
 
     def hypervolume(self) -> float | None:
         """The share of the box that the front dominates; None before there is one."""

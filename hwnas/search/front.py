@@ -3,8 +3,16 @@
 from collections.abc import Sequence
 
 from hwnas.candidate import Outcome
+from hwnas.errors import StoreError
 from hwnas.objective import Objective, compared
 from hwnas.pareto import Resolution, front
+
+
+def check_measured(outcome: Outcome, objectives: Sequence[Objective]) -> None:
+    """Raise StoreError where an outcome that is finished lacks a value of these objectives, or its size."""
+    missing = [name for name in (*(objective.name for objective in objectives), "parameters") if name not in outcome.values]
+    if missing:
+        raise StoreError(f"the outcome of {outcome.candidate_id} is damaged: it has no {missing[0]}; restore it from a backup")
 
 
 def front_of(outcomes: Sequence[Outcome], objectives: Sequence[Objective]) -> tuple[str, ...]:
@@ -13,6 +21,8 @@ def front_of(outcomes: Sequence[Outcome], objectives: Sequence[Objective]) -> tu
     finished = [outcome for outcome in outcomes if outcome.status == "finished"]
     if not finished:
         return ()
+    for outcome in finished:
+        check_measured(outcome, objectives)
     return front(
         [outcome.candidate_id for outcome in finished],
         [compared(outcome.values, objectives) for outcome in finished],

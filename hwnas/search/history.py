@@ -7,6 +7,7 @@ from hwnas.candidate import Candidate, Outcome
 from hwnas.errors import WorkError
 from hwnas.objective import Limit, Objective, compared
 from hwnas.pareto import AddReport, ParetoArchive, Resolution
+from hwnas.search.front import check_measured
 
 TRIES = 2  # what failed may be tried once more
 
@@ -62,6 +63,7 @@ class History:
             self._settled.discard(identity)
         if outcome.status != "finished":
             return None
+        check_measured(outcome, self.objectives)
         tie = (outcome.values["error"], outcome.values["parameters"])
         report = self._archive.add(candidate.id, compared(outcome.values, self.objectives), tie)
         if report.accepted:

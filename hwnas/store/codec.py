@@ -31,10 +31,17 @@ def json_value(text: str, where: str, kind: Any = Any) -> Any:
     try:
         return _adapter(kind).validate_python(json.loads(text))
     except ValidationError as error:
-        first = error.errors()[0]
-        raise StoreError(f"{where} is damaged: {': '.join([*map(str, first['loc']), first['msg']])}") from None
-    except (json.JSONDecodeError, HwnasError) as error:  # ours: what a dataclass says of values that it refuses
+        raise StoreError(f"{where} is damaged: {_first(error)}") from None
+    except RecursionError:
+        raise StoreError(f"{where} is damaged: it is nested too deeply") from None
+    except (ValueError, HwnasError) as error:  # ours: what a dataclass says of values that it refuses
         raise StoreError(f"{where} is damaged: {error}") from None
+
+
+def _first(error: ValidationError) -> str:
+    """What is wrong, and where, in one line."""
+    first = error.errors()[0]
+    return ": ".join([*map(str, first["loc"]), first["msg"]])
 
 
 @lru_cache
@@ -48,7 +55,7 @@ def values_from_json(text: str, where: str) -> dict[str, float]:
     try:
         return _values.validate_json(text)
     except ValidationError as error:
-        raise StoreError(f"{where} are damaged: {error}") from None
+        raise StoreError(f"{where} are damaged: {_first(error)}") from None
 
 
 def outcome_to_json(outcome: Outcome) -> str:
@@ -65,7 +72,9 @@ def outcome_from_json(text: str, candidate_id: str) -> Outcome:
     """The outcome that ``outcome_to_json`` wrote, of this candidate."""
     try:
         outcome = _outcome.validate_json(text)
-    except (ValidationError, StoreError) as error:
+    except ValidationError as error:
+        raise StoreError(f"the stored outcome of {candidate_id} is damaged: {_first(error)}") from None
+    except StoreError as error:
         raise StoreError(f"the stored outcome of {candidate_id} is damaged: {error}") from None
     if outcome.candidate_id != candidate_id:
         raise StoreError(f"the stored outcome of {candidate_id} is damaged: it is that of {outcome.candidate_id}")
@@ -86,7 +95,7 @@ def steps_from_json(text: str, candidate_id: str) -> tuple[Step, ...]:
     """The steps that ``steps_to_json`` wrote. Raises StoreError naming the candidate where they are damaged."""
     try:
         return tuple(_step(entry) for entry in json.loads(text))
-    except (KeyError, TypeError, json.JSONDecodeError, GraphError, MorphismError) as error:
+    except (LookupError, TypeError, ValueError, RecursionError, GraphError, MorphismError) as error:
         raise StoreError(f"the stored steps of {candidate_id} are damaged: {error!r}") from None
 
 

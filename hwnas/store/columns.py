@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from hwnas.candidate import Candidate
+from hwnas.candidate import Candidate, Outcome
+from hwnas.errors import StoreError
 from hwnas.store.codec import json_text, json_value, outcome_from_json, steps_to_json, values_from_json
 from hwnas.store.records import Event, Measurement, Row
 
@@ -15,7 +16,7 @@ CANDIDATE = (
 ROWS = """
 SELECT id, generation, slot, operator, exact, architecture_id, cheap, training, genotype, candidates.sequence, created_at, steps,
        (SELECT json_group_array(parent) FROM (SELECT parent FROM parents WHERE child = id ORDER BY place)),
-       outcomes.sequence, finished_at, record
+       outcomes.sequence, finished_at, record, outcomes.status, outcomes.weights
 FROM candidates LEFT JOIN outcomes ON candidate_id = id
 """
 
@@ -41,7 +42,7 @@ def candidate_columns(candidate: Candidate) -> tuple[object, ...]:
 
 def row_of(columns: tuple[Any, ...], final: Mapping[str, float]) -> Row:
     """The row in one result of ROWS, with the candidate's final values."""
-    candidate_id, record = columns[0], columns[15]
+    candidate_id, record, status, weights = columns[0], *columns[15:18]
     return Row(
         id=candidate_id,
         generation=columns[1],
@@ -55,12 +56,23 @@ def row_of(columns: tuple[Any, ...], final: Mapping[str, float]) -> Row:
         sequence=columns[9],
         created_at=columns[10],
         steps=columns[11],
-        parents=tuple(json.loads(columns[12])),
-        outcome=None if record is None else outcome_from_json(record, candidate_id),
+        parents=tuple(json.loads(columns[12])),  # SQLite's own JSON
+        outcome=None if record is None else outcome_of(candidate_id, record, status, weights),
         finished=columns[13],
         finished_at=columns[14],
         final=final,
     )
+
+
+def outcome_of(candidate_id: str, record: str, status: str, weights: str | None) -> Outcome:
+    """The outcome in one row of its table. Raises StoreError where it is damaged, or its columns say otherwise."""
+    outcome = outcome_from_json(record, candidate_id)
+    if (outcome.status, outcome.weights) != (status, weights):
+        raise StoreError(
+            f"the stored outcome of {candidate_id} is damaged: its record says {outcome.status} with weights {outcome.weights}, "
+            "and its columns something else; restore the run from a backup"
+        )
+    return outcome
 
 
 def event_of(columns: tuple[Any, ...], payload: Any) -> Event:

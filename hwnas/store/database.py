@@ -84,6 +84,18 @@ def _writer(database: Path) -> str:
     return f"process {stamp.get('pid', 'unknown')} on {stamp.get('host', 'an unknown host')}"
 
 
+def settle(connection: sqlite3.Connection) -> None:
+    """Bring what is in the write-ahead log into the database, and empty the log: its half would undo what the whole holds.
+
+    Waits for nobody: while others read, the log stays, and is emptied the next time.
+    """
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {round(1000 * BUSY_TIMEOUT_S)}")
+
+
 @contextmanager
 def translated(folder: Path) -> Iterator[None]:
     """Turn the errors of SQLite and of the file system into StoreError that says what to do."""
@@ -97,4 +109,5 @@ def translated(folder: Path) -> Iterator[None]:
             ) from error
         if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             raise StoreError(f"{folder / DATABASE} is damaged ({error}); restore it from a backup, or start a new run") from error
-        raise StoreError(f"the run in {folder} could not be read or written: {error}") from error
+        said = str(error).partition(" with text ")[0]  # SQLite's of a text that is no UTF-8 has the whole text
+        raise StoreError(f"the run in {folder} could not be read or written: {said}") from error

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-from hwnas.errors import RunFolderError
+from hwnas.errors import RunFolderError, StoreError
 from hwnas.store import schema
 from hwnas.store.database import DATABASE, LOCK, use_write_ahead_log
 from hwnas.store.weights import sync_folder
@@ -29,14 +29,26 @@ def refuse_used(folder: Path) -> None:
 
 def make(folder: Path, entries: Mapping[str, str]) -> None:
     """Make the database under another name first, so that a run exists as a whole or not at all."""
+    _clear(folder)
+    new = folder / _UNFINISHED
+    try:
+        with closing(sqlite3.connect(new, isolation_level=None)) as connection:
+            # Not yet with a write-ahead log: on a full disk closing leaves the content in the log without an error.
+            connection.execute("PRAGMA synchronous = FULL")
+            schema.make(connection)
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.executemany("INSERT INTO meta VALUES (?, ?)", list(entries.items()))
+            use_write_ahead_log(connection, str(folder))
+        left = [path.name for path in folder.glob(f"{_UNFINISHED}?*") if path.stat().st_size]
+        if left:
+            raise StoreError(f"{folder}: the new run is not whole in its database, {', '.join(left)} was left; is the disk full?")
+        new.replace(folder / DATABASE)
+    finally:
+        _clear(folder)
+    sync_folder(folder)
+
+
+def _clear(folder: Path) -> None:
     for path in folder.glob(f"{_UNFINISHED}*"):
         path.unlink()
-    new = folder / _UNFINISHED
-    with closing(sqlite3.connect(new, isolation_level=None)) as connection:
-        use_write_ahead_log(connection, str(folder))
-        schema.make(connection)
-        with connection:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.executemany("INSERT INTO meta VALUES (?, ?)", list(entries.items()))
-    new.replace(folder / DATABASE)
-    sync_folder(folder)

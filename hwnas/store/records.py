@@ -53,6 +53,12 @@ class Row:
         """The values that the search saw; none until there is an outcome."""
         return self.outcome.values if self.outcome else {}
 
+    def needed(self, name: str) -> float:
+        """A value that the search saw. Raises StoreError where what is stored lacks it."""
+        if name not in self.values:
+            raise StoreError(f"the stored outcome of {self.id} is damaged: it has no {name}")
+        return self.values[name]
+
     @property
     def candidate(self) -> Candidate:
         """The candidate with its graphs and plans, made anew at each call (about 0.1 ms a step).

@@ -14,12 +14,13 @@ from typing import Any, Literal, Self
 from hwnas.candidate import Candidate, Outcome
 from hwnas.errors import RunFolderError, StoreError
 from hwnas.store import checkpoints, schema, weights
-from hwnas.store.codec import json_text, json_value, outcome_from_json, outcome_to_json
-from hwnas.store.columns import CANDIDATE, ROWS, candidate_columns, event_of, measurement_of, row_of
+from hwnas.store.codec import json_text, json_value, outcome_to_json
+from hwnas.store.columns import CANDIDATE, ROWS, candidate_columns, event_of, measurement_of, outcome_of, row_of
 from hwnas.store.database import (
     DATABASE,
     connect,
     lock_for_writing,
+    settle,
     temporary_copy,
     translated,
     use_write_ahead_log,
@@ -260,8 +261,8 @@ class RunStore:
 
     def outcomes(self) -> Iterator[Outcome]:
         """Every outcome, in the order in which they were stored."""
-        for candidate_id, record in self._read("SELECT candidate_id, record FROM outcomes ORDER BY sequence"):
-            yield outcome_from_json(record, candidate_id)
+        for columns in self._read("SELECT candidate_id, record, status, weights FROM outcomes ORDER BY sequence"):
+            yield outcome_of(*columns)
 
     def outcome(self, candidate_id: str) -> Outcome | None:
         """What came of a candidate; None while nothing has. Raises StoreError where there is no such candidate."""
@@ -310,13 +311,13 @@ class RunStore:
         return event_of(rows[0], payload) if rows else None
 
     def collect(self, keep: Set[str] | Literal["all"]) -> int:
-        """Delete weights that nothing needs; gives how many files went.
+        """Delete weights that outcomes name and nothing needs; gives how many files went.
 
         ``"all"`` keeps what any outcome names; a set of candidate ids keeps theirs and those of the parents of candidates
-        that still have to be trained. Outcomes stay as they are.
+        that still have to be trained. Outcomes stay as they are, and so do weights that no outcome names.
         """
         self._must_write()
-        named = {row[0]: row[1] for row in self._read("SELECT candidate_id, weights FROM outcomes WHERE weights IS NOT NULL")}
+        named = self._named_weights()
         if keep == "all":
             kept: Set[str] = named.keys()
         else:
@@ -325,8 +326,27 @@ class RunStore:
                 "WHERE status IS NULL OR status = 'unfinished'"
             )
             kept = keep | {parent for (parent,) in waiting}
+        gone = set(named.values()) - {named[candidate] for candidate in kept & named.keys()}
         with translated(self.folder):
-            return weights.collect(self.folder / WEIGHTS, {named[candidate] for candidate in kept & named.keys()})
+            return weights.remove(self.folder / WEIGHTS, gone)
+
+    def settle(self) -> None:
+        """Bring what was written into the database file itself, so that little hangs on the write-ahead log beside it."""
+        self._must_write()
+        with translated(self.folder):
+            settle(self._connection)
+
+    def unnamed_weights(self) -> list[str]:
+        """Hashes of stored weights that no outcome names: one where a kill came between weights and outcome, many where the
+        database was lost in part.
+        """
+        with translated(self.folder):
+            found = weights.others(self.folder / WEIGHTS, frozenset())
+        named = set(self._named_weights().values())  # later: what is being written is not missed
+        return [name for name in found if name not in named]
+
+    def _named_weights(self) -> dict[str, str]:
+        return dict(self._read("SELECT candidate_id, weights FROM outcomes WHERE weights IS NOT NULL"))
 
     def _must_write(self) -> None:
         if not self._write:
@@ -364,5 +384,7 @@ class RunStore:
 
 
 def _next(connection: sqlite3.Connection) -> int:
-    ((sequence,),) = connection.execute("UPDATE counter SET last = last + 1 RETURNING last").fetchall()
-    return int(sequence)
+    found = connection.execute("UPDATE counter SET last = last + 1 RETURNING last").fetchall()
+    if len(found) != 1:
+        raise StoreError(f"the run is damaged: its counter has {len(found)} rows instead of one; restore it from a backup")
+    return int(found[0][0])

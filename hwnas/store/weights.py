@@ -52,10 +52,15 @@ def exists(folder: Path, name: str) -> bool:
     return (folder / f"{name}{SUFFIX}").is_file()
 
 
-def collect(folder: Path, keep: Set[str]) -> int:
-    """Delete the weights whose hash is not in ``keep``, and what interrupted writes left; gives how many files went."""
-    kept = {f"{name}{SUFFIX}" for name in keep}
-    gone = [path for path in folder.iterdir() if path.suffix in (SUFFIX, _TEMPORARY) and path.name not in kept]
+def others(folder: Path, named: Set[str]) -> list[str]:
+    """Hashes of the files of weights that are none of those named."""
+    return sorted(path.stem for path in folder.glob(f"*{SUFFIX}") if path.stem not in named)
+
+
+def remove(folder: Path, names: Set[str]) -> int:
+    """Delete the weights of these hashes, and what interrupted writes left; gives how many files went."""
+    going = {f"{name}{SUFFIX}" for name in names}
+    gone = [path for path in folder.iterdir() if path.name in going or path.suffix == _TEMPORARY]
     for path in gone:
         path.unlink()
     return len(gone)
