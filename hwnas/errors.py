@@ -19,7 +19,8 @@
         ├── StrategyError                 a search strategy raised something else
         ├── ObjectiveError                an objective raised something else, or gave no value
         ├── DeviceError                   a device could not do what it was asked
-        │   └── DeviceUnreachableError       it did not answer, or the connection broke
+        │   ├── DeviceUnreachableError       it did not answer, or the connection broke
+        │   └── WrongAnswerError             it answered what its agent does not answer
         ├── StoreError                    something read back from a run is not what was written
         └── ExportError                   an exported model did not pass its checks
 
@@ -119,6 +120,10 @@ class DeviceError(WorkError):
 
 class DeviceUnreachableError(DeviceError, ConnectionError):
     """A device did not answer within its limit, or the connection to it broke."""
+
+
+class WrongAnswerError(DeviceError):
+    """A device answered what its agent does not answer."""
 
 
 class StoreError(WorkError):

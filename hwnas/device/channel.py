@@ -19,9 +19,10 @@ from typing import Any
 import asyncssh
 import psutil
 
-from hwnas.device.agent import decode, encode
+from hwnas.device.agent import encode
+from hwnas.device.answers import LONGEST_LINE, parsed
 from hwnas.device.profile import Ssh
-from hwnas.errors import DeviceError, DeviceUnreachableError
+from hwnas.errors import DeviceError, DeviceUnreachableError, WrongAnswerError
 
 KEEPALIVE_S = 5.0
 READ_BYTES = 1 << 16
@@ -114,8 +115,8 @@ class Channel:
             async for line in self._process.stderr:
                 self._stderr.append(line)
 
-    async def ask(self, op: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Send one request and wait for its answer."""
+    async def ask(self, op: str, arguments: Mapping[str, Any]) -> object:
+        """Send one request and wait for its answer, JSON of whatever content."""
         if not self._is_between_requests:
             raise DeviceUnreachableError(f"{self._settings.host}: the last request was given up half-way")
         self._is_between_requests = False
@@ -128,8 +129,7 @@ class Channel:
         if line is None:
             raise await self._why_it_ended()
         self._is_between_requests = True
-        answer: Mapping[str, Any] = json.loads(line, object_hook=decode)
-        return answer
+        return parsed(line, self._settings.host)
 
     async def _answer_line(self) -> bytes | None:
         """The next line that is an answer, not a greeting of the login shell; None at the end of the output."""
@@ -139,6 +139,10 @@ class Channel:
                 if not chunk:
                     return None
                 self._buffer += chunk
+                if len(self._buffer) > LONGEST_LINE:
+                    raise WrongAnswerError(
+                        f"{self._settings.host}: sent a line of more than {LONGEST_LINE >> 20} MB, which no answer is"
+                    )
             line = bytes(self._buffer[:end])
             del self._buffer[: end + 1]
             if line.startswith(ANSWER_STARTS):

@@ -10,11 +10,12 @@ import time
 from collections.abc import Coroutine, Iterator, Mapping
 from typing import Any, TypeVar
 
+from hwnas.device.answers import Failed, checked
 from hwnas.device.channel import Channel
 from hwnas.device.fingerprint import Fingerprint
 from hwnas.device.link import as_error
 from hwnas.device.profile import Ssh
-from hwnas.errors import DeviceError, DeviceUnreachableError, ModelError
+from hwnas.errors import DeviceError, DeviceUnreachableError, ModelError, WrongAnswerError
 
 log = logging.getLogger(__name__)
 
@@ -76,10 +77,10 @@ class SshLink:
         if self._channel is None:
             raise DeviceUnreachableError(f"{self._settings.host}: not connected")
         answer = self._wait(self._channel.ask(op, arguments), time_limit_s + self._settings.answer_timeout_s, op)
-        if "error" in answer:
-            raise as_error(answer["error"], f"{self._settings.host}: {answer['message']}")
-        result: Mapping[str, Any] = answer["ok"]
-        return result
+        found = checked(op, answer, self._settings.host)
+        if isinstance(found, Failed):
+            raise as_error(found.error, f"{self._settings.host}: {found.message}")
+        return found
 
     def call(self, op: str, arguments: Mapping[str, Any], time_limit_s: float) -> Mapping[str, Any]:
         """The agent's answer; a lost agent or connection is found again and asked anew, three times at most.
@@ -92,13 +93,22 @@ class SshLink:
         lost: DeviceUnreachableError | None = None
         for attempt in range(1, ATTEMPTS_PER_REQUEST + 1):
             try:
-                return self._ask(op, arguments, time_limit_s)
+                return self._asked_again(op, arguments, time_limit_s)
             except DeviceUnreachableError as error:
                 log.warning("%s; reconnecting after attempt %d at %r", error, attempt, op)
                 lost = error
                 self._reconnect()
         what = f"{lost}; so ended each of {ATTEMPTS_PER_REQUEST} attempts at {op!r}, and the device was found again each time"
         raise (ModelError(f"{what}: it cannot run the model") if "model" in arguments else DeviceError(what)) from lost
+
+    def _asked_again(self, op: str, arguments: Mapping[str, Any], time_limit_s: float) -> Mapping[str, Any]:
+        """The answer, of a new agent where the first one answered wrongly."""
+        try:
+            return self._ask(op, arguments, time_limit_s)
+        except WrongAnswerError as error:
+            log.warning("%s; asking a new agent once more", error)
+            self._reconnect()
+            return self._ask(op, arguments, time_limit_s)
 
     def _reconnect(self) -> None:
         lost: DeviceUnreachableError | None = None
