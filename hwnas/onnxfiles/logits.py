@@ -50,6 +50,8 @@ def _logits_of(output: str, producer: Mapping[str, NodeProto]) -> str:
     node = producer.get(indices)
     if node is None or node.op_type not in CLASSES:
         return _behind(output, producer, PROBABILITIES)
+    if not node.input:
+        raise ModelError(f"{node.op_type} {node.name or indices} reads nothing; the file is damaged")
     if not _is_over_classes(node) or _attribute(node, "largest", 1) != 1 or indices != node.output[-1]:
         raise ModelError(
             f"{node.op_type} {node.name or indices} is not the number of the class with the largest logit; "
@@ -60,10 +62,14 @@ def _logits_of(output: str, producer: Mapping[str, NodeProto]) -> str:
 
 def _behind(name: str, producer: Mapping[str, NodeProto], operators: tuple[str, ...]) -> str:
     """The tensor that these operators, one after another, made this one of; probabilities over classes alone."""
+    seen = {name}
     while (node := producer.get(name)) is not None and node.op_type in operators:
         if node.op_type in PROBABILITIES and not _is_over_classes(node):
             break
+        if not node.input or node.input[0] in seen:
+            raise ModelError(f"{node.op_type} {node.name or name} reads nothing, or what is computed from it; the file is damaged")
         name = node.input[0]
+        seen.add(name)
     return name
 
 

@@ -27,7 +27,7 @@ from hwnas.onnxfiles.constants import Array, Constant
 from hwnas.onnxfiles.operator import OURS, Operator, readable
 from hwnas.onnxfiles.operators.activation import CLOSE, is_hard_sigmoid
 
-MAX_FACTORS = 8  # of a product; the patterns have three at most
+MAX_FACTORS, MAX_PARTS = 8, 32  # of a product, and of what it is written with; the patterns have three factors at most
 
 
 def with_patterns(graph: onnx.GraphProto, constants: dict[str, Constant]) -> list[Operator]:
@@ -77,9 +77,9 @@ class _Formulas:
     def product(self, name: str) -> tuple[float, list[str]]:
         """A tensor as a number times tensors; itself where it is no product, or one of more than MAX_FACTORS."""
         number, factors, waiting = 1.0, list[str](), [name]
-        while waiting:
-            if len(factors) + len(waiting) > MAX_FACTORS:
-                return 1.0, [name]
+        for _ in range(MAX_PARTS):  # a damaged file may compute a tensor from itself
+            if not waiting or len(factors) + len(waiting) > MAX_FACTORS:
+                break
             part = waiting.pop()
             constant, maker = self.number(part), self._producer.get(part)
             divisor = self.number(maker.input(1)) if maker is not None and maker.kind in ("Div", "Pow") else None
@@ -94,7 +94,7 @@ class _Formulas:
                 waiting += [maker.input(0)] * int(divisor)
             else:
                 factors.append(part)
-        return number, factors
+        return (1.0, [name]) if waiting else (number, factors)
 
     def plus(self, name: str, constant: float) -> str | None:
         """x, of a tensor that is x + this constant."""

@@ -127,6 +127,10 @@ HOSTILE = {
     "an output that nothing gives": lambda: model(N("Identity", ["x"], ["z"])),
     "a bound of two numbers": lambda: model(N("Clip", ["x", "s"], ["c"]), *TAIL, s=np.float32([0, 1])),
     "bounds that cross": lambda: model(N("Clip", ["x", "s", "t"], ["c"]), *TAIL, s=np.float32(1), t=np.float32(0)),
+    "a product of itself": lambda: model(N("Mul", ["c", "s"], ["c"]), *TAIL, s=np.float32(2)),
+    "an output of itself": lambda: model(conv(), N("Identity", ["y"], ["y"])),
+    "an output of nothing": lambda: model(conv(), N("Softmax", [], ["y"])),
+    "a class of nothing": lambda: model(conv(), N("ArgMax", [], ["y"], axis=1)),
     "a chain of products": lambda: model(
         *(N("Mul", [f"c{i}" if i else "x"] * 2, [f"c{i + 1}"]) for i in range(60)), N("Erf", ["c60"], ["c"]), *TAIL
     ),
