@@ -1,7 +1,8 @@
 """Every operator there is, and one random step with them.
 
-``OPERATORS`` are those of every search by default, ``AGAINST_FLIPS`` those of one that may bound activations, too; a user's own
-are known by ``package.module:attribute``.
+``OPERATORS`` are those of every search by default, ``AGAINST_FLIPS`` those of one that may bound activations, too. ``KNOWN`` are
+all that a configuration can name; the gate and the other activation are drawn only then, since no benchmark has shown yet what
+they gain. A user's own are known by ``package.module:attribute``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from hwnas.morphism.bound import BoundActivations
 from hwnas.morphism.enlarge_kernel import EnlargeKernel
 from hwnas.morphism.inheritance import Morphed
 from hwnas.morphism.insert import InsertConvolution
+from hwnas.morphism.insert_gate import InsertGate
 from hwnas.morphism.operator import Operator, failures_named
 from hwnas.morphism.prune import Prune
 from hwnas.morphism.remove_layer import RemoveLayer
@@ -23,6 +25,7 @@ from hwnas.morphism.remove_skip import RemoveSkip
 from hwnas.morphism.separable import Separable
 from hwnas.morphism.skip_add import SkipAdd
 from hwnas.morphism.skip_concat import SkipConcat
+from hwnas.morphism.swap_activation import SwapActivation
 from hwnas.morphism.widen import Widen
 from hwnas.reference import is_reference, resolve
 
@@ -39,6 +42,9 @@ _ALL: tuple[Operator, ...] = (
 )
 OPERATORS: Mapping[str, Operator] = MappingProxyType({operator.name: operator for operator in _ALL})
 AGAINST_FLIPS: Mapping[str, Operator] = MappingProxyType({**OPERATORS, BoundActivations().name: BoundActivations()})
+KNOWN: Mapping[str, Operator] = MappingProxyType(
+    {**AGAINST_FLIPS, InsertGate().name: InsertGate(), SwapActivation().name: SwapActivation()}
+)
 
 
 def operators_named(names: Sequence[str] = ()) -> tuple[Operator, ...]:
@@ -54,15 +60,15 @@ def operators_named(names: Sequence[str] = ()) -> tuple[Operator, ...]:
 
 
 def _operator(name: str) -> Operator:
-    if name in AGAINST_FLIPS:
-        return AGAINST_FLIPS[name]
+    if name in KNOWN:
+        return KNOWN[name]
     if not is_reference(name):
-        known = ", ".join(AGAINST_FLIPS)
+        known = ", ".join(KNOWN)
         raise ConfigError(f"unknown operator {name}; known are {known}, and your own by package.module:attribute")
     operator = resolve(name)
     if missing := [each for each in ("name", "exact", "sites", "apply") if each not in dir(operator)]:
         raise ConfigError(f"{name} must be an operator, and it has no {', '.join(missing)}: see hwnas.morphism.Operator")
-    if operator.name in AGAINST_FLIPS:
+    if operator.name in KNOWN:
         raise ConfigError(f"{name} needs a name of its own, got {operator.name}, which is hwnas's")
     return cast(Operator, operator)
 

@@ -67,7 +67,8 @@ def _behind(name: str, producer: Mapping[str, NodeProto], operators: tuple[str, 
         if node.op_type in PROBABILITIES and not _is_over_classes(node):
             break
         if not node.input or node.input[0] in seen:
-            raise ModelError(f"{node.op_type} {node.name or name} reads nothing, or what is computed from it; the file is damaged")
+            named = f"{node.op_type} {node.name or name}"
+            raise ModelError(f"{named} reads nothing, or what is computed from it; the file is damaged")
         name = node.input[0]
         seen.add(name)
     return name
