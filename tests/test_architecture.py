@@ -72,8 +72,8 @@ MAY_IMPORT: Mapping[str, str] = {
     "device": "",
     "settings": "",
     "errors": "",
-    "testing": "candidate data deployed device export graph injection morphism network objective objectives reference search "
-    "spaces",
+    "testing": "candidate data deployed device export graph injection morphism network objective objectives reference "
+    "resilience search spaces",
     "hwnas": "api graph network",  # hwnas/__init__.py, when a public name is first used
 }
 LIBRARIES: Mapping[str, set[str]] = {
