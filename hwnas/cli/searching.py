@@ -56,6 +56,12 @@ def search(
     objectives: Annotated[
         str | None, typer.Option(metavar="A,B,..", help="By default error,parameters,latency_ms,expected_change.")
     ] = None,
+    operators: Annotated[
+        str | None, typer.Option(metavar="A,B,..", help="Those that children are made by; your own as package.module:attribute.")
+    ] = None,
+    imports: Annotated[
+        str | None, typer.Option(metavar="M,N,..", help="Modules to import first, such as those that register your own operations.")
+    ] = None,
     metric: Annotated[str | None, typer.Option(help="error or balanced_error.")] = None,
     image_size: Annotated[str | None, typer.Option(metavar="HxW", help="Size that images are brought to.")] = None,
     group_by: Annotated[str | None, typer.Option(metavar="COLUMN[:REGEX]", help="Rows of one group are not split.")] = None,
