@@ -15,6 +15,8 @@ from hwnas.morphism.inheritance import Calibrated, Inheritance
 # Candidates of "generations" from here on are trained to the end, whatever generation they come from: they stand behind those of
 # the search, which never sees them.
 TRAINED_FROM = 1_000_000
+# Operators of initial networks that came with their weights: as they are, or with a new head for other classes.
+START, NEW_HEAD = "start", "new_head"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +33,8 @@ class Candidate:
     """A network to be tried: ``g<generation>-<slot>``; ``t<number>-<slot>`` one of a training to the end.
 
     A child has a parent and one to three steps, each starting where the last one ended; an initial network has one step, the
-    operator ``initial``, whose plan makes every tensor afresh. Of several parents the first one's weights are inherited.
+    operator ``initial``, whose plan makes every tensor afresh; or ``start`` or ``new_head`` first, whose weights the user
+    brought, and perhaps steps behind that. Of several parents the first one's weights are inherited.
     ``cheap`` holds the cheap values known when it was accepted. ``training`` holds the training settings that were searched
     together with the network, by name, and is empty where the run's own settings hold; ``genotype`` is what the search space
     built the network from, as JSON, None where it is the graph itself.
@@ -73,6 +76,16 @@ class Candidate:
     def parent(self) -> str | None:
         """The first parent, whose weights are inherited; None for an initial network."""
         return self.parents[0] if self.parents else None
+
+    @property
+    def is_brought(self) -> bool:
+        """Whether it begins with weights that the user brought, instead of a parent's or none."""
+        return not self.parents and self.steps[0].operator in (START, NEW_HEAD)
+
+    @property
+    def is_trained_already(self) -> bool:
+        """Whether it is a network that the user brought, as it is: its evaluation needs no training."""
+        return not self.parents and self.operator == START
 
     @property
     def identity(self) -> str:

@@ -83,8 +83,9 @@ class RunConfig(_Section):
     ``workers`` are processes; with 0 the process of the search trains. ``torch_threads`` are those of each worker; ``keep`` says
     whose trained weights stay on the disk. ``strategy`` is a name, or a table with a ``name`` and the strategy's settings;
     ``operators`` are the names of those that children are made by, all where none is given; ``imports`` are modules that are
-    imported first, such as those that register operations. What ``trainer`` leaves open, and an ``augmentation`` that is left
-    out, are chosen to suit the data.
+    imported first, such as those that register operations. ``start`` names networks that the run begins with, their weights kept
+    (see ``hwnas.importing.network_of``), ``weights`` a safetensors file for one of them; ``with_initial``: the search space's own
+    begin with them. What ``trainer`` leaves open, and an ``augmentation`` that is left out, are chosen to suit the data.
     """
 
     seed: int = Field(default=0, ge=0)
@@ -108,6 +109,9 @@ class RunConfig(_Section):
     rungs: Rungs = Rungs()
     final: Final = Final()
     keep: str = Field(default="all", pattern="^(all|front)$")
+    start: tuple[str, ...] = ()
+    weights: str | None = None
+    with_initial: bool = False
 
     @model_validator(mode="before")
     @classmethod

@@ -13,7 +13,7 @@ import psutil
 
 from hwnas.config import RunConfig, make_config
 from hwnas.errors import ConfigError
-from hwnas.settings import DIGITS
+from hwnas.settings import DIGITS, IMAGENET
 
 # Where an option stands in the configuration file.
 OPTIONS: Mapping[str, tuple[str, ...]] = {
@@ -22,6 +22,9 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "strategy": ("strategy", "name"),
     "asynchronous": ("asynchronous",),
     "keep": ("keep",),
+    "start": ("start",),
+    "weights": ("weights",),
+    "with_initial": ("with_initial",),
     "max_error": ("max_error",),
     "rungs": ("rungs", "enabled"),
     "generations": ("budget", "generations"),
@@ -34,6 +37,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "data": ("data", "source"),
     "image_size": ("data", "image_size"),
     "group_by": ("data", "group_by"),
+    "normalisation": ("data", "normalisation"),
 }
 RUNS = Path("runs")
 MANY_WORKERS = 16  # are allowed on any machine
@@ -130,6 +134,8 @@ def _value(name: str, value: Any) -> Any:
         return tuple(value)
     if name == "image_size" and isinstance(value, str):
         return image_size(value)
+    if name == "normalisation" and isinstance(value, str):
+        return normalisation(value)
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
@@ -139,6 +145,19 @@ def image_size(text: str) -> tuple[int, int]:
     if match is None:
         raise ConfigError(f"an image size is height x width in pixels, such as 32x48, got {text!r}")
     return int(match[1]), int(match[2])
+
+
+def normalisation(text: str) -> tuple[float, ...]:
+    """Means, then standard deviations, of ``imagenet``, ``none`` or ``0.5,0.25`` (of all channels). Raises ConfigError."""
+    named = {"imagenet": IMAGENET, "none": (0.0, 1.0)}
+    if text.strip().lower() in named:
+        return named[text.strip().lower()]
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(
+            f"a normalisation is imagenet, none, or means and then standard deviations such as 0.5,0.25, got {text!r}"
+        ) from None
 
 
 def _absolute(path: str) -> str:

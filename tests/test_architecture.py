@@ -39,13 +39,13 @@ MAY_IMPORT: Mapping[str, str] = {
     "cli": "api console fault_tables",
     "console": "experiment objective report run_log",
     "fault_tables": "injection resilience",
-    "api": "config device experiment export fault_study graph injection objective objectives options pareto reference report "
-    "run_log search store",
+    "api": "config device experiment export fault_study graph importing injection objective objectives options pareto "
+    "reference report run_log search store",
     "fault_study": "device experiment export injection store",
     "options": "config settings",
     "run_log": "experiment",
-    "experiment": "candidate config data device estimate execution export graph morphism network objective objectives pareto "
-    "reference search settings spaces store training",
+    "experiment": "candidate config data device estimate execution export graph importing morphism network objective objectives "
+    "pareto reference search settings spaces store training",
     "execution": "candidate data device export graph morphism network objectives reference training",
     "search": "candidate graph morphism objective pareto reference settings spaces",
     "report": "candidate graph objective objectives pareto search store",
@@ -57,7 +57,7 @@ MAY_IMPORT: Mapping[str, str] = {
     "injection": "data deployed device export graph network onnxfiles resilience",
     "onnxfiles": "deployed device graph",
     "deployed": "graph network resilience",
-    "importing": "device graph network onnxfiles",
+    "importing": "device graph network onnxfiles reference",
     "network": "graph morphism",
     "estimate": "device graph",
     "morphism": "graph reference",

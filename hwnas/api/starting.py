@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 from hwnas.api.own import by_name
 from hwnas.api.run import Run
 from hwnas.config import RunConfig, make_config, read_config
+from hwnas.errors import ConfigError
 from hwnas.graph import Graph
 from hwnas.options import default_folder, merged_config
 from hwnas.run_log import both, run_log
 
 if TYPE_CHECKING:
+    from torch.nn import Module
+
     from hwnas.experiment import Listener
+    from hwnas.importing import NetworkSource
 
 
 def configured(config: str | os.PathLike[str] | Mapping[str, Any] | RunConfig | None = None, **options: Any) -> RunConfig:
@@ -36,20 +40,42 @@ def start(
     out: str | os.PathLike[str] | None = None,
     *,
     config: str | os.PathLike[str] | Mapping[str, Any] | RunConfig | None = None,
-    initial: Sequence[Graph] = (),
+    initial: "Sequence[Graph | NetworkSource | Module | str | os.PathLike[str]]" = (),
     listener: "Listener | None" = None,
     **options: Any,
 ) -> Run:
     """Search into a new folder and give the finished run; ``config`` and ``options`` as for ``configured``.
 
-    ``initial``: networks for the same images and classes that it begins with, besides the search space's own. Without anything:
-    digits, this CPU, three minutes. Raises RequestError before anything is written where the request is wrong.
+    ``initial``: networks that it begins with. Graphs, for the same images and classes, are trained from scratch besides the
+    search space's own; torch modules, and names and paths as of ``hwnas search --start``, keep their weights and are evaluated
+    as they are (the space's own join them with ``with_initial``). Without anything: digits, this CPU, three minutes.
+
+    Raises RequestError before anything is written where the request is wrong.
     """
     settings = configured(config, **options)
     from hwnas.experiment import silent
     from hwnas.experiment import start as run_search
 
+    graphs, sources = _apart(initial, settings)
+
     folder = default_folder(settings) if out is None else Path(out)
     with run_log(folder) as log:
-        run_search(settings, folder, initial=initial, listener=both(log, listener or silent))
+        run_search(settings, folder, initial=graphs, networks=sources, listener=both(log, listener or silent))
     return Run(folder)
+
+
+def _apart(
+    initial: "Sequence[Graph | NetworkSource | Module | str | os.PathLike[str]]", settings: RunConfig
+) -> "tuple[list[Graph], list[NetworkSource]]":
+    """What is trained from scratch, and what brings its weights, that of the configuration first."""
+    if not initial and not settings.start:
+        return [], []
+    from hwnas.importing import NetworkSource
+
+    if settings.weights is not None and len(settings.start) != 1:
+        raise ConfigError(f"weights belong to one network that the search starts with, got {len(settings.start)}")
+    sources = [NetworkSource(given=name, weights=settings.weights) for name in settings.start]
+    for each in initial:
+        if not isinstance(each, Graph):
+            sources.append(each if isinstance(each, NetworkSource) else NetworkSource(given=each))
+    return [each for each in initial if isinstance(each, Graph)], sources

@@ -1,5 +1,6 @@
 """From settings to a data set: the one way in."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,21 @@ def load(settings: DataSettings, progress: Progress | None = None) -> DataSet:
     class, seeded, groups kept whole. `progress` is called with (images decoded, images in all) when a data set is decoded
     for the first time. Raises DataError.
     """
+    return _normalised(_loaded(settings, progress), settings.normalisation)
+
+
+def _normalised(data: DataSet, given: tuple[float, ...] | None) -> DataSet:
+    """The data with the normalisation that is asked for. Raises DataError where it has another number of channels."""
+    if given is None:
+        return data
+    channels, half = data.shape[0], len(given) // 2
+    mean, std = (each * channels if half == 1 else each for each in (given[:half], given[half:]))
+    if len(mean) != channels:
+        raise DataError(f"the images have {channels} channels, the normalisation has means for {half}; give {channels} or 1")
+    return replace(data, mean=mean, std=std)
+
+
+def _loaded(settings: DataSettings, progress: Progress | None) -> DataSet:
     if settings.source == DIGITS:
         return _digits(settings)
     source = Path(settings.source).expanduser()

@@ -23,6 +23,7 @@ from hwnas.training import (
     Checkpoint,
     Evaluation,
     TrainerSettings,
+    Training,
     calibrate,
     evaluate,
     train,
@@ -46,8 +47,8 @@ class EvaluationTask:
     """All that a worker needs, as bytes and settings: nothing of the run itself travels.
 
     ``weights`` are the child's own as inherited; ``calibrated`` the new batch norms; ``seed`` that of its training stream;
-    ``images`` its training budget; ``data_fingerprint`` what the worker's copy of the data must have;
-    ``objectives``: the names and references of those that are computed from the trained network; ``imports`` are
+    ``images`` its training budget, 0 where it is evaluated as it is; ``data_fingerprint`` what the worker's copy of the
+    data must have; ``objectives``: the names and references of those that are computed from the trained network; ``imports`` are
     modules that are imported first; ``threads`` are torch's.
     A child that is trained in parts stops ``until`` so many images are seen (None: all of them), and goes on from the ``weights``
     and the ``checkpoint`` that the part before gave. ``metric`` is by which error a training that keeps its best chooses.
@@ -178,18 +179,20 @@ def _evaluate(
         chosen = torch.randperm(len(data.train), generator=generator)[:CALIBRATION_IMAGES]
         calibrate(network, task.calibrated, normalise(data.train.images[chosen], data))
     waited = waited_s()
-    training = train(
-        network,
-        data,
-        settings=task.trainer,
-        augmentation=task.augmentation,
-        images=task.images,
-        generator=generator,
-        teacher=teacher,
-        checkpoint=checkpoint,
-        until=task.until,
-        metric=task.metric,
-    )
+    training = Training(images=0, seconds=0.0, loss=0.0)  # of a network that came with its weights
+    if task.images:
+        training = train(
+            network,
+            data,
+            settings=task.trainer,
+            augmentation=task.augmentation,
+            images=task.images,
+            generator=generator,
+            teacher=teacher,
+            checkpoint=checkpoint,
+            until=task.until,
+            metric=task.metric,
+        )
     waited = waited_s() - waited
     evaluation, curve = training.evaluation, training.curve
     is_evaluated = training.checkpoint is None or not task.trainer.keep_best

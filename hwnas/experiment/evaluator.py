@@ -250,9 +250,14 @@ class Evaluator:
     def _state(self, candidate: Candidate) -> State:
         """The weights that a candidate inherits, kept until it is submitted or has an outcome."""
         if candidate.id not in self._inherited:
-            parent = {} if candidate.parent is None else unpack(self._weights_of(candidate.parent))
-            self._inherited[candidate.id] = inherit(candidate, parent, self._parts.config.seed)
+            self._inherited[candidate.id] = inherit(candidate, self._parent_state(candidate), self._parts.config.seed)
         return self._inherited[candidate.id]
+
+    def _parent_state(self, candidate: Candidate) -> State:
+        """What a candidate's first step inherits from: its parent's weights, those that the user brought, or nothing."""
+        if candidate.parent is not None:
+            return unpack(self._weights_of(candidate.parent))
+        return self._parts.brought(candidate.steps[0].graph) if candidate.is_brought else {}
 
     def _weights_of(self, candidate_id: str) -> bytes:
         name = self.outcomes[candidate_id].weights
@@ -265,7 +270,7 @@ class Evaluator:
         if candidate.parent is not None and not candidate.exact and self._parts.strategy_settings.inherits:
             parent = self._store.candidate(candidate.parent)
             teacher = Teacher(graph=to_json(parent.graph), weights=self._weights_of(candidate.parent))
-        images = self.budgets.get(candidate.generation, self._images)
+        images = 0 if candidate.is_trained_already else self.budgets.get(candidate.generation, self._images)
         task = task_for(candidate, self._state(candidate), teacher, self._parts, images)
         del self._inherited[candidate.id]
         return task

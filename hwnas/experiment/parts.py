@@ -3,17 +3,22 @@
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 
 from hwnas.config import Final, RunConfig
 from hwnas.data import DataSet, default_augmentation, load
 from hwnas.device import Device, HardwareProfile, load_profile, open_device
-from hwnas.errors import ConfigError
+from hwnas.errors import ConfigError, StoreError
 from hwnas.estimate import Accelerator
+from hwnas.execution import unpack
 from hwnas.experiment.cheap import GraphValues
+from hwnas.experiment.starts import Brought, Start, start_networks
 from hwnas.graph import Graph, architecture_id
+from hwnas.importing import NetworkSource
 from hwnas.morphism import Operator, operators_named
+from hwnas.network import State
 from hwnas.objective import Limit, Objective
 from hwnas.objectives import DeviceObjective, GraphObjective, Source, TrainedObjective, limit_on, objectives_named, sources_named
 from hwnas.reference import import_modules, versions
@@ -49,6 +54,7 @@ class Parts:
     graph_values: GraphValues
     limits: tuple[Limit, ...]
     initial: tuple[Graph, ...]
+    starts: tuple[Start, ...]
     profile: HardwareProfile
     device: Device | None
     accelerator: Accelerator | None
@@ -79,6 +85,13 @@ class Parts:
             return self.device.fingerprint().sha256()
         return None if self.accelerator is None else self.profile.sha256()
 
+    def brought(self, graph: Graph) -> State:
+        """The weights of a network that the run begins with. Raises StoreError where it brought none."""
+        for start in self.starts:
+            if start.graph == graph:
+                return unpack(start.weights)
+        raise StoreError(f"the run has no weights of the network {architecture_id(graph)} that it began with")
+
     def close(self) -> None:
         """Let go of the device."""
         if self.device is not None:
@@ -101,6 +114,7 @@ class Parts:
             objectives=self.objectives,
             limits=self.limits,
             initial=self.initial,
+            starts=tuple(start.step for start in self.starts),
             operators=self.operators,
             cheap=cheap,
             seed=self.config.seed,
@@ -112,13 +126,16 @@ class Parts:
 class Kept:
     """What a run was started with and goes on with, whatever its profile's file or this machine's CPU would give now.
 
-    ``initial``: networks that it begins with, besides those of the search space.
+    ``initial``: networks that it begins with, besides those of the search space; ``starts``: such that bring their weights;
+    ``networks``: what these are to be taken from, once the data are known.
     """
 
     profile: HardwareProfile | None = None
     trainer: TrainerSettings | None = None
     reference_nominal_ms: float | None = None
     initial: tuple[Graph, ...] = ()
+    starts: tuple[Start, ...] = ()
+    networks: tuple[NetworkSource, ...] = ()
 
 
 def assemble(config: RunConfig, kept: Kept = Kept()) -> Parts:
@@ -127,6 +144,11 @@ def assemble(config: RunConfig, kept: Kept = Kept()) -> Parts:
     import_modules(config.imports)
     profile = kept.profile or load_profile(config.device)
     data = load(config.data_settings)
+    brought = Brought(starts=kept.starts) if kept.starts else start_networks(kept.networks, data)
+    if brought.normalisation is not None and config.data.normalisation is None:  # the network's own: the run keeps it
+        own = tuple(chain.from_iterable(brought.normalisation))
+        config = config.model_copy(update={"data": dataclasses.replace(config.data, normalisation=own)})
+        data = load(config.data_settings)
     config = config if config.max_error is not None else config.model_copy(update={"max_error": _largest_useful(config, data)})
     config = config.model_copy(update={"final": _final(config.final, data)})
     objectives = objectives_named(config.objectives, config.max_error)
@@ -153,7 +175,8 @@ def assemble(config: RunConfig, kept: Kept = Kept()) -> Parts:
         sources=sources,
         graph_values=GraphValues([source for source in sources if isinstance(source, GraphObjective)]),
         limits=limits,
-        initial=_initial(data, kept.initial),
+        initial=_initial(data, kept.initial, with_space=config.with_initial or not brought.starts),
+        starts=brought.starts,
         profile=profile,
         device=open_device(profile, reference_nominal_ms=kept.reference_nominal_ms) if measures and not analytic else None,
         accelerator=Accelerator.of(profile) if measures and analytic else None,
@@ -168,8 +191,8 @@ def _final(asked: Final, data: DataSet) -> Final:
     return asked.model_copy(update={name: value for name, value in suits.items() if name not in asked.model_fields_set})
 
 
-def _initial(data: DataSet, own: Sequence[Graph]) -> tuple[Graph, ...]:
-    """The space's initial networks and those given.
+def _initial(data: DataSet, own: Sequence[Graph], *, with_space: bool) -> tuple[Graph, ...]:
+    """The space's initial networks, if wanted, and those given.
 
     Raises ConfigError where one is not for these data.
     """
@@ -180,7 +203,8 @@ def _initial(data: DataSet, own: Sequence[Graph]) -> tuple[Graph, ...]:
                 f"an initial network takes images of shape {takes} and knows {graph.classes} classes; the data have "
                 f"{data.shape} and {len(data.classes)}"
             )
-    graphs = [*(graph for _, graph in initial_graphs(data.shape, len(data.classes))), *own]
+    space = initial_graphs(data.shape, len(data.classes)) if with_space else ()
+    graphs = [*(graph for _, graph in space), *own]
     found = {architecture_id(graph): graph for graph in graphs}
     return tuple(found.values())
 

@@ -24,6 +24,7 @@ SEARCH = "search"  # the request of a plan that ends a search
 BETTER = 0.8  # a teacher is of use to networks that err more: whose error times this is above its own
 MOST_EPOCHS = 10_000.0  # in a time budget, whatever is left of it
 LEAST_S = 1e-9  # a step takes longer than that
+S_PER_MAC = 5e-10  # forward and back, of a network that was never trained here: a core at some 6e9 MACs a second (our choice)
 _plan = TypeAdapter(Plan)
 
 
@@ -189,6 +190,8 @@ def _goals(
 def _epoch_s(row: Row, parts: Parts) -> float:
     """The seconds in which a worker trains the network on all training images once, as its own training took them."""
     assert row.outcome is not None
+    if not row.needed("images"):  # it came with its weights
+        return max(row.needed("macs") * S_PER_MAC, LEAST_S) * len(parts.data.train)
     return max(row.outcome.train_seconds / row.needed("images"), LEAST_S) * len(parts.data.train)
 
 

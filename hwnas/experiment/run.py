@@ -23,30 +23,46 @@ from hwnas.experiment.progress import Listener, silent
 from hwnas.experiment.remeasure import refuse_collected
 from hwnas.experiment.remeasure import remeasure as measure_anew
 from hwnas.experiment.sitting import Ended, Sitting
+from hwnas.experiment.starts import META as STARTS
+from hwnas.experiment.starts import as_facts, stored_starts
 from hwnas.experiment.steady_state import search_steadily
 from hwnas.experiment.stored import stored_config
 from hwnas.experiment.tasks import images_per_second
 from hwnas.experiment.threads import one_thread
 from hwnas.graph import Graph, from_json, to_json
+from hwnas.importing import NetworkSource
 from hwnas.store import FORMER_PROFILE, RunStore, refuse_used
 from hwnas.training import TrainerSettings
 
 
 @one_thread()
-def start(config: RunConfig, folder: Path, *, initial: Sequence[Graph] = (), listener: Listener = silent) -> Ended:
-    """Search into a new run folder, beginning with ``initial`` networks besides the space's own (kept with generation 0).
+def start(
+    config: RunConfig,
+    folder: Path,
+    *,
+    initial: Sequence[Graph] = (),
+    networks: Sequence[NetworkSource] = (),
+    listener: Listener = silent,
+) -> Ended:
+    """Search into a new run folder, beginning with ``initial`` networks besides the space's own (kept with generation 0), and
+    with networks that are taken from ``networks`` with their weights, in place of the space's.
 
     Raises RequestError before anything is written where the request is wrong.
     """
     began = time.monotonic()
     refuse_used(folder)
-    with closing(assemble(config, Kept(initial=tuple(initial)))) as parts:
+    with closing(assemble(config, Kept(initial=tuple(initial), networks=tuple(networks)))) as parts:
         refuse_impossible(parts)
         with executor_for(parts) as executor:
             executor.warm_up()
             clock = Clock(search_budget(parts.config.budget, parts.config.final), time.monotonic() - began)
             child = _child_budget(parts, executor)
-            with RunStore.create(folder, config=parts.config.model_dump_json(), meta=_meta(parts, child, initial)) as store:
+            with RunStore.create(
+                folder,
+                config=parts.config.model_dump_json(),
+                meta=_meta(parts, child, initial),
+                given=[each.weights for each in parts.starts],
+            ) as store:
                 return _search(parts, store, executor, clock, child, listener)
 
 
@@ -97,11 +113,11 @@ def rename_profile(store: RunStore) -> None:
 def kept(store: RunStore, *, remeasure: bool) -> Kept:
     """What the run was started with; another device brings its own profile."""
     trainer = store.meta("trainer", TrainerSettings)
-    initial = _own_initial(store)
+    initial, starts = _own_initial(store), stored_starts(store)
     if remeasure:
-        return Kept(trainer=trainer, initial=initial)
+        return Kept(trainer=trainer, initial=initial, starts=starts)
     profile, nominal_ms = store.meta("profile", HardwareProfile), store.meta("reference_nominal_ms", float | None)
-    return Kept(profile=profile, trainer=trainer, reference_nominal_ms=nominal_ms, initial=initial)
+    return Kept(profile=profile, trainer=trainer, reference_nominal_ms=nominal_ms, initial=initial, starts=starts)
 
 
 def _own_initial(store: RunStore) -> tuple[Graph, ...]:
@@ -228,6 +244,7 @@ def _meta(parts: Parts, child: ChildBudget, initial: Sequence[Graph]) -> dict[st
         "trainer": parts.trainer.model_dump(),
         "initial": [to_json(graph) for graph in initial],
         "own_versions": parts.own_versions,
+        STARTS: as_facts(parts.starts),
         "definitions": {objective.name: objective.definition for objective in parts.objectives},
         **_device_meta(parts),
     }

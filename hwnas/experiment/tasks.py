@@ -52,7 +52,8 @@ def images_per_second(parts: Parts, executor: Executor) -> float:
 
     The best of several rounds, waiting for a core taken out: a budget holds for the whole run, and what disturbs passes.
     """
-    graph = parts.initial[len(parts.initial) // 2]
+    graphs = parts.initial or [start.graph for start in parts.starts]
+    graph = graphs[len(graphs) // 2]
     steps = (Step(operator="initial", graph=graph, inheritance=from_scratch(graph)),)
     best, workers = 0.0, executor.workers  # asked for once: a cluster may grow meanwhile
     for count in PROBE_STEPS:

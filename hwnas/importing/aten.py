@@ -192,10 +192,39 @@ def _over_pixels(op: Op) -> Take:
 def _add(made: Translation, call: Call) -> Value:
     one, other, alpha = call.held("self"), call.held("other"), call.raw("alpha")
     if not isinstance(one, Value) or not isinstance(other, Value):
-        raise call.refuse("the sum with a constant is not taken; a layer's bias is, so put it there")
+        value, constant = (one, other) if isinstance(one, Value) else (other, one)
+        if alpha not in (None, 1) or not isinstance(value, Value):
+            raise call.refuse("the sum with a constant is taken without a factor alone")
+        return _plus(made, call, value, constant)
     if alpha in (None, 1):
         return made.put_alike(call, Add(), one, other)
     return made.put_alike(call, ScaledAdd(factors=(1.0, float(alpha))), one, other)
+
+
+def _plus(made: Translation, call: Call, value: Value, constant: Held | float | None) -> Value:
+    """The sum with one number of the model for each channel: a depthwise convolution of 1x1 with that bias. 0 changes nothing."""
+    if isinstance(constant, int | float) and constant == 0:
+        return value
+    bias = _per_channel(made, value, constant)
+    if bias is None or len(made.shapes[value.node]) != 3:
+        raise call.refuse("the sum with a constant is taken of a feature map and one number of the model for each channel alone")
+    channels = made.shapes[value.node][0]
+    ones = Constant(tensor=torch.ones(channels, 1, 1, 1))
+    op = Conv(out_channels=channels, kernel=1, padding=0, groups=channels, bias=True)
+    return made.put_alike(call, op, value, tensors={"weight": ones, "bias": bias})
+
+
+def _per_channel(made: Translation, value: Value, constant: Held | float | None) -> Constant | None:
+    """A tensor of the model as (C,) where it has one number for each channel of a value, or one for all; else None."""
+    if not isinstance(constant, Constant):
+        return None
+    shape, tensor = made.shapes[value.node], constant.tensor
+    if tensor.numel() == 1:
+        return replace(constant, tensor=tensor.reshape(1).expand(shape[0]))
+    column = (shape[0],) if value.channels_last or len(shape) == 1 else (shape[0], 1, 1)
+    while tensor.dim() > len(column) and tensor.shape[0] == 1:
+        tensor = tensor[0]
+    return replace(constant, tensor=tensor.reshape(-1)) if tuple(tensor.shape) == column else None
 
 
 def _subtract(made: Translation, call: Call) -> Value:
@@ -210,14 +239,10 @@ def _multiply(made: Translation, call: Call) -> Value:
     if isinstance(one, Value) and isinstance(other, Value):
         return made.put_alike(call, Multiply(), one, other)
     value, factor = (one, other) if isinstance(one, Value) else (other, one)
-    if isinstance(value, Value) and isinstance(factor, Constant):
-        shape = made.shapes[value.node]
-        column = (shape[0],) if value.channels_last or len(shape) == 1 else (shape[0], 1, 1)
-        tensor = factor.tensor
-        while tensor.dim() > len(column) and tensor.shape[0] == 1:
-            tensor = tensor[0]
-        if tuple(tensor.shape) == column:
-            return made.put_alike(call, Scale(), value, tensors={"weight": replace(factor, tensor=tensor.reshape(-1))})
+    if isinstance(value, Value) and isinstance(factor, int | float) and factor == 1:
+        return value
+    if isinstance(value, Value) and (weight := _per_channel(made, value, factor)) is not None:
+        return made.put_alike(call, Scale(), value, tensors={"weight": weight})
     raise call.refuse("the product with a constant is taken with one number of the model for each channel alone")
 
 
@@ -225,7 +250,7 @@ def _concat(made: Translation, call: Call) -> Value:
     values, axis = call.values("tensors"), call.raw("dim") % len(call.shape)
     if len(call.shape) != 4 or any(axis != (3 if value.channels_last else 1) for value in values):
         raise call.refuse("feature maps are put together along their channels alone")
-    return made.put_alike(call, Concat(), *values)
+    return values[0] if len(values) == 1 else made.put_alike(call, Concat(), *values)
 
 
 def _slice(made: Translation, call: Call) -> Value:

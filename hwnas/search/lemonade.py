@@ -1,6 +1,7 @@
 """LEMONADE: Lamarckian evolution for multi-objective architecture search [Elsken2019, algorithm 1, after secondary sources].
 
-1. The population P is the Pareto front [Elsken2019]; it starts with trivial networks, trained from scratch.
+1. The population P is the Pareto front [Elsken2019]; it starts with trivial networks, trained from scratch, or (our addition)
+   with networks that the user brings with their weights.
 2. A kernel density estimate is fitted once a generation to the cheap objectives of P.
 3. ``proposals`` parents are drawn from P with replacement, with probability inverse to their density.
 4. Each gets a child by one to three operators, each drawn uniformly.

@@ -21,6 +21,8 @@ from hwnas.search.history import History, broken_limit
 from hwnas.search.shrink import Walk, distance, shrink
 from hwnas.search.strategy import Ask, OperatorFailure, Problem
 
+INITIAL = "initial"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
@@ -61,21 +63,22 @@ class Proposals:
 
     def first(self) -> Ask:
         """The initial networks that are within the limits and not known; where none is, what shrinking them finds."""
-        graphs = [graph for graph in self.problem.initial if not self.history.is_known(identity_of(graph))]
+        begins = (*self.problem.starts, *(_initial(graph) for graph in self.problem.initial))
+        new = [step for step in begins if not self.history.is_known(identity_of(step.graph))]
         over: Counter[str] = Counter()
         starts: list[Proposal] = []
-        for graph, values in zip(graphs, self.problem.cheap(graphs), strict=True):
+        for step, values in zip(new, self.problem.cheap([step.graph for step in new]), strict=True):
             broken = broken_limit(self.problem.limits, values)
             if broken is None:
-                starts.append(Proposal(parent=None, steps=_initial(graph), cheap=values))
+                starts.append(Proposal(parent=None, steps=(step,), cheap=values))
             else:
                 over[broken.objective] += 1
         nearest = None
         if not starts and self.problem.limits:
             rng = np.random.default_rng(stream_seed(self.problem.seed, "shrink", self.history.generation))
-            walks, nearest = self.shrunk(self.problem.initial, len(self.problem.initial), rng)
-            starts = [Proposal(parent=None, steps=_initial(walk.steps[-1].graph), cheap=walk.values) for _, walk in walks]
-        return Ask(candidates=self.candidates(starts), proposed=len(graphs), duplicates=0, over_limit=over, nearest=nearest)
+            walks, nearest = self.shrunk([step.graph for step in begins], len(begins), rng)
+            starts = [Proposal(parent=None, steps=_shrunk(begins[i], walk), cheap=walk.values) for i, walk in walks]
+        return Ask(candidates=self.candidates(starts), proposed=len(new), duplicates=0, over_limit=over, nearest=nearest)
 
     def children(
         self, parents: Sequence[Candidate], most: int, rng: np.random.Generator
@@ -173,5 +176,10 @@ class Proposals:
         return self.plans(steps)
 
 
-def _initial(graph: Graph) -> tuple[Step, ...]:
-    return (Step(operator="initial", graph=graph, inheritance=from_scratch(graph)),)
+def _initial(graph: Graph) -> Step:
+    return Step(operator=INITIAL, graph=graph, inheritance=from_scratch(graph))
+
+
+def _shrunk(first: Step, walk: Walk) -> tuple[Step, ...]:
+    """The steps of a first network that had to be shrunk: it inherits where it brought weights."""
+    return (_initial(walk.steps[-1].graph),) if first.operator == INITIAL else (first, *walk.steps)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Protocol, Self, TypeAlias
 
-from hwnas.candidate import Candidate, Outcome
+from hwnas.candidate import Candidate, Outcome, Step
 from hwnas.errors import OperatorError
 from hwnas.graph import Graph
 from hwnas.morphism import Operator
@@ -51,6 +51,7 @@ class Ask:
 class Problem:
     """What a strategy is to solve: what is minimised within which limits, and which networks it begins with.
 
+    ``starts``: the first steps of networks that bring their weights (as ``Candidate`` says), beside the ``initial`` ones.
     ``operators`` are those that children are made by, all of hwnas's by default; ``cheap`` gives the cheap values of graphs, as a
     proposal needs them; ``seed`` is the run's, from which every random stream is derived.
     """
@@ -58,6 +59,7 @@ class Problem:
     objectives: tuple[Objective, ...]
     limits: tuple[Limit, ...] = ()
     initial: tuple[Graph, ...]
+    starts: tuple[Step, ...] = ()
     operators: tuple[Operator, ...] = field(default_factory=operators_named)
     cheap: CheapValues
     seed: int

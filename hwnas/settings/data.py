@@ -1,5 +1,6 @@
 """What a user says about the data: where they lie, what size, and how they are split."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from hwnas.errors import ConfigError
 
 DIGITS = "digits"
 MAX_PIXELS = 50_000_000
+IMAGENET = (0.485, 0.456, 0.406, 0.229, 0.224, 0.225)  # mean and standard deviation, as most networks trained on it use
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,8 @@ class DataSettings:
     seed: of the split; None is that of the run, and 0 where there is none.
     max_pixels: an image that says it has more is refused undecoded.
     cache_folder: where decoded images are kept; None is the user's cache folder.
+    normalisation: what images in [0, 1] are normalised by, the mean of each channel and then the standard deviation of each (or
+        one of both for all channels); None takes those of the training images.
 
     Raises ConfigError.
     """
@@ -40,6 +44,7 @@ class DataSettings:
     seed: int | None = None
     max_pixels: int = MAX_PIXELS
     cache_folder: Path | None = None
+    normalisation: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if not self.source:
@@ -52,5 +57,15 @@ class DataSettings:
                 raise ConfigError(f"{name} must lie between 0 and 0.5, not {share}")
         if self.seed is not None and self.seed < 0:
             raise ConfigError(f"the seed of the split must be at least 0, not {self.seed}")
+        if self.normalisation is not None:
+            _check_normalisation(self.normalisation)
         if self.max_pixels < 1:
             raise ConfigError(f"max_pixels must be at least 1, not {self.max_pixels}")
+
+
+def _check_normalisation(given: tuple[float, ...]) -> None:
+    means, stds = given[: len(given) // 2], given[len(given) // 2 :]
+    if not given or len(means) != len(stds) or not all(map(math.isfinite, given)) or min(stds) <= 0:
+        raise ConfigError(
+            f"a normalisation is the mean of each channel and then the standard deviation of each, above 0, got {given}"
+        )

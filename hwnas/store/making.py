@@ -1,16 +1,18 @@
 """How a run comes into being: as a whole, or not at all."""
 
+import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
 from hwnas.errors import RunFolderError, StoreError
-from hwnas.store import schema
+from hwnas.store import schema, weights
 from hwnas.store.database import DATABASE, LOCK, use_write_ahead_log
 from hwnas.store.weights import sync_folder
 
 WEIGHTS = "weights"
+GIVEN = "given_weights"  # the name under which a run keeps the hashes of the weights that it began with
 _UNFINISHED = "new.sqlite"
 
 
@@ -27,8 +29,9 @@ def refuse_used(folder: Path) -> None:
         raise RunFolderError(f"{folder} is not empty, and holds no run: choose another --out, or an empty folder")
 
 
-def make(folder: Path, entries: Mapping[str, str]) -> None:
-    """Make the database under another name first, so that a run exists as a whole or not at all."""
+def make(folder: Path, entries: Mapping[str, str], given: Sequence[bytes] = ()) -> None:
+    """Write the ``given`` weights, then the database, under another name first: a run exists as a whole or not at all."""
+    names = [weights.write(folder / WEIGHTS, data) for data in given]
     _clear(folder)
     new = folder / _UNFINISHED
     try:
@@ -38,7 +41,7 @@ def make(folder: Path, entries: Mapping[str, str]) -> None:
             schema.make(connection)
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
-                connection.executemany("INSERT INTO meta VALUES (?, ?)", list(entries.items()))
+                connection.executemany("INSERT INTO meta VALUES (?, ?)", [*entries.items(), (GIVEN, json.dumps(names))])
             use_write_ahead_log(connection, str(folder))
         left = [path.name for path in folder.glob(f"{_UNFINISHED}?*") if path.stat().st_size]
         if left:

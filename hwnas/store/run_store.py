@@ -26,7 +26,7 @@ from hwnas.store.database import (
     use_write_ahead_log,
     writer_stamp,
 )
-from hwnas.store.making import WEIGHTS, make, refuse_used
+from hwnas.store.making import GIVEN, WEIGHTS, make, refuse_used
 from hwnas.store.records import Event, Measurement, MeasurementKind, Row
 
 _CHUNK = 1000
@@ -51,9 +51,17 @@ class RunStore:
 
     @classmethod
     def create(
-        cls, folder: Path, *, config: str, meta: Mapping[str, object], clock: Callable[[], float] = time.time
+        cls,
+        folder: Path,
+        *,
+        config: str,
+        meta: Mapping[str, object],
+        given: Sequence[bytes] = (),
+        clock: Callable[[], float] = time.time,
     ) -> "RunStore":
         """Make a run in a new or empty folder and open it for writing; ``config`` is JSON text, ``meta`` what JSON can hold.
+
+        ``given`` are weights that the run begins with: on the disk before the run exists, never collected.
 
         Raises RunFolderError, and changes nothing, where the folder already holds something.
         """
@@ -67,7 +75,7 @@ class RunStore:
         with translated(folder), closing(lock_for_writing(folder)):
             refuse_used(folder)
             (folder / WEIGHTS).mkdir(exist_ok=True)
-            make(folder, entries)
+            make(folder, entries, given)
         return cls.open(folder, write=True, clock=clock)
 
     @classmethod
@@ -326,7 +334,7 @@ class RunStore:
                 "WHERE status IS NULL OR status = 'unfinished'"
             )
             kept = keep | {parent for (parent,) in waiting}
-        gone = set(named.values()) - {named[candidate] for candidate in kept & named.keys()}
+        gone = set(named.values()) - {named[candidate] for candidate in kept & named.keys()} - self._given_weights()
         with translated(self.folder):
             return weights.remove(self.folder / WEIGHTS, gone)
 
@@ -337,16 +345,19 @@ class RunStore:
             settle(self._connection)
 
     def unnamed_weights(self) -> list[str]:
-        """Hashes of stored weights that no outcome names: one where a kill came between weights and outcome, many where the
-        database was lost in part.
+        """Hashes of stored weights that neither an outcome names nor the run began with: one where a kill came between weights
+        and outcome, many where the database was lost in part.
         """
         with translated(self.folder):
             found = weights.others(self.folder / WEIGHTS, frozenset())
-        named = set(self._named_weights().values())  # later: what is being written is not missed
+        named = set(self._named_weights().values()) | self._given_weights()  # later: what is being written is not missed
         return [name for name in found if name not in named]
 
     def _named_weights(self) -> dict[str, str]:
         return dict(self._read("SELECT candidate_id, weights FROM outcomes WHERE weights IS NOT NULL"))
+
+    def _given_weights(self) -> set[str]:
+        return set(self.find_meta(GIVEN, list[str]) or ())  # None: an older version began with none
 
     def _must_write(self) -> None:
         if not self._write:

@@ -28,10 +28,18 @@ class _Module(ModuleType):
         return _Absent
 
 
-def stand_in() -> None:
-    """Let timm be imported without torchvision."""
-    if importlib.util.find_spec("torchvision") is not None:
-        return
+def import_timm() -> ModuleType:
+    """timm, which is imported without torchvision where that is not there; nobody else is to find the stand-in."""
+    if importlib.util.find_spec("torchvision") is None:
+        _stand_in()
+    try:
+        return importlib.import_module("timm")
+    finally:
+        for name in [name for name, module in sys.modules.items() if isinstance(module, _Module)]:
+            del sys.modules[name]
+
+
+def _stand_in() -> None:
     names = ["", ".models", ".models.feature_extraction", ".ops", ".ops.misc", ".transforms", ".transforms.functional"]
     names += [".datasets", ".utils"]
     for name in names:
