@@ -27,7 +27,7 @@ from hwnas.onnxfiles.constants import Array, Constant
 from hwnas.onnxfiles.operator import OURS, Operator, readable
 from hwnas.onnxfiles.operators.activation import CLOSE, is_hard_sigmoid
 
-MAX_FACTORS, MAX_PARTS = 8, 32  # of a product, and of what it is written with; the patterns have three factors at most
+MAX_PARTS = 32  # factors of a product and the products that they are written in; the patterns have eight at most
 
 
 def with_patterns(graph: onnx.GraphProto, constants: dict[str, Constant]) -> list[Operator]:
@@ -75,10 +75,10 @@ class _Formulas:
         return operator if operator is not None and operator.kind == kind else None
 
     def product(self, name: str) -> tuple[float, list[str]]:
-        """A tensor as a number times tensors; itself where it is no product, or one of more than MAX_FACTORS."""
+        """A tensor as a number times tensors; itself where it is no product, or one of more than MAX_PARTS."""
         number, factors, waiting = 1.0, list[str](), [name]
         for _ in range(MAX_PARTS):  # a damaged file may compute a tensor from itself
-            if not waiting or len(factors) + len(waiting) > MAX_FACTORS:
+            if not waiting:
                 break
             part = waiting.pop()
             constant, maker = self.number(part), self._producer.get(part)

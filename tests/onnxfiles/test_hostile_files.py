@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
-from hwnas.errors import ModelError
+from hwnas.errors import ModelError, UnsupportedOperatorError
 from hwnas.export import emit
 from hwnas.injection import from_onnx
 from hwnas.onnxfiles import cut_at_logits, translate
@@ -141,6 +141,11 @@ HOSTILE = {
 def test_a_file_that_is_damaged_or_hostile_is_refused(name: str) -> None:
     with pytest.raises(ModelError):
         from_onnx(HOSTILE[name]().SerializeToString())
+
+
+def test_what_would_be_huge_is_refused_where_it_is_computed() -> None:
+    with pytest.raises(UnsupportedOperatorError, match=r"Resize 'c': its output \(2, 59994, 59994\) has more than"):
+        translate(HOSTILE["a huge map"]())
 
 
 VALUES = st.one_of(

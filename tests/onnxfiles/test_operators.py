@@ -12,7 +12,7 @@ from hwnas.errors import UnsupportedOperatorError
 from hwnas.injection import from_onnx
 
 N = helper.make_node
-HEAD = [N("Conv", ["b", "v"], ["h"]), N("GlobalMaxPool", ["h"], ["p"]), N("Flatten", ["p"], ["y"])]
+HEAD = [N("Conv", ["b", "v"], ["h"]), N("GlobalAveragePool", ["h"], ["p"]), N("Flatten", ["p"], ["y"])]
 
 
 def model(nodes: list[onnx.NodeProto], opset: int = 17) -> bytes:
@@ -22,7 +22,8 @@ def model(nodes: list[onnx.NodeProto], opset: int = 17) -> bytes:
     known: dict[str, np.ndarray] = {name: rng.random(shape).astype(np.float32) + 0.1 for name, shape in shapes.items()}
     known |= {
         "sizes": np.array([18, 16]), "scales": np.float32([1, 1, 2, 3]), "parts": np.array([1, 3]), "axes": np.array([2, 3]),
-        "around": np.array([1, 0, 0, 2]), "half": np.float32(0.5), "one": np.float32([2.0]), "target": np.array([0, 0, 9, -1]),
+        "around": np.array([1, 0, 0, 2]), "half": np.float32(0.5), "unit": np.float32(1.0),
+        "one": np.float32([2.0]), "target": np.array([0, 0, 9, -1]),
     }  # fmt: skip
     stem = N("Conv", ["x", "w"], ["a"], pads=[1, 1, 1, 1])
     channels = 3 if any(node.op_type == "Split" for node in nodes) else 4
@@ -50,7 +51,7 @@ def kinds(content: bytes) -> list[str]:
 
 FORMS = {
     "same, upper": ([N("Conv", ["a", "u"], ["b"], group=4, auto_pad="SAME_UPPER", strides=[2, 1])], 17, ["conv"]),
-    "same, lower": ([N("Conv", ["a", "u"], ["b"], group=4, auto_pad="SAME_LOWER", strides=[2, 3])], 17, ["conv"]),
+    "same, lower": ([N("Conv", ["a", "u"], ["b"], group=4, auto_pad="SAME_LOWER", strides=[2, 1])], 17, ["conv"]),
     "valid": ([N("MaxPool", ["a"], ["b"], kernel_shape=[3, 2], auto_pad="VALID", strides=[2, 1])], 17, ["max_pool"]),
     "pool, same": ([N("MaxPool", ["a"], ["b"], kernel_shape=[3, 2], auto_pad="SAME_UPPER", strides=[2, 2])], 17, ["max_pool"]),
     "GELU": ([N("Gelu", ["a"], ["b"])], 20, ["gelu"]),
@@ -109,6 +110,12 @@ REFUSED = {
     "a product with one number": [N("Mul", ["a", "half"], ["s"]), N("Relu", ["s"], ["b"])],
     "a constant is added only to a layer": [N("Relu", ["a"], ["r"]), N("Add", ["r", "row"], ["b"])],
     "as a bias of a layer": [N("Add", ["a", "row"], ["c"]), N("Relu", ["a"], ["d"]), N("Add", ["c", "d"], ["b"])],
+    "operators Erf are not supported": [  # x / 2 (1 + Erf(x)) is no GELU
+        N("Erf", ["a"], ["e"]),
+        N("Add", ["e", "unit"], ["f"]),
+        N("Mul", ["a", "f"], ["g"]),
+        N("Mul", ["g", "half"], ["b"]),
+    ],
     "operators Mish are not supported": [N("Mish", ["a"], ["b"])],
     "operators Conv are not supported": [N("Conv", ["a", "v"], ["b"], domain="mine")],
     "leaves out": [N("LayerNormalization", ["t", "each"], ["q"])],
