@@ -60,7 +60,7 @@ def search(
         str | None, typer.Option(metavar="A,B,..", help="Those that children are made by; your own as package.module:attribute.")
     ] = None,
     imports: Annotated[
-        str | None, typer.Option(metavar="M,N,..", help="Modules to import first, such as those that register your own operations.")
+        str | None, typer.Option(metavar="M,N,..", help="Modules to import first: those that register operations.")
     ] = None,
     metric: Annotated[str | None, typer.Option(help="error or balanced_error.")] = None,
     image_size: Annotated[str | None, typer.Option(metavar="HxW", help="Size that images are brought to.")] = None,
