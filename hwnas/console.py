@@ -2,6 +2,7 @@
 
 import json
 import logging
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -21,7 +22,18 @@ if TYPE_CHECKING:
     from hwnas.report import Entry, Format
 
 # Made at each use: tests and callers replace sys.stdout and sys.stderr.
+_TURNS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _WIDTH, _WIDEST = 160, 10_000  # of a table where there is no terminal, so that no column is cut in a file; of any
+
+
+def printable(text: str) -> str:
+    """Text whose control characters, which may command a terminal, are written out; lines and tabs stay."""
+    return "".join(char if char in "\n\t" or not _is_control(char) else repr(char)[1:-1] for char in text)
+
+
+def _is_control(char: str) -> bool:
+    """Whether it is a control character, or one of those that turn the direction of text around."""
+    return unicodedata.category(char) == "Cc" or char in _TURNS
 
 
 def out() -> Console:
@@ -37,12 +49,17 @@ def err() -> Console:
 
 def note(message: str) -> None:
     """Say something to the user."""
-    err().print(Text(message), soft_wrap=True)
+    err().print(Text(printable(message)), soft_wrap=True)
 
 
 def complain(message: str) -> None:
     """Say what went wrong."""
-    err().print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+    err().print(Text.assemble(("error: ", "bold red"), printable(message)), soft_wrap=True)
+
+
+class _Printable(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 class LiveProgress:
@@ -74,7 +91,7 @@ class LiveProgress:
             self._bars.update(
                 self._time, total=total, completed=progress.elapsed_s, text=f"{clock(progress.left_s)} left", visible=True
             )
-        self._line.plain = summary(progress)
+        self._line.plain = printable(summary(progress))
 
 
 @contextmanager
@@ -86,7 +103,7 @@ def progress_shown(*, quiet: bool, verbose: bool) -> "Iterator[Callable[[RunProg
     console = err()
     if verbose:
         handler = logging.StreamHandler(console.file)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        handler.setFormatter(_Printable("%(asctime)s %(levelname)s %(message)s"))
         logging.getLogger("hwnas").addHandler(handler)
         try:
             yield None
@@ -107,14 +124,14 @@ def show_entries(entries: "Sequence[Entry]", form: "Format", objectives: "Sequen
     from hwnas.report import as_csv, as_json, as_table
 
     if form == "table":
-        _print_table(as_table(entries, objectives), whole_rows=True)
+        _print_table(as_table(entries, objectives, printable), whole_rows=True)
     else:
         emit(as_csv(entries).rstrip("\n") if form == "csv" else as_json(entries))
 
 
 def emit(text: str) -> None:
     """Text on stdout as it is, never wrapped or coloured."""
-    out().out(text, highlight=False)
+    out().out(printable(text), highlight=False)
 
 
 def emit_json(value: object) -> None:
@@ -126,7 +143,7 @@ def show_facts(facts: Mapping[str, str]) -> None:
     """Names and values on stdout."""
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, value in facts.items():
-        table.add_row(f"[bold]{name}", Text(value))
+        table.add_row(Text(printable(name), "bold"), Text(printable(value)))
     out().print(table)
 
 
@@ -136,7 +153,7 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     _print_table(table)
 
 

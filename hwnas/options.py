@@ -162,5 +162,5 @@ def normalisation(text: str) -> tuple[float, ...]:
 
 def _absolute(path: str) -> str:
     """A path as an absolute one where it exists; what does not is left for its reader to refuse."""
-    expanded = Path(path).expanduser()
+    expanded = Path(os.path.expanduser(path))  # which leaves the home of an unknown user as it is
     return str(expanded.resolve()) if path and expanded.exists() else path  # an empty one is not the folder we are in

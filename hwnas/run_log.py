@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwnas.errors import HwnasError
+from hwnas.errors import HwnasError, RunFolderError
 
 if TYPE_CHECKING:
     from hwnas.experiment import Listener, Progress
@@ -116,6 +116,8 @@ def run_log(folder: Path) -> Iterator[Callable[["Progress"], None]]:
     def listen(progress: "Progress") -> None:
         nonlocal file
         if file is None:
+            if (folder / LOG).exists() and not (folder / LOG).is_file():
+                raise RunFolderError(f"{folder / LOG} is no file, so the run has nowhere to log to; move it away")
             file = _LogFile(folder / LOG, encoding="utf-8")
             file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
             waiting.setTarget(file)

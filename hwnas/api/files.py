@@ -70,7 +70,7 @@ class Output:
             path.open("ab").close()
             if is_new:
                 path.unlink()
-            beside = _beside(path.resolve())
+            beside = _beside(_real(path))
             beside.open("xb").close()
             beside.unlink()
 
@@ -87,8 +87,8 @@ class Output:
             raise RequestError(f"cannot write {self.path}: {error.strerror}; choose another file") from error
 
     def _refuse_foreign(self) -> None:
-        place = self.path.resolve()
-        if any(place == read.resolve() for read in self.reads):
+        place = _real(self.path)
+        if any(place == _real(read) for read in self.reads):
             raise RequestError(f"cannot write {self.path}: this command reads it; choose another file")
         run = next((folder for folder in place.parents if (folder / DATABASE).exists()), None)
         if run is not None and place.relative_to(run).as_posix() != self.kind.in_run:
@@ -113,11 +113,16 @@ class Output:
             if _is_stream(self.path):
                 self.path.write_bytes(content)
             else:
-                _replace(self.path.resolve(), content)
+                _replace(_real(self.path), content)
 
     def write_json(self, content: object) -> None:
         """Write what JSON can hold, all numbers finite. Raises RequestError as ``write_text`` does."""
         self.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def _real(path: Path) -> Path:
+    """The path behind all links; a loop of links stays, where ``Path.resolve`` of Python 3.11 raises a RuntimeError."""
+    return Path(os.path.realpath(path))
 
 
 def _is_stream(path: Path) -> bool:

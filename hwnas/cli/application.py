@@ -2,6 +2,7 @@
 
 import errno
 import io
+import os
 import signal
 import sys
 import traceback
@@ -48,10 +49,21 @@ class _Commands(TyperGroup):
             _complain(str(error), error)
             raise typer.Exit(error.exit_code) from error
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            _complain(f"{error.strerror}: the disk is full; free some space and repeat the command", error)
-            raise typer.Exit(1) from error
+            if error.errno == errno.EPIPE:
+                raise  # nobody reads any more: typer ends quietly
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            _complain(_of_the_disk(error, full), error)
+            raise typer.Exit(1 if full else 2) from error
+
+
+def _of_the_disk(error: OSError, full: bool) -> str:
+    """What the system refused, and what to do; with ``--verbose`` the traceback goes before it."""
+    if "--verbose" in sys.argv:
+        traceback.print_exception(error)
+    if full:
+        return f"{error.strerror}: the disk is full; free some space and repeat the command"
+    place = f"{os.fsdecode(error.filename)[:300]}: " if isinstance(error.filename, str | bytes) else ""
+    return f"{place}{error.strerror or error}; check the path and its permissions"
 
 
 app = typer.Typer(

@@ -1,5 +1,6 @@
 """From settings to a data set: the one way in."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def _normalised(data: DataSet, given: tuple[float, ...] | None) -> DataSet:
 def _loaded(settings: DataSettings, progress: Progress | None) -> DataSet:
     if settings.source == DIGITS:
         return _digits(settings)
-    source = Path(settings.source).expanduser()
+    source = Path(os.path.expanduser(settings.source))  # which leaves the home of an unknown user as it is
     files = find_files(source)
     parts = cached(files, settings, lambda: _decode(files, settings, progress))
     groups = None if parts.groups is None else parts.groups.numpy()

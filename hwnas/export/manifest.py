@@ -77,6 +77,8 @@ def read_manifest(folder: Path) -> Manifest:
         raise ModelError(f"{folder} is not a bundle: it has no {MANIFEST}; `hwnas export` makes one")
     try:
         return Manifest.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}; check its permissions") from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))

@@ -55,7 +55,10 @@ def verify_bundle(folder: str | os.PathLike[str], predict: Predict) -> list[File
 
 def _references(folder: Path, expected: str) -> dict[str, Array]:
     path = folder / REFERENCES
-    content = path.read_bytes() if path.is_file() else b""
+    try:
+        content = path.read_bytes() if path.is_file() else b""
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}; check its permissions") from error
     if sha256(content) != expected:
         raise ModelError(f"{path} is missing or was changed since the export; export the bundle again")
     try:
@@ -75,7 +78,10 @@ def _verify(folder: Path, file: ModelFile, images: Array, expected: Array, predi
     path = folder / file.name
     if not path.is_file():
         return report(None, "the file is missing")
-    model = path.read_bytes()
+    try:
+        model = path.read_bytes()
+    except OSError as error:
+        return report(None, f"the file cannot be read: {error.strerror}")
     if sha256(model) != file.sha256:
         return report(None, "the file was changed since the export: its sha256 is another")
     try:

@@ -34,6 +34,8 @@ class Journal:
             if not path.exists():
                 with path.open("xb") as file:  # of two campaigns begun together one fails here, and loses nothing
                     file.write(line)
+            if not path.is_file():  # a pipe would keep us waiting
+                raise ConfigError(f"{path} is no campaign file, nor any file; move it away to start anew")
             content = path.read_bytes()
             if content != line and line.startswith(content):  # stopped before the first line was on the disk
                 content = line

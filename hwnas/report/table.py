@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from rich.table import Table
+from rich.text import Text
 
 from hwnas.objective import Objective, Text
 from hwnas.objectives import OBJECTIVES
@@ -85,8 +86,13 @@ def columns_of(entries: Sequence[Entry], objectives: Sequence[Objective] = ()) -
     return [column for column in columns if any(column.text(entry) for entry in entries)]
 
 
-def as_table(entries: Sequence[Entry], objectives: Sequence[Objective] = ()) -> Table:
-    """Entries as a table for a terminal, with a column of each of the run's ``objectives``."""
+def as_table(
+    entries: Sequence[Entry], objectives: Sequence[Objective] = (), printable: Callable[[str], str] = str
+) -> Table:
+    """Entries as a table for a terminal, with a column of each of the run's ``objectives``.
+
+    ``printable`` is what becomes of a cell's text, which may come from a foreign run; it is never read as markup.
+    """
     table, texts = Table(box=None, pad_edge=False, header_style="bold"), []
     for column in columns_of(entries, objectives):
         cells = [column.text(entry) for entry in entries]
@@ -94,7 +100,7 @@ def as_table(entries: Sequence[Entry], objectives: Sequence[Objective] = ()) -> 
         texts.append(aligned(cells) if has_intervals else cells)  # which justifying to the right would strip again
         table.add_column(column.title, justify="right" if column.number and not has_intervals else "left", overflow="fold")
     for row in zip(*texts, strict=True):
-        table.add_row(*row)
+        table.add_row(*(Text(printable(cell)) for cell in row))
     return table
 
 

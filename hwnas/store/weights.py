@@ -35,10 +35,9 @@ def write(folder: Path, data: bytes) -> str:
 def read(folder: Path, name: str) -> bytes:
     """The weights of this hash. Raises StoreError naming the file where it is missing, truncated or changed."""
     path = folder / f"{name}{SUFFIX}"
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise StoreError(f"{path} is missing: these weights were collected or deleted") from None
+    if not path.is_file():  # a pipe would keep us waiting
+        raise StoreError(f"{path} is missing: these weights were collected or deleted")
+    data = path.read_bytes()
     if content_hash(data) != name:
         raise StoreError(
             f"{path} is damaged: its {len(data)} bytes do not have the hash in its name; restore it from a copy of the run, "
