@@ -14,10 +14,8 @@ from hwnas.options import default_folder, merged_config
 from hwnas.run_log import both, run_log
 
 if TYPE_CHECKING:
-    from torch.nn import Module
-
     from hwnas.experiment import Listener
-    from hwnas.importing import NetworkSource
+    from hwnas.importing import Given, NetworkSource
 
 
 def configured(config: str | os.PathLike[str] | Mapping[str, Any] | RunConfig | None = None, **options: Any) -> RunConfig:
@@ -40,7 +38,7 @@ def start(
     out: str | os.PathLike[str] | None = None,
     *,
     config: str | os.PathLike[str] | Mapping[str, Any] | RunConfig | None = None,
-    initial: "Sequence[Graph | NetworkSource | Module | str | os.PathLike[str]]" = (),
+    initial: "Sequence[Graph | NetworkSource | Given]" = (),
     listener: "Listener | None" = None,
     **options: Any,
 ) -> Run:
@@ -65,7 +63,7 @@ def start(
 
 
 def _apart(
-    initial: "Sequence[Graph | NetworkSource | Module | str | os.PathLike[str]]", settings: RunConfig
+    initial: "Sequence[Graph | NetworkSource | Given]", settings: RunConfig
 ) -> "tuple[list[Graph], list[NetworkSource]]":
     """What is trained from scratch, and what brings its weights, that of the configuration first."""
     if not initial and not settings.start:

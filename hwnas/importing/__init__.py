@@ -1,6 +1,6 @@
 """Networks from outside as a graph and its state: torch modules, exported programs, ONNX files, timm's models."""
 
-from hwnas.importing.source import ImportedNetwork, NetworkSource, Normalisation, network_of
+from hwnas.importing.source import Given, ImportedNetwork, NetworkSource, Normalisation, network_of
 from hwnas.importing.torch_export import import_module, import_program
 
-__all__ = ["ImportedNetwork", "NetworkSource", "Normalisation", "import_module", "import_program", "network_of"]
+__all__ = ["Given", "ImportedNetwork", "NetworkSource", "Normalisation", "import_module", "import_program", "network_of"]

@@ -6,7 +6,6 @@ graph has no operation for are followed: channels that come last, as behind ``pe
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from math import prod
 from typing import TypeAlias
 
 import torch
@@ -17,7 +16,6 @@ from hwnas.graph import (
     AvgPool,
     BatchNorm,
     Clip,
-    Concat,
     Conv,
     Flatten,
     Gelu,
@@ -32,21 +30,29 @@ from hwnas.graph import (
     MaxPool,
     Multiply,
     Op,
-    Pad,
     PRelu,
     Scale,
     ScaledAdd,
     Sigmoid,
     Silu,
-    Slice,
     Subtract,
-    Upsample,
+)
+from hwnas.importing.aten_shaping import (
+    concat,
+    cut,
+    pad,
+    permute,
+    same,
+    same_type,
+    split,
+    transpose,
+    upsample,
+    view,
 )
 from hwnas.importing.call import Call, Constant, Held, Parts, Value
 from hwnas.importing.translation import Translation
 
 Take: TypeAlias = Callable[[Translation, Call], Held]
-LAST, FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
 
 
 def _conv(made: Translation, call: Call) -> Value:
@@ -246,107 +252,6 @@ def _multiply(made: Translation, call: Call) -> Value:
     raise call.refuse("the product with a constant is taken with one number of the model for each channel alone")
 
 
-def _concat(made: Translation, call: Call) -> Value:
-    values, axis = call.values("tensors"), call.raw("dim") % len(call.shape)
-    if len(call.shape) != 4 or any(axis != (3 if value.channels_last else 1) for value in values):
-        raise call.refuse("feature maps are put together along their channels alone")
-    return values[0] if len(values) == 1 else made.put_alike(call, Concat(), *values)
-
-
-def _slice(made: Translation, call: Call) -> Value:
-    value, axis, step = call.value("self"), call.raw("dim"), call.raw("step")
-    sizes = (call.node.meta["val"].shape[0], *made.as_torch_sees(value))
-    axis %= len(sizes)
-    start, stop, _ = slice(call.raw("start"), call.raw("end")).indices(sizes[axis])
-    if (start, stop, step) == (0, sizes[axis], 1):
-        return value
-    source = made.first(call, value)
-    if axis == 1 and step == 1:
-        return made.put(call, Slice(start=start, stop=stop), source)
-    if axis in (2, 3) and start == 0 and stop == sizes[axis]:
-        return made.put(call, Slice(step=(step, 1) if axis == 2 else (1, step)), source)
-    raise call.refuse("only channels are cut out, and only every n-th row or column from the first one on is taken")
-
-
-def _split(made: Translation, call: Call) -> Parts:
-    """One slice for each part; those that nothing reads go with all that nothing reads."""
-    source, axis = made.first(call, call.value("self")), call.raw("dim")
-    if axis % len(call.shapes[0]) != 1 or len(call.shapes[0]) != 4:
-        raise call.refuse("feature maps are split along their channels alone")
-    parts, start = [], 0
-    for shape in call.shapes:
-        parts.append(made.put(call, Slice(start=start, stop=start + shape[1]), source))
-        start += shape[1]
-    return Parts(parts=tuple(parts))
-
-
-def _pad(made: Translation, call: Call) -> Value:
-    if call.raw("mode") not in (None, "constant"):
-        raise call.refuse(f"padding of the mode {call.raw('mode')} is not taken; zeros are")
-    left, right, top, bottom, before, after, *rest = (*call.raw("pad"), 0, 0, 0, 0, 0, 0)[: max(6, len(call.raw("pad")))]
-    if any(rest):
-        raise call.refuse("the batch is padded")
-    op = Pad(padding=(top, left, bottom, right), channels=(before, after), value=float(call.raw("value") or 0.0))
-    return made.put(call, op, made.first(call, call.value("self")))
-
-
-def _upsample(made: Translation, call: Call) -> Value:
-    name = "self" if call.raw("input") is None else "input"
-    value = call.value(name)
-    sizes = made.shapes[made.first(call, value)][1:]
-    factors = [size // before for size, before in zip(call.shape[2:], sizes, strict=True)]
-    return made.put(call, Upsample(factor=(factors[0], factors[1])), value.node)
-
-
-def _view(made: Translation, call: Call) -> Value:
-    """A flatten, a vector as a map of one pixel, or nothing."""
-    value = call.value("self" if call.raw("input") is None else "input")
-    before, after = made.as_torch_sees(value), call.shape[1:]
-    if before == after:
-        return value
-    if len(before) == 3 and after == (prod(before),) and (not value.channels_last or before[:2] == (1, 1)):
-        return made.put(call, Flatten(), value.node)
-    if len(before) == 1 and after == (*before, 1, 1):
-        return Value(node=made.as_map(call, value.node))
-    raise call.refuse(f"it makes {after} of {before}; only a flatten to a vector, and a vector as a map of one pixel, are taken")
-
-
-def _permute(made: Translation, call: Call) -> Value:
-    value, rank = call.value("self"), len(call.shape)
-    axes = tuple(axis % rank for axis in call.raw("dims"))
-    return _moved(call, value, axes)
-
-
-def _transpose(made: Translation, call: Call) -> Value:
-    value, axes = call.value("self"), list(range(len(call.shape)))
-    one, other = call.raw("dim0") % len(axes), call.raw("dim1") % len(axes)
-    axes[one], axes[other] = axes[other], axes[one]
-    return _moved(call, value, tuple(axes))
-
-
-def _moved(call: Call, value: Value, axes: tuple[int, ...]) -> Value:
-    if axes == tuple(range(len(axes))):
-        return value
-    if axes == (FIRST if value.channels_last else LAST):
-        return replace(value, channels_last=not value.channels_last)
-    raise call.refuse("only permutations that bring the channels last, or back, are taken")
-
-
-def _same(made: Translation, call: Call) -> Held:
-    """What changes nothing in eval mode."""
-    held = call.held("self" if call.raw("input") is None else "input")
-    if not isinstance(held, Value):
-        raise call.refuse("it reads no tensor")
-    return held
-
-
-def _same_type(made: Translation, call: Call) -> Held:
-    dtype = call.node.meta["val"].dtype
-    if dtype is not torch.float32:
-        raise call.refuse(f"it makes {dtype} of the images; networks are taken in float32")
-    return _same(made, call)
-
-
 def _only(take: Callable[[Translation, Call], Parts]) -> Take:
     """The first of several outputs, of the form of an operation that gives it alone."""
     return lambda made, call: take(made, call).parts[0]
@@ -382,29 +287,29 @@ _NAMED: Mapping[str, Take] = {
     "add": _add,
     "sub": _subtract,
     "mul": _multiply,
-    "cat": _concat,
-    "slice": _slice,
-    "split": _split,
-    "split_with_sizes": _split,
-    "chunk": _split,
-    "pad": _pad,
-    "constant_pad_nd": _pad,
-    "upsample_nearest2d": _upsample,
-    "flatten": _view,
-    "view": _view,
-    "reshape": _view,
-    "_unsafe_view": _view,
-    "squeeze": _view,
-    "unsqueeze": _view,
-    "permute": _permute,
-    "transpose": _transpose,
-    "dropout": _same,
-    "clone": _same,
-    "contiguous": _same,
-    "alias": _same,
-    "detach": _same,
-    "expand": _view,
-    "to": _same_type,
-    "_to_copy": _same_type,
+    "cat": concat,
+    "slice": cut,
+    "split": split,
+    "split_with_sizes": split,
+    "chunk": split,
+    "pad": pad,
+    "constant_pad_nd": pad,
+    "upsample_nearest2d": upsample,
+    "flatten": view,
+    "view": view,
+    "reshape": view,
+    "_unsafe_view": view,
+    "squeeze": view,
+    "unsqueeze": view,
+    "permute": permute,
+    "transpose": transpose,
+    "dropout": same,
+    "clone": same,
+    "contiguous": same,
+    "alias": same,
+    "detach": same,
+    "expand": view,
+    "to": same_type,
+    "_to_copy": same_type,
 }
 ATEN: Mapping[str, Take] = {f"aten::{name}": take for name, take in _NAMED.items()}

@@ -21,6 +21,7 @@ from hwnas.network import State
 from hwnas.reference import resolve
 
 Normalisation: TypeAlias = tuple[tuple[float, ...], tuple[float, ...]]  # mean and standard deviation of each channel
+Given: TypeAlias = str | os.PathLike[str] | nn.Module | ExportedProgram
 FORMS = "PACKAGE.MODULE:FACTORY, MODEL.onnx, MODEL.pt2 (torch.export.save) or timm:NAME"
 
 
@@ -31,7 +32,7 @@ class NetworkSource:
     ``weights`` is a safetensors file with the tensors of a torch module by their names.
     """
 
-    given: str | os.PathLike[str] | nn.Module | ExportedProgram
+    given: Given
     weights: str | os.PathLike[str] | None = None
 
 

@@ -345,9 +345,7 @@ class RunStore:
             settle(self._connection)
 
     def unnamed_weights(self) -> list[str]:
-        """Hashes of stored weights that neither an outcome names nor the run began with: one where a kill came between weights
-        and outcome, many where the database was lost in part.
-        """
+        """Hashes of stored weights that neither an outcome names nor the run began with: one after a kill, many after a loss."""
         with translated(self.folder):
             found = weights.others(self.folder / WEIGHTS, frozenset())
         named = set(self._named_weights().values()) | self._given_weights()  # later: what is being written is not missed

@@ -125,6 +125,11 @@ def test_functional_forms_and_in_place_changes() -> None:
     assert sum(isinstance(node.op, Concat) for node in graph) == 1
 
 
+def test_numbers_of_the_model_scale_and_move_channels() -> None:
+    graph = assert_imported(sequence(Affine()), size=8)
+    assert sum(node.op.kind == "scale" for node in graph) == 1
+
+
 @pytest.mark.parametrize("name", ["plain", "flat", "separable", "residual"])
 def test_the_hand_written_samples_become_the_samples(name: str) -> None:
     sample = SAMPLES[name]()
@@ -164,13 +169,13 @@ class Pair(nn.Module):
         return x, x
 
 
-class Constant(nn.Module):
+class Affine(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.gain = nn.Parameter(torch.ones(1))
+        self.gain, self.offset = nn.Parameter(torch.ones(1)), nn.Parameter(torch.ones(4, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.gain
+        return self.gain * x + self.offset
 
 
 class TwoInputs(nn.Module):
@@ -212,7 +217,6 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "scaled": (lambda: sequence(Scaled()), "the sum with a constant"),
     "pair": (lambda: Pair(), "got 2 values in a tuple; wrap the model"),
     "mapping": (lambda: Named(), "got 1 values in a dict; wrap the model"),
-    "constant": (lambda: sequence(Constant()), "the sum with a constant"),
     "two inputs": (lambda: TwoInputs(), "one input, the images; y is another"),
     "no logits": (lambda: nn.Sequential(nn.Conv2d(3, 4, 3)), "no classifier of 3x8x8 images"),
     "of grey images": (lambda: nn.Sequential(nn.Conv2d(1, 2, 8), nn.Flatten()), "a model that takes 3x8x8 images"),
