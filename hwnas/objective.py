@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from hwnas.errors import ConfigError
 
-Text: TypeAlias = Literal["percent", "count", "tenths", "figures"]
+Notation: TypeAlias = Literal["percent", "count", "tenths", "figures"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class Objective:
     most: float | None = None
     definition: int = 1
     title: str = ""
-    text: Text = "figures"
+    text: Notation = "figures"
     interval: str | None = None
     shown: bool = False
 

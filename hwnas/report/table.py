@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from rich.table import Table
 from rich.text import Text
 
-from hwnas.objective import Objective, Text
+from hwnas.objective import Notation, Objective
 from hwnas.objectives import OBJECTIVES
 from hwnas.report.entry import Entry
 from hwnas.report.interval import PLUS_MINUS, aligned, with_interval
@@ -47,7 +47,7 @@ def figures(value: float | None) -> str:
     return "" if value is None else f"{value:.3g}"
 
 
-_TEXTS: Mapping[Text, Callable[[float | None], str]] = {"percent": percent, "count": size, "tenths": tenths, "figures": figures}
+_TEXTS: Mapping[Notation, Callable[[float | None], str]] = {"percent": percent, "count": size, "tenths": tenths, "figures": figures}
 
 
 def text_of(entry: Entry, objective: Objective) -> str:
