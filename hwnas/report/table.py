@@ -47,7 +47,12 @@ def figures(value: float | None) -> str:
     return "" if value is None else f"{value:.3g}"
 
 
-_TEXTS: Mapping[Notation, Callable[[float | None], str]] = {"percent": percent, "count": size, "tenths": tenths, "figures": figures}
+_TEXTS: Mapping[Notation, Callable[[float | None], str]] = {
+    "percent": percent,
+    "count": size,
+    "tenths": tenths,
+    "figures": figures,
+}
 
 
 def text_of(entry: Entry, objective: Objective) -> str:
