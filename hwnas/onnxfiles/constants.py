@@ -26,7 +26,8 @@ class Constant:
 
 def constants_of(graph: onnx.GraphProto) -> dict[str, TensorProto]:
     """Initialisers and the tensors of Constant nodes by name."""
-    made = {node.output[0]: part.t for node in graph.node if node.op_type == "Constant" for part in node.attribute}
+    found = (node for node in graph.node if node.op_type == "Constant" and node.output)
+    made = {node.output[0]: part.t for node in found for part in node.attribute}
     return made | {tensor.name: tensor for tensor in graph.initializer}
 
 

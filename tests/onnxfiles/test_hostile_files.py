@@ -1,6 +1,7 @@
 """Damaged and hostile files end in an error that says so, never in one of ours, and never ask for memory first."""
 
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -11,7 +12,7 @@ from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
 from hwnas.errors import ModelError, UnsupportedOperatorError
 from hwnas.export import emit
-from hwnas.injection import from_onnx
+from hwnas.injection import from_onnx, onnx_subject
 from hwnas.onnxfiles import cut_at_logits, translate
 from tests.export.samples import random_state
 from tests.ops.op_cases import CASES
@@ -146,6 +147,13 @@ def test_a_file_that_is_damaged_or_hostile_is_refused(name: str) -> None:
 def test_what_would_be_huge_is_refused_where_it_is_computed() -> None:
     with pytest.raises(UnsupportedOperatorError, match=r"Resize 'c': its output \(2, 59994, 59994\) has more than"):
         translate(HOSTILE["a huge map"]())
+
+
+def test_a_constant_without_a_name_is_refused_before_an_engine_is_chosen(tmp_path: Path) -> None:
+    nameless = N("Constant", [], [], value_float=1.0)
+    (tmp_path / "own.onnx").write_bytes(model(nameless, conv(), *TAIL).SerializeToString())
+    with pytest.raises(ModelError):
+        onnx_subject(tmp_path / "own.onnx", "float32")
 
 
 VALUES = st.one_of(
