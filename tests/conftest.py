@@ -1,6 +1,7 @@
 """One tiny real search, made by the command itself, that the tests of what reads a run share."""
 
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -35,6 +36,10 @@ def hwnas(*arguments: object, cwd: Path | None = None, **settings: object) -> "s
     """The command in a process of its own."""
     command = [sys.executable, "-c", "from hwnas.cli import main; main()", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False, cwd=cwd, **settings)  # type: ignore[call-overload, no-any-return]
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a script: tests send Ctrl-C to themselves and others
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
