@@ -115,9 +115,11 @@ class RunConfig(_Section):
 
     @model_validator(mode="before")
     @classmethod
-    def former_sections(cls, values: dict[str, Any]) -> dict[str, Any]:
+    def former_sections(cls, given: object) -> object:
         """A section by a strategy's own name, as earlier versions have it, is that of the strategy where that is chosen."""
-        values = dict(values)
+        if not isinstance(given, Mapping):
+            return given  # pydantic says what is wrong
+        values = dict(given)
         for name in [name for name in STRATEGIES if name in values]:
             section = values.pop(name)
             if not isinstance(section, Mapping):
