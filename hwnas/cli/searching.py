@@ -56,12 +56,6 @@ def search(
     objectives: Annotated[
         str | None, typer.Option(metavar="A,B,..", help="By default error,parameters,latency_ms,expected_change.")
     ] = None,
-    operators: Annotated[
-        str | None, typer.Option(metavar="A,B,..", help="Those that children are made by; your own as package.module:attribute.")
-    ] = None,
-    imports: Annotated[
-        str | None, typer.Option(metavar="M,N,..", help="Modules to import first: those that register operations.")
-    ] = None,
     metric: Annotated[str | None, typer.Option(help="error or balanced_error.")] = None,
     image_size: Annotated[str | None, typer.Option(metavar="HxW", help="Size that images are brought to.")] = None,
     group_by: Annotated[str | None, typer.Option(metavar="COLUMN[:REGEX]", help="Rows of one group are not split.")] = None,
@@ -87,7 +81,7 @@ def search(
     """Search for a Pareto front of trained networks. Without options: digits, this CPU, three minutes."""
     from hwnas import api
 
-    settings = api.configured(config, **{name: ctx.params[name] for name in api.OPTIONS})
+    settings = api.configured(config, **{name: ctx.params[name] for name in api.OPTIONS if name in ctx.params})
     folder = out or api.default_folder(settings)
     run = _searching(folder, quiet, verbose, lambda listener: api.start(folder, config=settings, listener=listener))
     _finale(run, quiet)
