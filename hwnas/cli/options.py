@@ -23,6 +23,18 @@ TimeBudget = Annotated[
     ),
 ]
 Replace = Annotated[bool, typer.Option("--replace", help="Also over a file that hwnas did not write.")]
+StartOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="MODEL", help="Begin with a trained network: PKG.MODULE:FACTORY, F.onnx, F.pt2 or timm:NAME; repeatable."),
+]
+WeightsOption = Annotated[str | None, typer.Option(metavar="F.safetensors", help="Weights of the network of --start.")]
+NormalisationOption = Annotated[
+    str | None,
+    typer.Option(metavar="MEAN,STD|imagenet|none", help="Of images; by default the network's, if known, or the data's."),
+]
+WithInitial = Annotated[
+    bool | None, typer.Option("--with-initial", help="The search space's own networks begin with those of --start.")
+]
 KeepOption = Annotated[str | None, typer.Option("--keep", metavar="all|front", help="Whose trained weights stay on the disk.")]
 Evaluations = Annotated[int | None, typer.Option(help="Stop after this many trained networks.")]
 MaxError = Annotated[

@@ -18,10 +18,14 @@ from hwnas.cli.options import (
     MaxMacs,
     MaxMemory,
     MaxParameters,
+    NormalisationOption,
     Quiet,
     RunFolder,
+    StartOption,
     TimeBudget,
     Verbose,
+    WeightsOption,
+    WithInitial,
     quoted,
 )
 from hwnas.errors import RequestError
@@ -60,20 +64,10 @@ def search(
     image_size: Annotated[str | None, typer.Option(metavar="HxW", help="Size that images are brought to.")] = None,
     group_by: Annotated[str | None, typer.Option(metavar="COLUMN[:REGEX]", help="Rows of one group are not split.")] = None,
     keep: KeepOption = None,
-    start: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="MODEL", help="Begin with a trained network: PKG.MODULE:FACTORY, F.onnx, F.pt2 or timm:NAME; repeatable."
-        ),
-    ] = None,
-    weights: Annotated[str | None, typer.Option(metavar="F.safetensors", help="Weights of the network of --start.")] = None,
-    normalisation: Annotated[
-        str | None,
-        typer.Option(metavar="MEAN,STD|imagenet|none", help="Of images; by default the network's, if known, or the data's."),
-    ] = None,
-    with_initial: Annotated[
-        bool | None, typer.Option("--with-initial", help="The search space's own networks begin with those of --start.")
-    ] = None,
+    start: StartOption = None,
+    weights: WeightsOption = None,
+    normalisation: NormalisationOption = None,
+    with_initial: WithInitial = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run, new or empty; by default runs/DATA-DEVICE-TIME.")] = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
