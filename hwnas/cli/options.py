@@ -25,7 +25,7 @@ TimeBudget = Annotated[
 Replace = Annotated[bool, typer.Option("--replace", help="Also over a file that hwnas did not write.")]
 StartOption = Annotated[
     list[str] | None,
-    typer.Option(metavar="MODEL", help="Begin with a trained network: PKG.MODULE:FACTORY, F.onnx, F.pt2 or timm:NAME; repeatable."),
+    typer.Option(metavar="MODEL", help="Begin with a trained network: PKG.MODULE:FACTORY, F.onnx, F.pt2, timm:NAME; repeatable."),
 ]
 WeightsOption = Annotated[str | None, typer.Option(metavar="F.safetensors", help="Weights of the network of --start.")]
 NormalisationOption = Annotated[
