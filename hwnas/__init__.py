@@ -1,6 +1,6 @@
 """hwnas: multi-objective, hardware-aware neural architecture search by network morphisms.
 
-Importing this package imports nothing else; its public names load on first use, so that a command which only
+Importing this package imports nothing but its version; its public names load on first use, so that a command which only
 reads a run never pays for torch.
 
 It also turns ONNX Runtime's telemetry off, unless the user has set ``ORT_DISABLE_TELEMETRY``: every import of onnxruntime in this
@@ -11,6 +11,8 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
+from hwnas.version import __version__
+
 if TYPE_CHECKING:
     from hwnas.api import Run, open_run, start
     from hwnas.graph.ops import register_op
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-__version__ = "0.1.0"
 __all__ = ["Run", "__version__", "open_run", "register_compute", "register_op", "start"]
 _MODULES = {
     "Run": "hwnas.api",

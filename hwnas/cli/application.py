@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from hwnas import __version__, console
+from hwnas import console
 from hwnas.cli.exporting import export, verify
 from hwnas.cli.faulting import faults
 from hwnas.cli.measuring import devices, measure
@@ -22,6 +22,7 @@ from hwnas.cli.reading import front, pick, report
 from hwnas.cli.searching import resume, search
 from hwnas.cli.training import train
 from hwnas.errors import HwnasError
+from hwnas.version import __version__
 
 COMMANDS: dict[Callable[..., None], str] = {
     search: "hwnas search --data ../cifar10 --device local-cpu --time-budget 30m --max-latency-ms 2",

@@ -2,7 +2,7 @@
 children.
 
 Where the cluster has GPUs each task takes one. hwnas and the data must be found under the same paths on every node. Ray is not
-asked to repeat tasks: what failed is an outcome, and the search decides. A head that is lost ends the sitting; left alone, Ray
+asked to repeat tasks: what failed is an outcome, and the search decides. A head that is lost ends the session; left alone, Ray
 would call its running tasks failed, and end this process a minute later.
 """
 

@@ -5,17 +5,17 @@ from collections.abc import Sequence
 from hwnas.experiment.final_training import FinalTraining
 from hwnas.experiment.interrupt import Interrupt
 from hwnas.experiment.planning import keep, plan_after_search, plans
-from hwnas.experiment.sitting import Sitting
+from hwnas.experiment.session import Session
 from hwnas.objective import Objective
 from hwnas.search.front import front_of
 from hwnas.store import RunStore
 
 
-def train_front(sitting: Sitting, interrupt: Interrupt) -> None:
+def train_front(session: Session, interrupt: Interrupt) -> None:
     """Train to the end what the run's plan says, made now where there is none for what the search found; nothing where the
     configuration does not ask for it."""
-    parts, store = sitting.parts, sitting.store
-    plan = plan_after_search(parts, store, sitting.executor, used_s=sitting.clock.used_s)
+    parts, store = session.parts, session.store
+    plan = plan_after_search(parts, store, session.executor, used_s=session.clock.used_s)
     if plan is None:
         return
     if plan.number == len(plans(store)):
@@ -23,11 +23,11 @@ def train_front(sitting: Sitting, interrupt: Interrupt) -> None:
     FinalTraining(
         parts=parts,
         store=store,
-        executor=sitting.executor,
-        deployment=sitting.deployment,
-        latencies=sitting.latencies,
+        executor=session.executor,
+        deployment=session.deployment,
+        latencies=session.latencies,
         interrupt=interrupt,
-        report=lambda done, total, message: sitting.report("final", done=done, total=total, message=message),
+        report=lambda done, total, message: session.report("final", done=done, total=total, message=message),
     ).run(plan)
 
 

@@ -30,7 +30,7 @@ class ChildBudget:
 
 
 class Clock:
-    """The time that a run has used, over all its sittings; monotonic, so a clock that jumps does not matter."""
+    """The time that a run has used, over all its sessions; monotonic, so a clock that jumps does not matter."""
 
     def __init__(self, budget: Budget, used_s: float = 0.0, now: Callable[[], float] = time.monotonic) -> None:
         self._limit_s = time_limit_s(budget)

@@ -46,7 +46,7 @@ class InTraining:
 
 
 class Evaluator:
-    """Candidates on their way to an outcome in one sitting of a run."""
+    """Candidates on their way to an outcome in one session of a run."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Evaluator:
         self._latencies = latencies
         self.outcomes: dict[str, Outcome] = {}
         self.counts: Counter[str] = Counter()  # of outcomes by status
-        self.trained = 0  # in this sitting
+        self.trained = 0  # in this session
         self._ladder = Ladder(parts, store, images)
         self._training: dict[str, InTraining] = {}
         self._resting: dict[str, tuple[InTraining, Outcome]] = {}  # at a rung until their siblings are there
@@ -84,7 +84,7 @@ class Evaluator:
 
     @property
     def evaluations(self) -> int:
-        """How many candidates finished, were stopped early or failed, in all sittings; it is what ``max_evaluations`` bounds.
+        """How many candidates finished, were stopped early or failed, in all sessions; it is what ``max_evaluations`` bounds.
 
         A failure counts even where it came before the training; who is over a limit does not count.
         """
@@ -101,7 +101,7 @@ class Evaluator:
         return self._parts.device is not None and self._parts.device.is_elsewhere
 
     def restore(self, outcomes: Iterable[Outcome]) -> None:
-        """Take in what earlier sittings stored, in the order in which they did."""
+        """Take in what earlier sessions stored, in the order in which they did."""
         for outcome in outcomes:
             if outcome.status == "unfinished":
                 self._left.add(outcome.candidate_id)

@@ -9,7 +9,6 @@ from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from hwnas import __version__
 from hwnas.config import settings_of
 from hwnas.data import DataSet, DataSettings, load
 from hwnas.device import Fingerprint, HardwareProfile, load_profile
@@ -29,6 +28,7 @@ from hwnas.export import (
     write_bundle,
 )
 from hwnas.store import Row, RunStore
+from hwnas.version import __version__
 
 _HOST = "local-cpu"
 _split = TypeAdapter(dict[str, Any])

@@ -65,7 +65,7 @@ class _Underway:
 
 
 class FinalTraining:
-    """A plan at work in one sitting."""
+    """A plan at work in one session."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class FinalTraining:
         self._training: dict[str, _Underway] = {}
         self._done = 0
         self._total = 0
-        self._expected_s, self._measured_s = 0.0, 0.0  # of the parts trained in this sitting
+        self._expected_s, self._measured_s = 0.0, 0.0  # of the parts trained in this session
 
     def run(self, plan: Plan) -> int:
         """Train what the plan has not trained yet; how many networks that were."""
@@ -211,7 +211,7 @@ class FinalTraining:
 
     @property
     def _slowness(self) -> float:
-        """How many times as long as expected the parts of this sitting took."""
+        """How many times as long as expected the parts of this session took."""
         return self._measured_s / self._expected_s if self._expected_s else 1.0
 
     def _take(self, result: EvaluationResult) -> None:

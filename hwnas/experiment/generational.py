@@ -14,105 +14,105 @@ from collections.abc import Mapping, Sequence
 
 from hwnas.candidate import Candidate, Outcome
 from hwnas.experiment.evaluator import Measured
-from hwnas.experiment.sitting import Ended, Sitting, generations_done
+from hwnas.experiment.session import Ended, Session, generations_done
 
 
-def search_in_generations(sitting: Sitting) -> Ended:
+def search_in_generations(session: Session) -> Ended:
     """Replay what is stored, then search until the budget ends."""
-    stored = sitting.restore()
+    stored = session.restore()
     generation = 0
-    while (reason := _end(sitting, generation, stored)) is None:
+    while (reason := _end(session, generation, stored)) is None:
         candidates = stored.pop(generation, None)  # not needed again, and a long run has many
         if candidates is None:
-            candidates = sitting.ask(generation)
+            candidates = session.ask(generation)
         else:
-            sitting.strategy.adopt(candidates)
+            session.strategy.adopt(candidates)
         if not candidates:
-            return sitting.ended(sitting.exhausted())
-        _generation(sitting, generation, candidates)
-        if not _is_complete(sitting, candidates) and (cut := sitting.used_up()) is not None:
-            return sitting.ended(cut)  # or the last generation would be told as done
+            return session.ended(session.exhausted())
+        _generation(session, generation, candidates)
+        if not _is_complete(session, candidates) and (cut := session.used_up()) is not None:
+            return session.ended(cut)  # or the last generation would be told as done
         generation += 1
-    if generation in stored:  # the budget ended within it, in an earlier sitting: what finished counts
-        sitting.strategy.adopt(stored[generation])
-        _tell(sitting, generation, stored[generation])
-    return sitting.ended(reason)
+    if generation in stored:  # the budget ended within it, in an earlier session: what finished counts
+        session.strategy.adopt(stored[generation])
+        _tell(session, generation, stored[generation])
+    return session.ended(reason)
 
 
-def _end(sitting: Sitting, generation: int, stored: Mapping[int, Sequence[Candidate]]) -> str | None:
+def _end(session: Session, generation: int, stored: Mapping[int, Sequence[Candidate]]) -> str | None:
     """Why the search ends before this generation; None while it goes on. What is complete in the store is always replayed."""
-    if generation in stored and _is_complete(sitting, stored[generation]):
+    if generation in stored and _is_complete(session, stored[generation]):
         return None
-    most = sitting.parts.config.budget.generations
+    most = session.parts.config.budget.generations
     if most is not None and generation > most:
         return generations_done(most)
-    return sitting.used_up()
+    return session.used_up()
 
 
-def _is_complete(sitting: Sitting, candidates: Sequence[Candidate]) -> bool:
-    return all(candidate.id in sitting.evaluator.outcomes for candidate in candidates)
+def _is_complete(session: Session, candidates: Sequence[Candidate]) -> bool:
+    return all(candidate.id in session.evaluator.outcomes for candidate in candidates)
 
 
-def _generation(sitting: Sitting, generation: int, candidates: Sequence[Candidate]) -> None:
-    sitting.report("measuring", generation=generation, done=0, total=len(candidates))
-    evaluator = sitting.evaluator
-    if not _is_complete(sitting, candidates):
+def _generation(session: Session, generation: int, candidates: Sequence[Candidate]) -> None:
+    session.report("measuring", generation=generation, done=0, total=len(candidates))
+    evaluator = session.evaluator
+    if not _is_complete(session, candidates):
         evaluator.warm_up()
-    _submit(sitting, _measure(sitting, candidates))
-    if sitting.latencies is not None and all(evaluator.is_measured(candidate) for candidate in candidates):
-        sitting.latencies.report(generation, candidates)
-    _train(sitting, candidates)
-    _tell(sitting, generation, candidates)
+    _submit(session, _measure(session, candidates))
+    if session.latencies is not None and all(evaluator.is_measured(candidate) for candidate in candidates):
+        session.latencies.report(generation, candidates)
+    _train(session, candidates)
+    _tell(session, generation, candidates)
 
 
-def _measure(sitting: Sitting, candidates: Sequence[Candidate]) -> list[Measured]:
+def _measure(session: Session, candidates: Sequence[Candidate]) -> list[Measured]:
     """The candidates to be trained; those measured elsewhere have been submitted."""
-    evaluator, waiting = sitting.evaluator, list[Measured]()
+    evaluator, waiting = session.evaluator, list[Measured]()
     for done, candidate in enumerate(candidates, 1):
-        if candidate.id not in evaluator.outcomes and sitting.is_over(has_front=bool(waiting) or None):
+        if candidate.id not in evaluator.outcomes and session.is_over(has_front=bool(waiting) or None):
             evaluator.leave(candidate.id)
             continue
         found = evaluator.measure(candidate)
         if isinstance(found, Measured):
             waiting.append(found)
         if evaluator.measures_elsewhere:
-            _submit(sitting, waiting)
+            _submit(session, waiting)
             waiting.clear()
             evaluator.collect(0.0)
-        sitting.report("measuring", done=done)
-        sitting.interrupt.check()
+        session.report("measuring", done=done)
+        session.interrupt.check()
     return waiting
 
 
-def _submit(sitting: Sitting, waiting: Sequence[Measured]) -> None:
+def _submit(session: Session, waiting: Sequence[Measured]) -> None:
     """Hand candidates to the workers; those that ``max_evaluations`` has no room for stay unfinished."""
-    room = sitting.room
+    room = session.room
     for each in [] if room is None else waiting[room:]:
-        sitting.evaluator.leave(each.candidate.id)
-    sitting.evaluator.submit(waiting[:room])
+        session.evaluator.leave(each.candidate.id)
+    session.evaluator.submit(waiting[:room])
 
 
-def _train(sitting: Sitting, candidates: Sequence[Candidate]) -> None:
+def _train(session: Session, candidates: Sequence[Candidate]) -> None:
     """Wait for the candidates' results; when the time is over, what has none stays unfinished."""
-    evaluator = sitting.evaluator
-    sitting.report("training", done=len(candidates) - evaluator.training, total=len(candidates))
+    evaluator = session.evaluator
+    session.report("training", done=len(candidates) - evaluator.training, total=len(candidates))
     while evaluator.training:
         evaluator.compare()
-        evaluator.collect(sitting.wait_s())
-        sitting.report("training", done=len(candidates) - evaluator.training)
-        sitting.interrupt.check()
-        if evaluator.training and sitting.is_over():
+        evaluator.collect(session.wait_s())
+        session.report("training", done=len(candidates) - evaluator.training)
+        session.interrupt.check()
+        if evaluator.training and session.is_over():
             evaluator.cancel()
 
 
-def _tell(sitting: Sitting, generation: int, candidates: Sequence[Candidate]) -> None:
-    known = sitting.evaluator.outcomes
+def _tell(session: Session, generation: int, candidates: Sequence[Candidate]) -> None:
+    known = session.evaluator.outcomes
     outcomes = [known.get(each.id, Outcome(candidate_id=each.id, status="unfinished")) for each in candidates]
     for outcome in outcomes:
-        sitting.strategy.tell(outcome)
-    sitting.refuse_no_start(outcomes)
-    sitting.lay_yardstick(outcomes)
-    if _is_complete(sitting, candidates):
-        sitting.summarise(generation)
-        sitting.tidy()
-    sitting.report("training", front_size=len(sitting.front), hypervolume=sitting.hypervolume())
+        session.strategy.tell(outcome)
+    session.refuse_no_start(outcomes)
+    session.lay_yardstick(outcomes)
+    if _is_complete(session, candidates):
+        session.summarise(generation)
+        session.tidy()
+    session.report("training", front_size=len(session.front), hypervolume=session.hypervolume())

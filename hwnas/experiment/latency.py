@@ -31,7 +31,7 @@ class LatencySource(Protocol):
         """Under which names the values stand."""
 
     def recall(self, graph: Graph) -> bool:
-        """Take in what an earlier sitting had as this network's latency; False where it has none on this device."""
+        """Take in what an earlier session had as this network's latency; False where it has none on this device."""
 
     def refit(self) -> None:
         """Take in what was measured; what is predicted changes only here."""
@@ -116,7 +116,7 @@ class LatencyBook:
         }
 
     def values(self, graph: Graph, model: Callable[[], bytes]) -> Mapping[str, float]:
-        """The search's latency of a network, measured in this sitting or an earlier one, or now, and kept."""
+        """The search's latency of a network, measured in this session or an earlier one, or now, and kept."""
         identity, target = architecture_id(graph), self._profile.measurement
         latency = self._stored.get(identity)
         if latency is None:
@@ -140,7 +140,7 @@ class LatencyBook:
         return values
 
     def recall(self, graph: Graph) -> bool:
-        """Take in what an earlier sitting had as this network's latency; False where it has none on this device."""
+        """Take in what an earlier session had as this network's latency; False where it has none on this device."""
         latency = self._stored.get(architecture_id(graph))
         if latency is not None:
             self._learn(graph, latency)

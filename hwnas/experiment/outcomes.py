@@ -11,7 +11,7 @@ from hwnas.experiment.parts import Parts
 from hwnas.graph import Graph
 from hwnas.store import content_hash
 
-# What one network's file may do; a device that is lost is another matter, and ends the sitting.
+# What one network's file may do; a device that is lost is another matter, and ends the session.
 UNUSABLE = (DivergedError, ExportError, ModelError, ObjectiveError)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from hwnas import __version__
 from hwnas.config import RunConfig
 from hwnas.device import Fingerprint, HardwareProfile
 from hwnas.errors import ConfigError, RequestError
@@ -22,7 +21,7 @@ from hwnas.experiment.parts import Kept, Parts, assemble
 from hwnas.experiment.progress import Listener, silent
 from hwnas.experiment.remeasure import refuse_collected
 from hwnas.experiment.remeasure import remeasure as measure_anew
-from hwnas.experiment.sitting import Ended, Sitting
+from hwnas.experiment.session import Ended, Session
 from hwnas.experiment.starts import META as STARTS
 from hwnas.experiment.starts import as_facts, stored_starts
 from hwnas.experiment.steady_state import search_steadily
@@ -33,6 +32,7 @@ from hwnas.graph import Graph, from_json, to_json
 from hwnas.importing import NetworkSource
 from hwnas.store import FORMER_PROFILE, RunStore, refuse_used
 from hwnas.training import TrainerSettings
+from hwnas.version import __version__
 
 
 @one_thread()
@@ -78,7 +78,7 @@ def resume(
 ) -> Ended:
     """Go on with a run where it stopped; ``changes`` replace parts of its budget. A finished run has nothing to do.
 
-    ``keep``: whose weights stay, as in RunConfig, in this sitting; None is as configured.
+    ``keep``: whose weights stay, as in RunConfig, in this session; None is as configured.
 
     ``remeasure``: on another device, where every finished network is measured first, so that latencies never mix.
 
@@ -196,7 +196,7 @@ def _search(
     try:
         with Interrupt() as interrupt:
             reopened = measure_anew(parts, store, meta=_device_meta(parts), check=interrupt.check) if remeasure else 0
-            sitting = Sitting(
+            session = Session(
                 parts=parts,
                 store=store,
                 executor=executor,
@@ -205,25 +205,25 @@ def _search(
                 listener=listener,
                 interrupt=interrupt,
             )
-            ended = (search_steadily if parts.config.asynchronous else search_in_generations)(sitting)
+            ended = (search_steadily if parts.config.asynchronous else search_in_generations)(session)
             clock.stop()  # what follows has its own share of the time
-            train_front(sitting, interrupt)
+            train_front(session, interrupt)
         executor.close()  # workers that were cut off would start anew beside the last measurements
         front = stored_front(store, parts.objectives)
-        sitting.report("finishing", done=0, total=len(front))
+        session.report("finishing", done=0, total=len(front))
         finish(
             parts=parts,
             store=store,
-            latencies=sitting.latencies,
+            latencies=session.latencies,
             front=front,
-            deployment=sitting.deployment,
-            report=lambda done: sitting.report("finishing", done=done),
+            deployment=session.deployment,
+            report=lambda done: session.report("finishing", done=done),
         )
-        sitting.collect()
+        session.collect()
         store.add_event("ended", {"reason": ended.reason, "front": list(front)})
     finally:
         store.set_meta("used_s", clock.used_s)
-    sitting.report("done", message=ended.reason)
+    session.report("done", message=ended.reason)
     return dataclasses.replace(ended, reopened=reopened)
 
 

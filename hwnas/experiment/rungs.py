@@ -32,7 +32,7 @@ class Ladder:
     """The rungs of a run; there are none where they are not wanted."""
 
     def __init__(self, parts: Parts, store: RunStore, images: int) -> None:
-        """``images`` is the budget of a child. What reached a rung in earlier sittings, on this device, is taken in."""
+        """``images`` is the budget of a child. What reached a rung in earlier sessions, on this device, is taken in."""
         self._parts = parts
         self._store = store
         self._stops = _stops(parts, images)

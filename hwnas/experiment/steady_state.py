@@ -8,7 +8,7 @@
 3. Each outcome is stored the moment it is known, and told at once. What is told never waits for another candidate.
 
 How many outcomes were told before an ask is stored with it, and outcomes are stored in their order. So a resumed run replays
-every ask and outcome where it stood; then it first trains what was in training when the last sitting ended.
+every ask and outcome where it stood; then it first trains what was in training when the last session ended.
 
 A generation, in ``--generations`` and in what is reported, is as many candidates as one of the generational search has: the
 initial networks, then the strategy's ``children`` each time. Ids are g<ask>-<slot>.
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from hwnas.candidate import Candidate, Outcome
 from hwnas.experiment.evaluator import Measured
-from hwnas.experiment.sitting import Ended, Sitting, generations_done
+from hwnas.experiment.session import Ended, Session, generations_done
 
 MOST_AHEAD = 8  # children that wait for a worker: each is proposed without what those before it will teach
 
@@ -32,18 +32,18 @@ class _Asked:
     told: int
 
 
-def search_steadily(sitting: Sitting) -> Ended:
+def search_steadily(session: Session) -> Ended:
     """Replay what is stored, then search until the budget ends."""
-    return SteadyState(sitting).run()
+    return SteadyState(session).run()
 
 
 class SteadyState:
     """Where the candidates of a steady-state search are: asked for, measured, in training (the evaluator has those), told."""
 
-    def __init__(self, sitting: Sitting) -> None:
-        self._sitting = sitting
-        self._evaluator = sitting.evaluator
-        self._accepted = sitting.parts.strategy_settings.children
+    def __init__(self, session: Session) -> None:
+        self._sitting = session
+        self._evaluator = session.evaluator
+        self._accepted = session.parts.strategy_settings.children
         self._asks = 0
         self._children = 0
         self._told = 0
@@ -68,14 +68,14 @@ class SteadyState:
         return self._sitting.ended(reason)
 
     def _replay(self) -> None:
-        sitting = self._sitting
-        stored = sitting.restore()
+        session = self._sitting
+        stored = session.restore()
         outcomes = deque(self._evaluator.outcomes.values())
-        for event in sitting.store.events("ask", _Asked):
+        for event in session.store.events("ask", _Asked):
             while self._told < event.payload.told:
                 self._tell(outcomes.popleft())
             candidates = stored.pop(self._asks, [])  # let go: a long run has many
-            sitting.strategy.adopt(candidates)
+            session.strategy.adopt(candidates)
             self._adopt(candidates)
             for candidate in candidates:
                 if candidate.id in self._evaluator.outcomes:
@@ -168,17 +168,17 @@ class SteadyState:
         return found
 
     def _tell(self, outcome: Outcome) -> None:
-        sitting, known = self._sitting, self._evaluator.outcomes
-        sitting.strategy.tell(outcome)
+        session, known = self._sitting, self._evaluator.outcomes
+        session.strategy.tell(outcome)
         self._told += 1
         if all(start.id in known for start in self._starts):
-            sitting.lay_yardstick([known[start.id] for start in self._starts])
+            session.lay_yardstick([known[start.id] for start in self._starts])
         generation, done, total = self._place(self._told)
-        changes: dict[str, object] = {"generation": generation, "done": done, "total": total, "front_size": len(sitting.front)}
+        changes: dict[str, object] = {"generation": generation, "done": done, "total": total, "front_size": len(session.front)}
         if done == total:
-            sitting.summarise(generation)
-            changes["hypervolume"] = sitting.hypervolume()
-        sitting.report("training", **changes)
+            session.summarise(generation)
+            changes["hypervolume"] = session.hypervolume()
+        session.report("training", **changes)
 
     def _place(self, told: int) -> tuple[int, int, int]:
         """The generation that an outcome is counted in, its place there from 1, and how many that generation has."""

@@ -26,7 +26,7 @@ from hwnas.store import RunStore
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
     """What came of a training to the end: the candidates of its plan (none where nothing was left to do), and how many of them
-    were trained in this sitting."""
+    were trained in this session."""
 
     candidates: tuple[str, ...]
     trained: int

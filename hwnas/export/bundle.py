@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 from torch import Tensor
 
-from hwnas import __version__
 from hwnas.errors import ConfigError, ExportError, ModelError
 from hwnas.export.emit import class_names, emit
 from hwnas.export.guard import INT8_COVERAGE, guarded
@@ -24,6 +23,7 @@ from hwnas.export.manifest import ID_PATTERN, MANIFEST, REFERENCES, Evaluated, M
 from hwnas.export.parity import TOLERANCES, Array, Predict, classification_error, compare, reference_logits
 from hwnas.export.precision import PRECISIONS, Precision, convert
 from hwnas.graph import Graph, architecture_id
+from hwnas.version import __version__
 
 REFERENCE_IMAGES = 32
 WAITING = ".hwnas-export-"  # where files wait until all are written; an export that was killed leaves it behind

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 from torch import Tensor
 
-from hwnas import __version__
 from hwnas.deployed import Folded, fold
 from hwnas.graph import Graph, Node, Op, StoredTensor, architecture_id, stored_tensors
 from hwnas.graph.ops import OUTPUT, Attribute
+from hwnas.version import __version__
 
 IMAGE, LOGITS, BATCH = "image", "logits", "batch"
 OFFSET = "offset"  # the constant of what remains of the image's normalisation

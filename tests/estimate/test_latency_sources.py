@@ -79,7 +79,7 @@ def test_a_run_records_how_well_it_predicted(tmp_path: Path, caplog: pytest.LogC
     assert pooled.median_error < 0.5
     told = [record.getMessage() for record in caplog.records if "latency predictor" in record.message]
     assert [line.split(":")[0] for line in told] == [f"latency predictor, generation {number}" for number in range(3)]
-    assert told[2].endswith(f"so far: {pooled.as_text()}")  # an earlier sitting's generations among them
+    assert told[2].endswith(f"so far: {pooled.as_text()}")  # an earlier session's generations among them
     assert (open_run(run).predictor_error() or "").startswith(f"median absolute error {percent(pooled.median_error)}, Spearman")
     page = open_run(run).report().read_text(encoding="utf-8")
     assert f"median absolute error {percent(pooled.median_error)}, Spearman" in page

@@ -1,6 +1,6 @@
-"""One sitting of a run: what both search loops share beside the evaluation of candidates.
+"""One session of a run: what both search loops share beside the evaluation of candidates.
 
-A sitting asks the strategy and stores the answer before anything is done with it, knows when the budget ends, keeps a summary
+A session asks the strategy and stores the answer before anything is done with it, knows when the budget ends, keeps a summary
 of each generation, and lets the listener know.
 """
 
@@ -54,7 +54,7 @@ class _Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """Why a search ended, and what it did in this sitting.
+    """Why a search ended, and what it did in this session.
 
     ``reopened``: networks over the latency limit of another device, never trained, that this device made open to be tried.
     """
@@ -70,7 +70,7 @@ def generations_done(most: int) -> str:
     return "1 generation is done" if most == 1 else f"{most} generations are done"
 
 
-class Sitting:
+class Session:
     """The parts of a run at work."""
 
     def __init__(
@@ -119,7 +119,7 @@ class Sitting:
         return self.strategy.front
 
     def restore(self) -> dict[int, list[Candidate]]:
-        """Take in what earlier sittings stored; gives the candidates of each ask."""
+        """Take in what earlier sessions stored; gives the candidates of each ask."""
         stored: dict[int, list[Candidate]] = {}
         outcomes: dict[int, Outcome] = {}
         for row in self.store.rows():
@@ -269,7 +269,7 @@ class Sitting:
             self._is_tidy = True
 
     def collect(self) -> None:
-        """Delete the weights that are not to be kept, and what a killed sitting left; children to come need the
+        """Delete the weights that are not to be kept, and what a killed session left; children to come need the
         strategy's ``needed``, readers the front's."""
         trained = {name for plan in plans(self.store) for name in trained_ids(plan)}
         self.store.collect("all" if self.parts.config.keep == "all" else trained | set(self.front) | self.strategy.needed)
@@ -283,7 +283,7 @@ class Sitting:
         return self._yardstick.hypervolume([self.evaluator.outcomes[member].values for member in self.front])
 
     def ended(self, reason: str) -> Ended:
-        """The end of the sitting."""
+        """The end of the session."""
         return Ended(reason=reason, trained=self.evaluator.trained, reused=self._reused)
 
     def report(self, phase: Phase, **changes: Any) -> None:
