@@ -41,7 +41,7 @@ class SteadyState:
     """Where the candidates of a steady-state search are: asked for, measured, in training (the evaluator has those), told."""
 
     def __init__(self, session: Session) -> None:
-        self._sitting = session
+        self._session = session
         self._evaluator = session.evaluator
         self._accepted = session.parts.strategy_settings.children
         self._asks = 0
@@ -60,15 +60,15 @@ class SteadyState:
         self._replay()
         while (reason := self._end()) is None:
             worked = self._prepare() or self._ask()
-            for outcome in self._evaluator.collect(0.0 if worked else self._sitting.wait_s()):
+            for outcome in self._evaluator.collect(0.0 if worked else self._session.wait_s()):
                 self._tell(outcome)
-            self._sitting.tidy()
-            self._sitting.interrupt.check()
+            self._session.tidy()
+            self._session.interrupt.check()
         self._leave()
-        return self._sitting.ended(reason)
+        return self._session.ended(reason)
 
     def _replay(self) -> None:
-        session = self._sitting
+        session = self._session
         stored = session.restore()
         outcomes = deque(self._evaluator.outcomes.values())
         for event in session.store.events("ask", _Asked):
@@ -88,12 +88,12 @@ class SteadyState:
         if self._waiting == 0 and self._asks:
             if self._last:
                 self._refuse_no_start()
-            most = self._sitting.parts.config.budget.generations
+            most = self._session.parts.config.budget.generations
             if most is not None and self._children >= most * self._accepted:
                 return generations_done(most)
             if self._fruitless_at == self._told:
-                return self._sitting.exhausted()
-        return self._sitting.used_up()
+                return self._session.exhausted()
+        return self._session.used_up()
 
     @property
     def _waiting(self) -> int:
@@ -102,13 +102,13 @@ class SteadyState:
 
     @property
     def _capacity(self) -> int:
-        workers = self._sitting.executor.workers
+        workers = self._session.executor.workers
         return workers + min(workers, MOST_AHEAD)
 
     def _prepare(self) -> bool:
         """Measure the next candidate and hand over what need not wait for others; False where it must wait, or there is none."""
         here, training = self._evaluator.measures_here, self._evaluator.training
-        if not self._asked or training >= (1 if here else self._capacity) or self._sitting.room == len(self._measured):
+        if not self._asked or training >= (1 if here else self._capacity) or self._session.room == len(self._measured):
             return False
         self._evaluator.warm_up()
         found = self._measure(self._asked.popleft())
@@ -119,8 +119,8 @@ class SteadyState:
         if here:
             generation, _, _ = self._place(self._told + 1)
             done = len(self._last) - len(self._asked)
-            self._sitting.report("measuring", generation=generation, done=done, total=len(self._last))
-        if not (here and self._asked) or self._sitting.room == len(self._measured):  # a failed measurement took room
+            self._session.report("measuring", generation=generation, done=done, total=len(self._last))
+        if not (here and self._asked) or self._session.room == len(self._measured):  # a failed measurement took room
             self._evaluator.submit(self._measured)
             self._measured.clear()
         return True
@@ -128,9 +128,9 @@ class SteadyState:
     def _ask(self) -> bool:
         """Ask for as many candidates as there is room for; False where there is none, or nothing new to ask with."""
         wanted = self._wanted()
-        if wanted <= 0 or self._fruitless_at == self._told or (self._waiting and not self._sitting.front):
+        if wanted <= 0 or self._fruitless_at == self._told or (self._waiting and not self._session.front):
             return False
-        self._adopt(self._sitting.ask(self._asks, wanted))
+        self._adopt(self._session.ask(self._asks, wanted))
         return True
 
     def _wanted(self) -> int:
@@ -139,7 +139,7 @@ class SteadyState:
             wanted = 0 if self._waiting else max(self._accepted, self._capacity)
         else:
             wanted = self._capacity - self._waiting
-        budget = self._sitting.parts.config.budget
+        budget = self._session.parts.config.budget
         if budget.max_evaluations is not None:
             wanted = min(wanted, budget.max_evaluations - self._evaluator.evaluations - self._waiting)
         if budget.generations is not None and self._asks:
@@ -158,7 +158,7 @@ class SteadyState:
 
     def _measure(self, candidate: Candidate) -> Measured | Outcome:
         found = self._evaluator.measure(candidate)
-        latencies = self._sitting.latencies
+        latencies = self._session.latencies
         if latencies is not None and self._evaluator.is_measured(candidate):
             self._unreported.append(candidate)
             if len(self._unreported) >= (self._accepted if self._reports else len(self._starts)):
@@ -168,7 +168,7 @@ class SteadyState:
         return found
 
     def _tell(self, outcome: Outcome) -> None:
-        session, known = self._sitting, self._evaluator.outcomes
+        session, known = self._session, self._evaluator.outcomes
         session.strategy.tell(outcome)
         self._told += 1
         if all(start.id in known for start in self._starts):
@@ -197,4 +197,4 @@ class SteadyState:
 
     def _refuse_no_start(self) -> None:
         known = self._evaluator.outcomes
-        self._sitting.refuse_no_start([known[each.id] for each in self._last if each.id in known])
+        self._session.refuse_no_start([known[each.id] for each in self._last if each.id in known])
