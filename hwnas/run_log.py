@@ -116,7 +116,7 @@ def run_log(folder: Path) -> Iterator[Callable[["Progress"], None]]:
     def listen(progress: "Progress") -> None:
         nonlocal file
         if file is None:
-            if (folder / LOG).exists() and not (folder / LOG).is_file():
+            if (folder / LOG).is_dir() or (folder / LOG).is_fifo():
                 raise RunFolderError(f"{folder / LOG} is no file, so the run has nowhere to log to; move it away")
             file = _LogFile(folder / LOG, encoding="utf-8")
             file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))

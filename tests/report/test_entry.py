@@ -102,7 +102,7 @@ def test_texts_hold_the_same_values() -> None:
     assert '"error": 0.125' in as_json(found)
     assert "g0-0,0.125" in as_csv(found)
     table = as_table(found)
-    cells = {str(column.header): list(column.cells) for column in table.columns}
+    cells = {str(column.header): [str(cell) for cell in column.cells] for column in table.columns}
     assert cells["error"] == ["12.50 %", ""]
     assert cells["parameters"] == ["1,234", "7"]
     assert cells["status"] == ["front", "failed"]
@@ -110,7 +110,7 @@ def test_texts_hold_the_same_values() -> None:
     assert "images" not in cells
     stopped = row(2, {"error": 0.5, "parameters": 1.0, "images": 4000.0}, status="stopped_early")
     again = as_table(entries([row(0, {"error": 0.125, "parameters": 1234.0}), stopped], OBJECTIVES))
-    assert {str(column.header): list(column.cells) for column in again.columns}["images"] == ["", "4,000"]
+    assert {str(column.header): [str(cell) for cell in column.cells] for column in again.columns}["images"] == ["", "4,000"]
     assert as_csv([]) == ""
     assert as_json([]) == "[]"
 
@@ -124,7 +124,7 @@ def test_the_runs_own_objectives_are_columns() -> None:
     objectives = objectives_named(("error", "memory_kb", "adcr", "sensitivity_mean"))
     values = {"error": 0.1, "parameters": 7.0, "memory_kb": 1234.56, "adcr": 0.01234, "sensitivity_mean": 3.0}
     found = entries([row(0, values)], objectives)
-    cells = {str(column.header): list(column.cells) for column in as_table(found, objectives).columns}
+    cells = {str(column.header): [str(cell) for cell in column.cells] for column in as_table(found, objectives).columns}
     assert (cells["memory kB"], cells["ADCR"], cells["sensitivity, mean"]) == (["1,234.6"], ["0.0123"], ["3"])
     assert not {"memory kB", "ADCR"} & {str(column.header) for column in as_table(found, OBJECTIVES).columns}
 
