@@ -42,6 +42,7 @@ def truncated(folder, copy, sequence):
         for table in ("final_values", "outcomes", "events", "measurements", "candidates"):
             place = "candidate_id NOT IN (SELECT candidate_id FROM outcomes WHERE sequence <= ?)"
             connection.execute(f"DELETE FROM {table} WHERE {place if table == 'final_values' else 'sequence > ?'}", (sequence,))
+        connection.execute("DELETE FROM parents WHERE child NOT IN (SELECT id FROM candidates)")
         connection.execute("UPDATE counter SET last = ?", (sequence,))
     return copy
 

@@ -47,7 +47,7 @@ def test_rows_that_are_damaged_are_refused(tmp_path: Path, fault: str, damage: s
 
 
 def test_a_campaign_file_that_cannot_be_read_is_said_so(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="directory"):
+    with pytest.raises(ConfigError, match="no campaign file"):
         campaign(program(SAMPLES["flat"]()), half_width=5.0).single(tmp_path, silent)
 
 
