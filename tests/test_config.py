@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hwnas.api.starting import configured
 from hwnas.config import config_from_json, make_config
 from hwnas.errors import ConfigError
 from hwnas.search import LemonadeSettings
@@ -77,3 +78,10 @@ def test_what_is_kept_is_what_was_asked_for_an_infinite_limit_too(maximum: float
 def test_a_memory_without_end_is_said_by_leaving_it_out() -> None:
     with pytest.raises(ConfigError, match=r"budget\.child_memory_mb: .*finite"):
         make_config({"budget": {"child_memory_mb": math.inf}})
+
+
+def test_a_configuration_that_is_given_again_leaves_open_what_was_left_open() -> None:
+    """A default that is written down would be taken for the user's word: the share of the final training suits the data."""
+    once = configured(None, time_budget="60s", workers=1)
+    assert configured(once) == once
+    assert configured(once).final.model_fields_set == set()

@@ -26,7 +26,7 @@ def configured(config: str | os.PathLike[str] | Mapping[str, Any] | RunConfig | 
     """
     options = by_name(options)
     if isinstance(config, RunConfig):
-        config = config.model_dump()
+        config = config.model_dump(exclude_unset=True)  # what was left open is chosen to suit the data
     if config is None or isinstance(config, Mapping):
         return merged_config(config or {}, options)
     tables = read_config(Path(config))

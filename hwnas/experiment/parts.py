@@ -187,7 +187,7 @@ def _final(asked: Final, data: DataSet) -> Final:
     """What suits the data in place of what was left open: the search itself trains networks for small images in seconds."""
     if data.shape[1] * data.shape[2] > LARGE_IMAGE_PIXELS:
         return asked
-    suits = {"share": 0.2, "most_epochs": 60}
+    suits = {"share": 0.1, "most_epochs": 60}
     return asked.model_copy(update={name: value for name, value in suits.items() if name not in asked.model_fields_set})
 
 
