@@ -69,23 +69,9 @@ class BatchNorm(Op):
         )
 
 
-@register_op
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LayerNorm(Op):
-    """Layer normalisation over the channels of each pixel (or the features of a vector), with a scale and an offset a channel.
-
-    The same as torch.nn.LayerNorm with the channels last (Ba, Kiros, Hinton 2016, arXiv 1607.06450).
-    """
-
-    kind: ClassVar[str] = "layer_norm"
-    eps: float = 1e-5
-
-    def __post_init__(self) -> None:
-        _positive_eps(self, self.eps)
-
-    def shape(self, inputs: Sequence[Shape]) -> Shape:
-        """The input's."""
-        return inputs[0]
+class OverChannels(Op):
+    """What the norms that mix channels share: a fixed number of channels, and a scale and an offset for each of them."""
 
     def layout(self, inputs: Sequence[Shape]) -> Layout:
         """A fixed number of channels: another one would change every mean."""
@@ -102,6 +88,25 @@ class LayerNorm(Op):
     def initial(self, name: str) -> Initial:
         """Scale 1, offset 0."""
         return "ones" if name == "weight" else "zeros"
+
+
+@register_op
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerNorm(OverChannels):
+    """Layer normalisation over the channels of each pixel (or the features of a vector), with a scale and an offset a channel.
+
+    The same as torch.nn.LayerNorm with the channels last (Ba, Kiros, Hinton 2016, arXiv 1607.06450).
+    """
+
+    kind: ClassVar[str] = "layer_norm"
+    eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        _positive_eps(self, self.eps)
+
+    def shape(self, inputs: Sequence[Shape]) -> Shape:
+        """The input's."""
+        return inputs[0]
 
     def onnx(self, inputs: Sequence[Shape]) -> OnnxForm:
         """LayerNormalization over the last axis, between two transpositions of a feature map."""
@@ -124,7 +129,7 @@ class LayerNorm(Op):
 
 @register_op
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GroupNorm(Op):
+class GroupNorm(OverChannels):
     """Group normalisation: each image's channels in ``groups`` of equal size (Wu and He 2018, arXiv 1803.08494)."""
 
     kind: ClassVar[str] = "group_norm"
@@ -141,22 +146,6 @@ class GroupNorm(Op):
         if shape[0] % self.groups:
             raise GraphError(f"group_norm: {shape[0]} channels do not divide into {self.groups} groups")
         return shape
-
-    def layout(self, inputs: Sequence[Shape]) -> Layout:
-        """A fixed number of channels: another one would change every group."""
-        return Pins()
-
-    def relevance(self, elements: Sequence[int]) -> tuple[float, ...]:
-        """All to the one input."""
-        return (1.0,)
-
-    def parameters(self, inputs: Sequence[Shape]) -> dict[str, Shape]:
-        """``weight`` (scale) and ``bias`` (offset), one for each channel."""
-        return _per_channel(inputs[0][0])
-
-    def initial(self, name: str) -> Initial:
-        """Scale 1, offset 0."""
-        return "ones" if name == "weight" else "zeros"
 
     def onnx(self, inputs: Sequence[Shape]) -> OnnxForm:
         """InstanceNormalization of the groups as channels, then scale and offset (GroupNormalization came with opset 18)."""
