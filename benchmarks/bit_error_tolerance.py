@@ -17,13 +17,14 @@ import torch
 from numpy.typing import NDArray
 
 from hwnas.data import DataSet, Split
-from hwnas.experiment.deployment import calibration_images, pixels
+from hwnas.deployed import Program
 from hwnas.export import convert, emit
 from hwnas.export.guard import INT8_COVERAGE, guarded
 from hwnas.graph import Graph
-from hwnas.injection import Bench, Program, QdqBench, TorchBench
-from hwnas.injection.bench import Engine
+from hwnas.injection import FaultTarget, QdqTarget, TorchTarget
 from hwnas.injection.bit_errors import activation_masks
+from hwnas.injection.target import FaultSimulator
+from hwnas.models.deploying import calibration_images, pixels
 from hwnas.network import State
 from hwnas.resilience import LOG8, draw_bit_errors
 from hwnas.resilience.bootstrap import resampled_weights
@@ -48,18 +49,18 @@ def trials(dtype: str, memory: str) -> int:
     return TRIALS[dtype] if memory == "maps" else TRIALS[dtype] // 2
 
 
-def deployed(graph: Graph, state: State, dtype: str, data: DataSet) -> Bench:
+def deployed(graph: Graph, state: State, dtype: str, data: DataSet) -> FaultTarget:
     """A network in a format, calibrated on training images."""
     calibration = calibration_images(data)
     if dtype == "log8":
-        return TorchBench(Program.of(graph, state, LOG8, mean=data.mean, std=data.std, calibration=calibration))
+        return TorchTarget(Program.of(graph, state, LOG8, mean=data.mean, std=data.std, calibration=calibration))
     model = emit(graph, state, mean=data.mean, std=data.std)
     if dtype == "guarded-int8":
         model = guarded(model, calibration, coverage=INT8_COVERAGE)
-    return QdqBench(convert(model, "int8", calibration=calibration))
+    return QdqTarget(convert(model, "int8", calibration=calibration))
 
 
-def tolerance(bench: Bench, split: Split, memory: str, *, seed: int, trials: int) -> dict[str, Any]:
+def tolerance(bench: FaultTarget, split: Split, memory: str, *, seed: int, trials: int) -> dict[str, Any]:
     """Rates ``bers`` (k,), the clean accuracy of every trial ``clean`` (t,) and what it lost at each rate, ``drops`` (k, t)."""
     order = torch.from_numpy(np.random.default_rng(0).permutation(len(split)))
     blocks = [split.rows(order[BLOCK * t : BLOCK * (t + 1)]) for t in range(trials)]
@@ -83,7 +84,7 @@ def ber(rate: int) -> float:
     return float(10 ** (rate / 4))
 
 
-def answers(bench: Bench, engine: Engine, memory: str, rate: float, rng: np.random.Generator) -> NDArray[np.int16]:
+def answers(bench: FaultTarget, engine: FaultSimulator, memory: str, rate: float, rng: np.random.Generator) -> NDArray[np.int16]:
     """The classes of one trial: weights are hit once for all its images, activations for each image anew."""
     if memory == "weights":
         return engine.weights(bench.memory.flipped(draw_bit_errors(bench.memory.population, rate, rng))).classes

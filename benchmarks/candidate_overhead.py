@@ -22,7 +22,7 @@ from hwnas.experiment.cheap import topology_values
 from hwnas.export import emit
 from hwnas.graph import Graph, architecture_id
 from hwnas.morphism.catalogue import morph
-from hwnas.morphism.fresh import from_scratch
+from hwnas.morphism.from_scratch import from_scratch
 from hwnas.network import Network, State, transfer
 from hwnas.spaces import initial_graphs
 

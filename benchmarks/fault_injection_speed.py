@@ -22,10 +22,12 @@ import record
 import torch
 from reference_nets import he_state, residual_cnn
 
+from hwnas.campaign import Campaign, Examples, FaultSettings
 from hwnas.data import Augmentation, DataSet, DataSettings, load
+from hwnas.deployed import Program
 from hwnas.export import convert, emit
-from hwnas.injection import Campaign, Examples, FastEngine, FaultSettings, Program, TorchBench, Upset
-from hwnas.injection.qdq import QdqBench, QdqEngine
+from hwnas.injection import FastSimulator, TorchTarget, Upset
+from hwnas.injection.qdq import QdqSimulator, QdqTarget
 from hwnas.network import Network, State
 from hwnas.resilience import Single
 from hwnas.training import TrainerSettings, train
@@ -73,15 +75,15 @@ def drawn(bits: int, count: int, rng: np.random.Generator) -> np.ndarray:
     return np.concatenate([np.sort(part) for part in np.split(rng.integers(bits, size=count), range(BATCH, count, BATCH))])
 
 
-def weight_trials(program: Program, pictures: torch.Tensor, count: int) -> tuple[list[Callable[[], object]], FastEngine]:
-    engine, population, rng = FastEngine(program, pictures), program.memory.population, np.random.default_rng(0)
+def weight_trials(program: Program, pictures: torch.Tensor, count: int) -> tuple[list[Callable[[], object]], FastSimulator]:
+    engine, population, rng = FastSimulator(program, pictures), program.memory.population, np.random.default_rng(0)
     changes = [program.memory.changes(Single().at(population, int(bit), rng)) for bit in drawn(population.size, count, rng)]
     return [lambda change=change: engine.weights(change) for change in changes], engine  # type: ignore[misc]
 
 
 def activation_trials(program: Program, pictures: torch.Tensor, count: int) -> list[Callable[[], object]]:
     """Each trial is a fault in every image of the micro-batch, all in one stored tensor drawn by its bits."""
-    engine, population, rng = FastEngine(program, pictures), program.activations, np.random.default_rng(1)
+    engine, population, rng = FastSimulator(program, pictures), program.activations, np.random.default_rng(1)
     trials: list[Callable[[], object]] = []
     for tensor in population.locate(rng.integers(population.size, size=count)).tensors.tolist():
         elements = rng.integers(population.tensors[tensor].size, size=len(pictures))
@@ -91,7 +93,7 @@ def activation_trials(program: Program, pictures: torch.Tensor, count: int) -> l
     return trials
 
 
-def int8_trials(bench: QdqBench, engine: QdqEngine, count: int) -> list[Callable[[], object]]:
+def int8_trials(bench: QdqTarget, engine: QdqSimulator, count: int) -> list[Callable[[], object]]:
     population, rng = bench.memory.population, np.random.default_rng(2)
     for tensor in population.tensors:  # a campaign opens each session once
         bench.suffix(tensor.name)
@@ -108,7 +110,7 @@ def time_gain(program: Program, images: np.ndarray, labels: np.ndarray) -> dict[
     def campaign(seed: int, half_width: float, pictures: int) -> dict[str, Any]:
         settings = FaultSettings(half_width=half_width, seed=seed, images=pictures)
         started = time.process_time()
-        found = Campaign("residual_cnn", TorchBench(program), examples, settings).single(None, lambda stage: None)
+        found = Campaign("residual_cnn", TorchTarget(program), examples, settings).single(None, lambda stage: None)
         elapsed = time.process_time() - started
         sample, mean = found.sampler.sample(), found.sampler.estimate()
         variance = float(sample.weights() @ sample.values**2) - mean.value**2
@@ -176,8 +178,8 @@ def main() -> None:
     weights = rates([folded, unfolded], float_trials, 5 * scale, "weights, float32")
     activations = rates([folded, unfolded], activation_trials(program, pictures, 40 * scale), 10 * scale, "activations, float32")
     calibration = (data.train.images[:128].float() / 255).numpy()
-    quantised = QdqBench(convert(emit(graph, state, mean=data.mean, std=data.std), "int8", calibration=calibration))
-    full, int8_engine = quantised.full(), QdqEngine(quantised, images[:IMAGES])
+    quantised = QdqTarget(convert(emit(graph, state, mean=data.mean, std=data.std), "int8", calibration=calibration))
+    full, int8_engine = quantised.full(), QdqSimulator(quantised, images[:IMAGES])
     int8 = rates(
         [lambda: full.run([quantised.logits], {quantised.image: images[:IMAGES]})],
         int8_trials(quantised, int8_engine, 300 * scale), 5 * scale, "weights, int8",

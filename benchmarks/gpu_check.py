@@ -29,9 +29,9 @@ from hwnas.api import open_run, verify
 from hwnas.config import make_config
 from hwnas.data import Augmentation, DataSet, DataSettings, load, normalise
 from hwnas.experiment import start
-from hwnas.experiment.stored import stored_data, trained_state
 from hwnas.graph import Graph
-from hwnas.morphism.fresh import from_scratch
+from hwnas.models.loading import stored_data, trained_state
+from hwnas.morphism.from_scratch import from_scratch
 from hwnas.network import Network, transfer
 from hwnas.settings import TrainingDevice
 from hwnas.spaces import initial_graphs
@@ -147,9 +147,7 @@ def _network(graph: Graph) -> Network:
     return Network(graph, transfer([(graph, from_scratch(graph))], {}, torch.Generator().manual_seed(0)))
 
 
-def bare_loop(
-    network: nn.Module, pixels: torch.Tensor, labels: torch.Tensor, images: int, generator: torch.Generator
-) -> float:
+def bare_loop(network: nn.Module, pixels: torch.Tensor, labels: torch.Tensor, images: int, generator: torch.Generator) -> float:
     """What one writes who knows his GPU: images on it, autocast, a fused optimiser; gives the seconds it took."""
     network.train()
     started = time.monotonic()

@@ -31,7 +31,7 @@ from hwnas.experiment.cheap import cheap_values
 from hwnas.experiment.latency import FITTED
 from hwnas.graph import BatchNorm, Clip, Conv, Flatten, GlobalAvgPool, Graph, Input, Linear, Node, Op
 from hwnas.morphism.catalogue import morph
-from hwnas.morphism.fresh import from_scratch
+from hwnas.morphism.from_scratch import from_scratch
 from hwnas.network import transfer
 from hwnas.objectives import objectives_named
 from hwnas.search import Ask, Lemonade, LemonadeSettings, Problem

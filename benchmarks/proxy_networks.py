@@ -10,7 +10,7 @@ import torch
 from hwnas.data import Augmentation, DataSet, DataSettings
 from hwnas.graph import Graph, architecture_id, cost
 from hwnas.morphism.catalogue import OPERATORS, morph
-from hwnas.morphism.fresh import from_scratch
+from hwnas.morphism.from_scratch import from_scratch
 from hwnas.morphism.operator import Operator
 from hwnas.network import Network, State, transfer
 from hwnas.spaces import initial_graphs
@@ -80,9 +80,7 @@ SETS = {
 }
 
 
-def networks(
-    chosen: NetworkSet, shape: tuple[int, int, int], classes: int, other_than: Iterable[Graph] = ()
-) -> list[Graph]:
+def networks(chosen: NetworkSet, shape: tuple[int, int, int], classes: int, other_than: Iterable[Graph] = ()) -> list[Graph]:
     """Different networks whose parameters are spread evenly over the logarithm, smallest first.
 
     Each is an initial network that met random operators, growing ones until it had its size, then a few of any kind.

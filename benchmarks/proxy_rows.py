@@ -10,26 +10,17 @@ import numpy as np
 import torch
 from proxy_networks import SETS, depth, skips, trained
 
+from hwnas.campaign import Campaign, Examples, FaultSettings, single_result
 from hwnas.data import DataSet, DataSettings, load
+from hwnas.deployed import Program
+from hwnas.deployed.expected_change import activation_changes, per_rate, weight_changes
 from hwnas.errors import DivergedError
 from hwnas.experiment.cheap import topology_values
-from hwnas.experiment.deployment import calibration_images, pixels
 from hwnas.export import convert, emit
 from hwnas.graph import Graph, from_json, to_json
-from hwnas.injection import (
-    Bench,
-    Campaign,
-    Engine,
-    Examples,
-    FaultSettings,
-    Program,
-    QdqBench,
-    TorchBench,
-    damage,
-    single_result,
-)
+from hwnas.injection import FaultSimulator, FaultTarget, QdqTarget, TorchTarget, effect
 from hwnas.injection.bit_errors import activation_masks
-from hwnas.injection.expected_change import activation_changes, per_rate, weight_changes
+from hwnas.models.deploying import calibration_images, pixels
 from hwnas.network import State
 from hwnas.resilience import draw_bit_errors, format_named, normalised_area, percentile_interval
 from hwnas.resilience.curve import resampled_curves
@@ -57,7 +48,7 @@ def one_row(set_name: str, place: int, graph_json: str, seed: int = 0) -> dict[s
     row["train_s"] = time.perf_counter() - started
     examples = Examples(images=pixels(data.validation), labels=data.validation.labels.numpy())
     float32 = Program.of(graph, state, mean=data.mean, std=data.std)
-    row["clean_error"] = Campaign("", TorchBench(float32), examples, FaultSettings()).clean_error()
+    row["clean_error"] = Campaign("", TorchTarget(float32), examples, FaultSettings()).clean_error()
     if row["clean_error"] > chosen.worst_error:
         return row | {"left_out": f"clean error {row['clean_error']:.2f}"}
     row["scenarios"] = scenarios(graph, state, data, examples, chosen.formats, seed)
@@ -70,9 +61,7 @@ def loaded(settings: DataSettings) -> DataSet:
     return load(settings)
 
 
-def scenarios(
-    graph: Graph, state: State, data: DataSet, examples: Examples, formats: Sequence[str], seed: int
-) -> dict[str, Any]:
+def scenarios(graph: Graph, state: State, data: DataSet, examples: Examples, formats: Sequence[str], seed: int) -> dict[str, Any]:
     """Every format and target: what is measured, and what is expected from the weights."""
     found: dict[str, Any] = {}
     float32, calibration = Program.of(graph, state, mean=data.mean, std=data.std), calibration_images(data)
@@ -104,16 +93,21 @@ def proxy(float32: Program, calibration: np.ndarray, dtype: str, target: str) ->
     return expected
 
 
-def deployed(graph: Graph, state: State, dtype: str, data: DataSet, calibration: np.ndarray) -> Bench:
+def deployed(graph: Graph, state: State, dtype: str, data: DataSet, calibration: np.ndarray) -> FaultTarget:
     if dtype != "int8":
-        return TorchBench(Program.of(graph, state, format_named(dtype), mean=data.mean, std=data.std))
-    return QdqBench(convert(emit(graph, state, mean=data.mean, std=data.std), "int8", calibration=calibration))
+        return TorchTarget(Program.of(graph, state, format_named(dtype), mean=data.mean, std=data.std))
+    return QdqTarget(convert(emit(graph, state, mean=data.mean, std=data.std), "int8", calibration=calibration))
 
 
-def scenario(bench: Bench, examples: Examples, dtype: str, target: str, seed: int) -> dict[str, Any]:
+def scenario(bench: FaultTarget, examples: Examples, dtype: str, target: str, seed: int) -> dict[str, Any]:
     """One campaign at fixed bit error rates; ``changed`` and ``accuracies`` are (rates, trials)."""
     settings = FaultSettings(
-        target=target, fault="ber", dtype=dtype, bers=BERS[dtype], half_width=AREA_POINTS, seed=seed  # type: ignore[arg-type]
+        target=target,  # type: ignore[arg-type]
+        fault="ber",
+        dtype=dtype,  # type: ignore[arg-type]
+        bers=BERS[dtype],
+        half_width=AREA_POINTS,
+        seed=seed,
     )
     found = plain_trials(bench, examples, settings)
     if found is None:
@@ -121,7 +115,11 @@ def scenario(bench: Bench, examples: Examples, dtype: str, target: str, seed: in
     single = {}
     if dtype in FLIP_FORMATS:
         flips = FaultSettings(
-            target=target, dtype=dtype, half_width=FLIP_POINTS, max_faults=MOST_FLIPS, seed=seed  # type: ignore[arg-type]
+            target=target,  # type: ignore[arg-type]
+            dtype=dtype,  # type: ignore[arg-type]
+            half_width=FLIP_POINTS,
+            max_faults=MOST_FLIPS,
+            seed=seed,
         )
         one = single_result(Campaign("network", bench, examples, flips).single(None, lambda stage: None)).changed
         single = {"flip": one.value, "flip_standard_error": one.standard_error}
@@ -139,7 +137,7 @@ def scenario(bench: Bench, examples: Examples, dtype: str, target: str, seed: in
     }
 
 
-def plain_trials(bench: Bench, examples: Examples, settings: FaultSettings) -> dict[str, Any] | None:
+def plain_trials(bench: FaultTarget, examples: Examples, settings: FaultSettings) -> dict[str, Any] | None:
     """As many plain trials at each rate, (rates, trials), until the area is known to the half-width; None at chance.
 
     The table resamples whole trials, shared by the rates: a campaign's own, which go where they tell most, do not serve it.
@@ -163,12 +161,12 @@ def plain_trials(bench: Bench, examples: Examples, settings: FaultSettings) -> d
 
 
 def _plain_trial(
-    bench: Bench, engine: Engine, labels: np.ndarray, settings: FaultSettings, trial: int, place: int
+    bench: FaultTarget, engine: FaultSimulator, labels: np.ndarray, settings: FaultSettings, trial: int, place: int
 ) -> tuple[float, float]:
     ber, rng = settings.bers[place], np.random.default_rng([settings.seed, 1, trial, place])
     if settings.target == "weights":
         answers = engine.weights(bench.memory.flipped(draw_bit_errors(bench.memory.population, ber, rng)))
     else:
         answers = engine.disturbed(activation_masks(bench.activations, len(labels), ber, rng)[0])
-    found = damage(answers, engine.classes, labels)
+    found = effect(answers, engine.classes, labels)
     return found.changed, float(np.clip((engine.classes == labels).mean() - found.drop / 100, 0, 1))

@@ -77,11 +77,11 @@ from safetensors.torch import load_file, save_file
 from hwnas import api
 from hwnas.config import make_config
 from hwnas.data import Augmentation, DataSet, DataSettings, load
+from hwnas.deployed.expected_change import expected_change
 from hwnas.experiment import start
 from hwnas.experiment.cheap import topology_values
 from hwnas.graph import Graph, architecture_id, cost, from_json, to_json
-from hwnas.injection.expected_change import expected_change
-from hwnas.morphism.fresh import from_scratch
+from hwnas.morphism.from_scratch import from_scratch
 from hwnas.network import Network, State, transfer
 from hwnas.training import TrainerSettings, evaluate, train
 

@@ -107,9 +107,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "training_share_of_one": median("one", "training_share"),
         "lost_to_contention": 1 / ratio("two", "one", per="cpu_s") - 1,
         "allocators_against_two": {name: ratio(name, "two", per="cpu_s") for name in others},
-        "images_per_second": {
-            name: statistics.median(rate(found[name]) for found in used) for name in ("one", "two", *others)
-        },
+        "images_per_second": {name: statistics.median(rate(found[name]) for found in used) for name in ("one", "two", *others)},
         **{
             name: {setup: median(setup, name) for setup in ("one", "two")}
             for name in ("waited_share", "others_share", "steal_share", "main_share")

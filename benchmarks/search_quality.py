@@ -43,9 +43,7 @@ def main() -> None:
     born = min(row["born_by_morphism"] for row in rows)
     if born < LEAST_BORN:
         raise SystemExit(f"a front has only {born} members born by morphism, {LEAST_BORN} are the least")
-    record.finish(
-        arguments, benchmark="search_quality", question=QUESTION, results=results, rows=rows, goals=goals, stamp=stamp
-    )
+    record.finish(arguments, benchmark="search_quality", question=QUESTION, results=results, rows=rows, goals=goals, stamp=stamp)
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:

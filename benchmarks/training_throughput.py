@@ -20,7 +20,7 @@ from torch import nn
 from hwnas.data import Augmentation, DataSet, Split, normalise
 from hwnas.graph import BatchNorm, Clip, Conv, Flatten, GlobalAvgPool, Graph, Linear, MaxPool, cost
 from hwnas.graph.ops import pair
-from hwnas.morphism.fresh import from_scratch
+from hwnas.morphism.from_scratch import from_scratch
 from hwnas.network import Network, transfer
 from hwnas.spaces import initial_graphs
 from hwnas.training import TrainerSettings, train
@@ -70,9 +70,7 @@ def compare(
     rows: list[dict[str, float | str]] = []
     for repeat in range(pairs + 1):
         generator = torch.Generator().manual_seed(repeat)
-        taken = train(
-            ours, data, settings=settings, augmentation=Augmentation(), images=images, generator=generator
-        ).seconds
+        taken = train(ours, data, settings=settings, augmentation=Augmentation(), images=images, generator=generator).seconds
         bare_taken = bare_loop(bare, pixels, data.train.labels, images, batch_size, generator)
         if repeat:  # the first warms both up
             row = {"ours_per_s": images / taken, "bare_per_s": images / bare_taken, "ratio": bare_taken / taken}

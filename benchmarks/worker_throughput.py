@@ -24,10 +24,10 @@ from PIL import Image
 from hwnas.candidate import stream_seed
 from hwnas.data import Augmentation, DataSettings, load
 from hwnas.execution import EvaluationResult, EvaluationTask, Executor, LocalExecutor, pack
-from hwnas.execution.preload import VARIABLE, library
+from hwnas.execution.worker_malloc import VARIABLE, library
 from hwnas.experiment.cheap import topology_values
 from hwnas.graph import to_json
-from hwnas.morphism.fresh import from_scratch
+from hwnas.morphism.from_scratch import from_scratch
 from hwnas.network import transfer
 from hwnas.spaces import initial_graphs
 from hwnas.training import TrainerSettings

@@ -16,9 +16,9 @@ class Objective:
 
     ``cheap``: known from the architecture (and the device), without training. ``resolution``: values closer than this count as
     equal (DESIGN.md, idea 7), a step of that size or, where ``relative``, that share of the value; 0 compares exactly.
-    ``size_like``: spans orders of magnitude, so that densities look at its logarithm. ``most``: above it a network is of no use,
-    whatever else it is good at (see ``compared``); None: none is. ``definition``: counts what the name has meant; values of two
-    definitions are not compared.
+    ``log_scale``: spans orders of magnitude, so that densities look at its logarithm. ``upper_bound``: networks above
+    it never enter the front while one within it exists (see ``comparison_row``); None: no bound. ``version``: counts what the
+    name has meant; values of two versions are not compared.
 
     ``title`` is the heading of its column, by default the name, with the ``unit`` ("1": none) behind it; ``text`` is how a value
     is written: as per cent, a count, with one decimal or three significant digits. ``interval``: under which name its half-width
@@ -30,9 +30,9 @@ class Objective:
     cheap: bool = False
     resolution: float = 0.0
     relative: bool = False
-    size_like: bool = False
-    most: float | None = None
-    definition: int = 1
+    log_scale: bool = False
+    upper_bound: float | None = None
+    version: int = 1
     title: str = ""
     text: Notation = "figures"
     interval: str | None = None
@@ -48,18 +48,18 @@ class Objective:
         return self.title or self.name.replace("_", " ")
 
     def allows(self, value: float) -> bool:
-        """Whether a network with this value may be of use."""
-        return self.most is None or value <= self.most
+        """Whether a value is within the upper bound."""
+        return self.upper_bound is None or value <= self.upper_bound
 
 
 USELESS = 1e30  # above every value, and finite, as dominance and its boxes need it
 
 
-def compared(values: Mapping[str, float], objectives: Sequence[Objective]) -> list[float]:
+def comparison_row(values: Mapping[str, float], objectives: Sequence[Objective]) -> list[float]:
     """The values (m,) by which a front compares a trained network.
 
-    One above the ``most`` of an objective is compared by that objective alone and loses to all that are within: the front has
-    such a network, one, only while there is none of use. Our definition; constrained domination of [Deb2002] is alike.
+    One above the ``upper_bound`` of an objective is compared by that objective alone and loses to all that are within: the
+    front has such a network, one, only while there is none within. Our definition; constrained domination of [Deb2002] is alike.
     """
     over = {o.name for o in objectives if not o.allows(values[o.name])}
     return [values[o.name] if not over or o.name in over else USELESS for o in objectives]

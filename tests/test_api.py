@@ -15,13 +15,13 @@ from rich.console import Console
 
 import hwnas
 from hwnas import api
+from hwnas.api.options import default_folder, expected_config, image_size, physical_cores
+from hwnas.cli.console import LiveProgress
 from hwnas.config import RunConfig
-from hwnas.console import LiveProgress
 from hwnas.data import DataSettings
 from hwnas.errors import ConfigError, RequestError, RunFolderError, StoreError, WorkError
 from hwnas.experiment import Progress
-from hwnas.options import default_folder, expected_config, image_size, physical_cores
-from hwnas.run_log import Generations, clock, run_log, summary
+from hwnas.progress.log_file import Generations, clock, run_log, summary
 from hwnas.settings import DIGITS, Rungs
 from hwnas.store import RunStore
 from tests.conftest import Made

@@ -3,21 +3,17 @@
 ``MAY_IMPORT`` is the living copy of DESIGN.md's table. Where it differs from the page:
 
 - experiment is a folder; it may import training (it chooses trainer settings and evaluates the front) and resilience (the
-  sensitivity indices). ``fault_study`` is its counterpart for fault campaigns.
-- options, run_log and console are the parts of api and cli that are neither what a run does nor a command: what options mean, the
-  log file, what a terminal shows. console and run_log know experiment's Progress as a type only, console an Objective too: a
-  table has the run's own as columns.
-- fault_tables is console's part for campaigns.
+  sensitivity indices). campaign is its counterpart for fault campaigns, models what both do to a stored run.
+- progress has what a run says of itself and its log file, free of torch; cli shows it and has an Objective's columns in tables.
 - settings has the sections of a configuration, so that config knows them without torch; the parts that they set import them from
-  there.
+  there; and what names a user's own things there ("package.module:attribute").
 - injection may import graph: it walks networks. api may: a search may begin with given graphs.
   report may import search: the front of what a run holds is that of a search.
   training may import graph: calibration follows its nodes; and candidate: a learning curve is among what came of one.
-- objectives may import injection, data, device and network, within functions or for their types: a trained network is what one of
+- objectives may import deployed, data, device and network, within functions or for their types: a trained network is what one of
   them is computed from, and whoever reads a run knows their names without torch.
 - config may import search: a strategy brings its own section.
 - testing is for tests, ours and a user's: it sees whatever a contract speaks of.
-- reference imports what a user named; objectives, strategies and operators of a user's own come in by it.
 - onnxfiles reads what others wrote: graph is what it reads into; deployed computes what was read, and device's sessions what the
   file itself says, so that the two can be compared.
 """
@@ -36,18 +32,16 @@ ROOT = Path(__file__).parents[1] / "hwnas"
 FILES = sorted(ROOT.rglob("*.py"))
 
 MAY_IMPORT: Mapping[str, str] = {
-    "cli": "api console fault_tables",
-    "console": "experiment objective report run_log",
-    "fault_tables": "injection resilience",
-    "api": "config device experiment export fault_study graph importing injection objective objectives options pareto "
-    "reference report run_log search store",
-    "fault_study": "device experiment export injection store",
-    "options": "config settings",
-    "run_log": "experiment",
-    "experiment": "candidate config data device estimate execution export graph importing morphism network objective objectives "
-    "pareto reference search settings spaces store training",
-    "execution": "candidate data device export graph morphism network objectives reference training",
-    "search": "candidate graph morphism objective pareto reference settings spaces",
+    "cli": "api campaign experiment objective progress report resilience",
+    "api": "campaign config device experiment export graph importing models objective objectives pareto progress report search "
+    "settings store",
+    "campaign": "deployed device execution export graph injection models network onnxfiles resilience store",
+    "models": "config data device execution export network settings store",
+    "progress": "",
+    "experiment": "candidate config data device estimate execution export graph importing models morphism network objective "
+    "objectives pareto progress search settings spaces store training",
+    "execution": "candidate data device export graph morphism network objectives settings training",
+    "search": "candidate graph morphism objective pareto settings spaces",
     "report": "candidate graph objective objectives pareto search store",
     "store": "candidate graph morphism objective",
     "spaces": "graph morphism",
@@ -57,33 +51,43 @@ MAY_IMPORT: Mapping[str, str] = {
     "injection": "data deployed device export graph network onnxfiles resilience",
     "onnxfiles": "deployed device graph",
     "deployed": "graph network resilience",
-    "importing": "device graph network onnxfiles reference",
+    "importing": "device graph network onnxfiles settings",
     "network": "graph morphism",
     "estimate": "device graph",
-    "morphism": "graph reference",
+    "morphism": "graph settings",
     "resilience": "graph",
     "config": "device search settings",
     "graph": "",
     "pareto": "",
     "objective": "",
-    "objectives": "data device graph injection network objective reference resilience",
-    "reference": "",
+    "objectives": "data deployed device graph network objective resilience settings",
     "data": "settings",
     "device": "",
     "settings": "",
     "errors": "",
     "version": "",
-    "testing": "candidate data deployed device export graph injection morphism network objective objectives reference "
-    "resilience search spaces",
+    "testing": "candidate data deployed device export graph injection morphism network objective objectives "
+    "resilience search settings spaces",
     "hwnas": "api graph network",  # hwnas/__init__.py, when a public name is first used
 }
 LIBRARIES: Mapping[str, set[str]] = {
     "torch": {
-        "network", "importing", "data", "training", "deployed", "onnxfiles", "injection", "export", "execution", "experiment",
-        "fault_study", "testing",
+        "network",
+        "importing",
+        "data",
+        "training",
+        "deployed",
+        "onnxfiles",
+        "injection",
+        "export",
+        "execution",
+        "experiment",
+        "campaign",
+        "models",
+        "testing",
     },
     "onnxruntime": {"device", "export", "injection"},
-    "plotly": {"report", "injection"},
+    "plotly": {"report", "campaign"},
     "sqlite3": {"store"},
     "pebble": {"execution"},
     "asyncssh": {"device"},
@@ -93,7 +97,7 @@ PYMOO = {"search/nsga2.py", "pareto/choosing.py"}
 MODULES_WITHOUT_TORCH = (
     "hwnas.graph", "hwnas.spaces", "hwnas.morphism", "hwnas.resilience", "hwnas.estimate", "hwnas.pareto", "hwnas.search",
     "hwnas.device", "hwnas.store", "hwnas.report", "hwnas.report.page", "hwnas.pareto.choosing", "hwnas.config", "hwnas.settings",
-    "hwnas.objectives", "hwnas.reference", "hwnas.api", "hwnas.cli", "hwnas.console", "hwnas.fault_tables",
+    "hwnas.objectives", "hwnas.settings.reference", "hwnas.api", "hwnas.cli", "hwnas.cli.console", "hwnas.cli.fault_tables",
 )  # fmt: skip
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 60
 
@@ -201,7 +205,7 @@ def test_everything_without_torch_imports_with_torch_absent() -> None:
 
 def test_what_a_worker_and_a_search_import_does_not_load_scipy_stats() -> None:
     program = (
-        "import sys, hwnas.experiment, hwnas.injection.expected_change\n"
+        "import sys, hwnas.experiment, hwnas.deployed.expected_change\n"
         "loaded = [name for name in sys.modules if name.startswith('scipy.stats')]\n"
         "assert not loaded, loaded"
     )

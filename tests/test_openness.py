@@ -81,7 +81,7 @@ class Depth(GraphObjective):
 class LargestWeight(TrainedObjective):
     """The largest weight of a trained network."""
 
-    objective = Objective(name="largest_weight", size_like=True)
+    objective = Objective(name="largest_weight", log_scale=True)
 
     def of_trained(self, network: Network, data: DataSet) -> float:
         return max(float(tensor.abs().max()) for tensor in network.state().values()) + 1e-6

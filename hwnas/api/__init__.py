@@ -8,11 +8,11 @@ pay for.
 from hwnas.api.fault_files import stage_listener, write_fault_plots, write_faults
 from hwnas.api.files import FAULTS, MEASUREMENT, PLOTS, Output
 from hwnas.api.measuring import DeviceCheck, devices, measure
+from hwnas.api.options import OPTIONS, default_folder
 from hwnas.api.picking import Pick
 from hwnas.api.run import Run, is_run, open_run
 from hwnas.api.starting import configured, start
 from hwnas.api.verifying import BundleCheck, verify
-from hwnas.options import OPTIONS, default_folder
 
 __all__ = [
     "FAULTS",

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 from hwnas.api.files import Output
 
 if TYPE_CHECKING:
-    from hwnas.injection import FaultReport, Stage
-    from hwnas.injection.campaign import Watch
+    from hwnas.campaign import FaultReport, Stage
+    from hwnas.campaign.campaign import Watch
 
 EVERY_S = 2.0
 
 
 def stage_listener(say: Callable[[str], None]) -> "Watch":
     """A listener that says where each network's campaign is, at most every two seconds."""
-    from hwnas.injection import as_text
+    from hwnas.campaign import as_text
 
     said: dict[str, float] = {}
 
@@ -31,13 +31,13 @@ def stage_listener(say: Callable[[str], None]) -> "Watch":
 
 def write_faults(output: Output, report: "FaultReport", settings: Mapping[str, Any]) -> None:
     """Write every figure with its interval and every fault as JSON, under the ``settings`` that were asked for."""
-    from hwnas.injection import as_json
+    from hwnas.campaign import as_json
 
     output.write_json(as_json(report, settings))
 
 
 def write_fault_plots(output: Output, report: "FaultReport") -> None:
     """Write the plots as one self-contained HTML page."""
-    from hwnas.injection.figures import figures_page
+    from hwnas.campaign.figures import figures_page
 
     output.write_text(figures_page(report))

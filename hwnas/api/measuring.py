@@ -67,9 +67,7 @@ def measure(
         return latency, opened.fingerprint()
 
 
-def measured_facts(
-    device: str, profile: "HardwareProfile", latency: "Latency", fingerprint: "Fingerprint"
-) -> dict[str, str]:
+def measured_facts(device: str, profile: "HardwareProfile", latency: "Latency", fingerprint: "Fingerprint") -> dict[str, str]:
     """What there is to say of a measurement, by name."""
     from hwnas.report import with_interval
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from hwnas.reference import reference_of
 from hwnas.search import table_of
+from hwnas.settings.reference import reference_of
 
 
 def by_name(options: Mapping[str, Any]) -> dict[str, Any]:

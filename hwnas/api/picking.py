@@ -56,7 +56,7 @@ def pick(
     choice = choose(
         [[_known(entry, name) for name in names] for entry in among],
         weights=[weights.get(name, 0.0) if weights else 1.0 for name in names],
-        log=[known[name].size_like for name in names],
+        log=[known[name].log_scale for name in names],
     )
     ids = tuple(entry.id for entry in among)
     return Pick(entry=among[choice.index], choice=choice, objectives=names, among=ids)

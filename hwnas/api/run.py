@@ -9,25 +9,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwnas.api.files import REPORT, Output
+from hwnas.api.options import expected_config, physical_cores
 from hwnas.api.picking import Pick, pick
 from hwnas.config import Budget, config_from_json, seconds, settings_of
 from hwnas.errors import ConfigError, RequestError, WorkError
 from hwnas.objective import Objective
 from hwnas.objectives import objectives_named
-from hwnas.options import expected_config, physical_cores
-from hwnas.reference import import_modules
+from hwnas.progress.log_file import both, run_log
 from hwnas.report import Entry, entries, predictor_error, why_ended, why_of_no_use
-from hwnas.run_log import both, run_log
+from hwnas.settings.reference import import_modules
 from hwnas.store import RunStore
+from hwnas.store.creation import WEIGHTS
 from hwnas.store.database import DATABASE
-from hwnas.store.making import WEIGHTS
 from hwnas.store.weights import SUFFIX
 
 if TYPE_CHECKING:
+    from hwnas.campaign import FaultReport
+    from hwnas.campaign.campaign import Watch
     from hwnas.experiment import Ended, Listener, Trained
     from hwnas.export import Manifest
-    from hwnas.injection import FaultReport
-    from hwnas.injection.campaign import Watch
 
 NEW_S = 60.0
 
@@ -187,7 +187,7 @@ class Run:
         RequestError for unknown models, a folder that holds something else and data that are not the run's, StoreError where
         stored weights are damaged, ExportError where a file does not compute what its network computes.
         """
-        from hwnas.experiment.exporting import export_models
+        from hwnas.models.exporting import export_models
 
         chosen = self._chosen(models)
         with self._store() as store:
@@ -207,8 +207,8 @@ class Run:
         ``settings`` are those of ``hwnas.injection.FaultSettings``: target, dtype, bers, half_width, seed, .. Campaigns lie in
         the run's folder and are gone on with. Raises RequestError where a campaign cannot be had as asked.
         """
-        from hwnas.fault_study import fault_study
-        from hwnas.injection.settings import fault_settings
+        from hwnas.campaign.of_run import fault_study
+        from hwnas.campaign.settings import fault_settings
 
         wanted, names = fault_settings(settings, faults)
         if not models and not onnx:

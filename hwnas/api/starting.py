@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hwnas.api.options import default_folder, merged_config
 from hwnas.api.own import by_name
 from hwnas.api.run import Run
 from hwnas.config import RunConfig, make_config, read_config
 from hwnas.errors import ConfigError
 from hwnas.graph import Graph
-from hwnas.options import default_folder, merged_config
-from hwnas.run_log import both, run_log
+from hwnas.progress.log_file import both, run_log
 
 if TYPE_CHECKING:
     from hwnas.experiment import Listener
@@ -62,9 +62,7 @@ def start(
     return Run(folder)
 
 
-def _apart(
-    initial: "Sequence[Graph | NetworkSource | Given]", settings: RunConfig
-) -> "tuple[list[Graph], list[NetworkSource]]":
+def _apart(initial: "Sequence[Graph | NetworkSource | Given]", settings: RunConfig) -> "tuple[list[Graph], list[NetworkSource]]":
     """What is trained from scratch, and what brings its weights, that of the configuration first."""
     if not initial and not settings.start:
         return [], []

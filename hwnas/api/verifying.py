@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hwnas.experiment.exporting import RecomputedError
     from hwnas.export import FileReport
+    from hwnas.models.exporting import RecomputedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ def verify(bundle: str | os.PathLike[str], data: str | None = None) -> list[Bund
     reports = verify_bundle(bundle, runtime(load_profile("local-cpu")))
     if data is None or not all(report.passed for report in reports):
         return [BundleCheck(file=report) for report in reports]
-    from hwnas.experiment.exporting import recomputed_errors
+    from hwnas.models.exporting import recomputed_errors
 
     errors = recomputed_errors(Path(bundle), data)
     return [BundleCheck(file=report, test=errors[report.name]) for report in reports]

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from hwnas import console
+from hwnas.cli import console
 from hwnas.cli.exporting import export, verify
 from hwnas.cli.faulting import faults
 from hwnas.cli.measuring import devices, measure

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hwnas import console
+from hwnas.cli import console
 from hwnas.cli.options import RunFolder, Verbose, named, quoted
 
 if TYPE_CHECKING:

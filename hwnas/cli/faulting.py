@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hwnas import console, fault_tables
+from hwnas.cli import console, fault_tables
 from hwnas.cli.interrupting import ending_at_the_second
 from hwnas.cli.options import INTERRUPTED, Quiet, Replace, RunFolder, Verbose, named
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hwnas import console
+from hwnas.cli import console
 from hwnas.cli.options import Replace, Verbose, numbers
 
 DeviceOption = Annotated[str, typer.Option(metavar="NAME|PATH.toml", help="Hardware profile.")]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hwnas import console
+from hwnas.cli import console
 from hwnas.cli.options import MaxLatency, MaxMacs, MaxMemory, MaxParameters, Replace, RunFolder, Verbose, numbers
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from hwnas import console
+from hwnas.cli import console
 from hwnas.cli.options import INTERRUPTED, Quiet, RunFolder, Verbose, named, quoted
 
 

@@ -12,10 +12,10 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 from hwnas.candidate import Failure
 from hwnas.data import DataSettings
 from hwnas.errors import ConfigError, HwnasError, WorkError
-from hwnas.execution.preload import WorkerContext
 from hwnas.execution.signals import interrupts_blocked
 from hwnas.execution.task import EvaluationResult, EvaluationTask, evaluate_task, prepare
 from hwnas.execution.worker import start_worker
+from hwnas.execution.worker_malloc import WorkerContext
 
 STOP_TIMEOUT_S = 10.0
 JUMP = 0.01  # of the time limit: clocks that are brought right slowly move by less

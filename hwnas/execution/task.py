@@ -17,7 +17,7 @@ from hwnas.execution.worker import memory_limit, waited_s
 from hwnas.graph import from_json
 from hwnas.network import Network, State
 from hwnas.objectives import TrainedObjective, called, source_named
-from hwnas.reference import import_modules
+from hwnas.settings.reference import import_modules
 from hwnas.training import (
     CALIBRATION_IMAGES,
     Checkpoint,

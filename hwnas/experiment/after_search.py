@@ -14,14 +14,14 @@ from hwnas.store import RunStore
 def train_front(session: Session, interrupt: Interrupt) -> None:
     """Train to the end what the run's plan says, made now where there is none for what the search found; nothing where the
     configuration does not ask for it."""
-    parts, store = session.parts, session.store
-    plan = plan_after_search(parts, store, session.executor, used_s=session.clock.used_s)
+    context, store = session.context, session.store
+    plan = plan_after_search(context, store, session.executor, used_s=session.clock.used_s)
     if plan is None:
         return
     if plan.number == len(plans(store)):
         keep(store, plan)
     FinalTraining(
-        parts=parts,
+        context=context,
         store=store,
         executor=session.executor,
         deployment=session.deployment,

@@ -100,9 +100,7 @@ def images_in_time(
     return ChildBudget(images=images, generations=planned)
 
 
-def images_that_fit(
-    images: int, *, generation: int, planned: int, took_s: float, left_s: float, least: int, most: int
-) -> int:
+def images_that_fit(images: int, *, generation: int, planned: int, took_s: float, left_s: float, least: int, most: int) -> int:
     """The training budget of a generation's children, where the one before took ``took_s`` with ``images`` for each.
 
     On a machine that has become slower it shrinks so that most of the generations ``planned`` still fit into the time left, down

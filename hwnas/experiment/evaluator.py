@@ -14,10 +14,10 @@ from hwnas.candidate import Candidate, Failure, Outcome
 from hwnas.errors import DeviceError, MorphismError, WorkError
 from hwnas.execution import EvaluationResult, EvaluationTask, Executor, Teacher, unpack
 from hwnas.experiment.budget import Clock
-from hwnas.experiment.deployment import Deployment
+from hwnas.experiment.context import RunContext
+from hwnas.experiment.device_model import DeviceModel
 from hwnas.experiment.latency import LatencySource
 from hwnas.experiment.outcomes import UNUSABLE, failed, outcome_of, unusable
-from hwnas.experiment.parts import Parts
 from hwnas.experiment.rungs import Ladder
 from hwnas.experiment.tasks import inherit, task_for
 from hwnas.graph import to_json
@@ -51,15 +51,15 @@ class Evaluator:
     def __init__(
         self,
         *,
-        parts: Parts,
+        context: RunContext,
         store: RunStore,
         executor: Executor,
         clock: Clock,
         images: int,
-        deployment: Deployment,
+        deployment: DeviceModel,
         latencies: LatencySource | None,
     ) -> None:
-        self._parts = parts
+        self._context = context
         self._store = store
         self._executor = executor
         self._clock = clock
@@ -70,7 +70,7 @@ class Evaluator:
         self.outcomes: dict[str, Outcome] = {}
         self.counts: Counter[str] = Counter()  # of outcomes by status
         self.trained = 0  # in this session
-        self._ladder = Ladder(parts, store, images)
+        self._ladder = Ladder(context, store, images)
         self._training: dict[str, InTraining] = {}
         self._resting: dict[str, tuple[InTraining, Outcome]] = {}  # at a rung until their siblings are there
         self._inherited: dict[str, State] = {}  # weights that were transferred for measuring, until the training takes them
@@ -93,12 +93,12 @@ class Evaluator:
     @property
     def measures_here(self) -> bool:
         """Whether measuring wants this machine for itself."""
-        return self._parts.device is not None and not self._parts.device.is_elsewhere
+        return self._context.device is not None and not self._context.device.is_elsewhere
 
     @property
     def measures_elsewhere(self) -> bool:
         """Whether measuring takes time, but on another machine."""
-        return self._parts.device is not None and self._parts.device.is_elsewhere
+        return self._context.device is not None and self._context.device.is_elsewhere
 
     def restore(self, outcomes: Iterable[Outcome]) -> None:
         """Take in what earlier sessions stored, in the order in which they did."""
@@ -133,7 +133,7 @@ class Evaluator:
                 self.collect(0.0)
             raise
         self._seen.add(candidate.id)
-        if not all(limit.allows(values[limit.objective]) for limit in self._parts.limits):  # its predicted values kept them
+        if not all(limit.allows(values[limit.objective]) for limit in self._context.limits):  # its predicted values kept them
             return self._keep(Outcome(candidate_id=candidate.id, status="infeasible", values=values))
         return Measured(candidate=candidate, values=values)
 
@@ -160,7 +160,7 @@ class Evaluator:
                 result,
                 graph=measured.candidate.graph,
                 values=measured.values,
-                parts=self._parts,
+                context=self._context,
                 deployment=self._deployment,
                 train_seconds=training.train_seconds,
             )
@@ -175,9 +175,9 @@ class Evaluator:
         if self._training or not self._resting:
             return
         resting, self._resting = self._resting, {}
-        goes_on = self._ladder.going_on(next(iter(resting.values()))[0].rung)
+        is_promoted = self._ladder.promoted(next(iter(resting.values()))[0].rung)
         for candidate_id, (training, outcome) in sorted(resting.items(), key=lambda each: -each[1][1].values["macs"]):
-            if candidate_id in goes_on:
+            if candidate_id in is_promoted:
                 self._train(dataclasses.replace(training, rung=training.rung + 1))
             else:
                 self._stop(outcome)
@@ -213,12 +213,12 @@ class Evaluator:
         assert result.weights is not None
         task = dataclasses.replace(training.task, weights=result.weights, checkpoint=result.checkpoint)
         training = dataclasses.replace(training, task=task, train_seconds=outcome.train_seconds)
-        goes_on = self._ladder.reach(training.measured.candidate, training.rung, outcome.values)
-        if goes_on is None:
+        is_promoted = self._ladder.reach(training.measured.candidate, training.rung, outcome.values)
+        if is_promoted is None:
             self._resting[outcome.candidate_id] = (training, outcome)
-        elif goes_on:
+        elif is_promoted:
             self._train(dataclasses.replace(training, rung=training.rung + 1))
-        return [self._stop(outcome)] if goes_on is False else []
+        return [self._stop(outcome)] if is_promoted is False else []
 
     def _stop(self, outcome: Outcome) -> Outcome:
         return self._end(dataclasses.replace(outcome, status="stopped_early", weights=None))
@@ -242,7 +242,7 @@ class Evaluator:
     def _values(self, candidate: Candidate) -> Mapping[str, float]:
         """The candidate's values but for its error: of its topology, and its latency, which may have to be measured."""
         graph = candidate.graph
-        values = dict(self._parts.graph_values(graph))
+        values = dict(self._context.graph_values(graph))
         if self._latencies is not None:
             values |= self._latencies.values(graph, lambda: self._deployment.model(graph, self._state(candidate)))
         return values
@@ -250,14 +250,14 @@ class Evaluator:
     def _state(self, candidate: Candidate) -> State:
         """The weights that a candidate inherits, kept until it is submitted or has an outcome."""
         if candidate.id not in self._inherited:
-            self._inherited[candidate.id] = inherit(candidate, self._parent_state(candidate), self._parts.config.seed)
+            self._inherited[candidate.id] = inherit(candidate, self._parent_state(candidate), self._context.config.seed)
         return self._inherited[candidate.id]
 
     def _parent_state(self, candidate: Candidate) -> State:
         """What a candidate's first step inherits from: its parent's weights, those that the user brought, or nothing."""
         if candidate.parent is not None:
             return unpack(self._weights_of(candidate.parent))
-        return self._parts.brought(candidate.steps[0].graph) if candidate.is_brought else {}
+        return self._context.brought(candidate.steps[0].graph) if candidate.is_brought else {}
 
     def _weights_of(self, candidate_id: str) -> bytes:
         name = self.outcomes[candidate_id].weights
@@ -267,10 +267,10 @@ class Evaluator:
 
     def _task(self, candidate: Candidate) -> EvaluationTask:
         teacher = None
-        if candidate.parent is not None and not candidate.exact and self._parts.strategy_settings.inherits:
+        if candidate.parent is not None and not candidate.exact and self._context.strategy_settings.inherits:
             parent = self._store.candidate(candidate.parent)
             teacher = Teacher(graph=to_json(parent.graph), weights=self._weights_of(candidate.parent))
         images = 0 if candidate.is_trained_already else self.budgets.get(candidate.generation, self._images)
-        task = task_for(candidate, self._state(candidate), teacher, self._parts, images)
+        task = task_for(candidate, self._state(candidate), teacher, self._context, images)
         del self._inherited[candidate.id]
         return task

@@ -4,18 +4,18 @@ from collections.abc import Mapping, Sequence
 
 from hwnas.errors import ConfigError
 from hwnas.experiment.cheap import cheap_values
+from hwnas.experiment.context import RunContext
 from hwnas.experiment.latency import UNKNOWN_MS
-from hwnas.experiment.parts import Parts
 from hwnas.objective import Limit
 
 
-def refuse_impossible(parts: Parts) -> None:
+def refuse_impossible(context: RunContext) -> None:
     """Raise ConfigError naming the limit that nothing meets, as far as sizes tell; measured latencies are not known yet."""
-    if parts.limits:
-        latency_ms = (lambda _: UNKNOWN_MS) if parts.accelerator is None else parts.accelerator.latency_ms
-        ask = parts.strategy(lambda graphs: [cheap_values(graph, latency_ms, parts.graph_values) for graph in graphs]).ask()
+    if context.limits:
+        latency_ms = (lambda _: UNKNOWN_MS) if context.accelerator is None else context.accelerator.latency_ms
+        ask = context.strategy(lambda graphs: [cheap_values(graph, latency_ms, context.graph_values) for graph in graphs]).ask()
         if not ask.candidates:
-            raise ConfigError(impossible(parts.limits, ask.nearest or {}))
+            raise ConfigError(impossible(context.limits, ask.nearest or {}))
 
 
 def impossible(limits: Sequence[Limit], nearest: Mapping[str, float]) -> str:

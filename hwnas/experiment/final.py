@@ -112,7 +112,7 @@ def epochs_each(seconds: Sequence[float], limit_s: float, workers: int, most: fl
 
 def _axis(objective: Objective, values: Mapping[str, float]) -> float:
     value = values[objective.name]
-    return log10(max(value, SMALLEST)) if objective.size_like else value
+    return log10(max(value, SMALLEST)) if objective.log_scale else value
 
 
 def _around(values: Sequence[float]) -> Bounds:

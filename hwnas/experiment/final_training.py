@@ -19,15 +19,15 @@ import torch
 
 from hwnas.candidate import TRAINED_FROM, Candidate, Outcome, Step
 from hwnas.execution import EvaluationResult, EvaluationTask, Executor, Teacher, pack, unpack
-from hwnas.experiment.deployment import Deployment
+from hwnas.experiment.context import RunContext
+from hwnas.experiment.device_model import DeviceModel
 from hwnas.experiment.final import Goal, Plan
 from hwnas.experiment.interrupt import Interrupt
 from hwnas.experiment.latency import LatencySource
 from hwnas.experiment.outcomes import UNUSABLE, failed, outcome_of, unusable
-from hwnas.experiment.parts import Parts
 from hwnas.experiment.tasks import inherit, task_for
 from hwnas.graph import to_json
-from hwnas.morphism.fresh import from_scratch
+from hwnas.morphism.from_scratch import from_scratch
 from hwnas.morphism.inheritance import Inheritance
 from hwnas.network import State
 from hwnas.store import RunStore
@@ -70,15 +70,15 @@ class FinalTraining:
     def __init__(
         self,
         *,
-        parts: Parts,
+        context: RunContext,
         store: RunStore,
         executor: Executor,
-        deployment: Deployment,
+        deployment: DeviceModel,
         latencies: LatencySource | None,
         interrupt: Interrupt,
         report: Report,
     ) -> None:
-        self._parts = parts
+        self._context = context
         self._store = store
         self._executor = executor
         self._deployment = deployment
@@ -130,14 +130,14 @@ class FinalTraining:
     def _begin(self, goal: Goal, candidate: Candidate) -> _Underway | None:
         """A network ready for its next part, from its checkpoint where it has one; None where it failed before."""
         state = self._state_of(goal.parent)
-        values = dict(self._parts.graph_values(candidate.graph))
+        values = dict(self._context.graph_values(candidate.graph))
         try:
             if self._latencies is not None:
                 values |= self._latencies.values(candidate.graph, lambda: self._deployment.model(candidate.graph, state))
         except UNUSABLE as error:
             self._end(failed(candidate.id, unusable(error)), None)
             return None
-        task = self._task(goal, candidate, inherit(candidate, state, self._parts.config.seed))
+        task = self._task(goal, candidate, inherit(candidate, state, self._context.config.seed))
         underway = _Underway(goal=goal, candidate=candidate, values=values, task=task)
         stored = self._store.checkpoint(candidate.id)
         return underway if stored is None else _from_bytes(underway, stored)
@@ -147,11 +147,9 @@ class FinalTraining:
         if goal.teacher is not None:
             graph = self._store.candidate(goal.teacher).graph
             teacher = Teacher(graph=to_json(graph), weights=pack(self._state_of(goal.teacher)))
-        task = task_for(candidate, state, teacher, self._parts, goal.images)
+        task = task_for(candidate, state, teacher, self._context, goal.images)
         plan = self._plan
-        return dataclasses.replace(
-            task, trainer=plan.trainer, augmentation=plan.augmentation, metric=self._parts.config.metric
-        )
+        return dataclasses.replace(task, trainer=plan.trainer, augmentation=plan.augmentation, metric=self._context.config.metric)
 
     def _state_of(self, candidate_id: str) -> State:
         outcome = self._store.outcome(candidate_id)
@@ -183,7 +181,7 @@ class FinalTraining:
         share = max(0.0, left_s) * self._executor.workers / self._work_left_s(underway)
         size = self._plan.trainer.batch_size
         rest = math.floor((planned - underway.seen) * share / size) * size
-        one_epoch = min(planned, len(self._parts.data.train))  # which the plan promised to each, whatever the time
+        one_epoch = min(planned, len(self._context.data.train))  # which the plan promised to each, whatever the time
         images = max(underway.seen + size, one_epoch, min(underway.seen + rest, underway.goal.most))
         if abs(images - planned) <= CLOSE * planned:
             return planned
@@ -234,7 +232,7 @@ class FinalTraining:
                 result,
                 graph=underway.candidate.graph,
                 values=underway.values,
-                parts=self._parts,
+                context=self._context,
                 deployment=self._deployment,
                 train_seconds=underway.train_seconds,
             )

@@ -5,10 +5,10 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from hwnas.execution import unpack
-from hwnas.experiment.deployment import Deployment
+from hwnas.experiment.context import RunContext
+from hwnas.experiment.device_model import DeviceModel
 from hwnas.experiment.latency import LatencySource
 from hwnas.experiment.outcomes import UNUSABLE
-from hwnas.experiment.parts import Parts
 from hwnas.graph import Graph
 from hwnas.network import State
 from hwnas.store import RunStore
@@ -18,11 +18,11 @@ _log = logging.getLogger(__name__)
 
 def finish(
     *,
-    parts: Parts,
+    context: RunContext,
     store: RunStore,
     latencies: LatencySource | None,
     front: Sequence[str],
-    deployment: Deployment,
+    deployment: DeviceModel,
     report: Callable[[int], None],
 ) -> None:
     """Give every front member that has none yet its test error and its final latency; nothing here steers the search.
@@ -45,7 +45,7 @@ def finish(
             elif measures is not None:
                 values = measures.final_values(graph, functools.partial(deployment.model, graph, state))
             if tests:
-                values = {**values, **_test_values(parts, deployment, graph, state)}
+                values = {**values, **_test_values(context, deployment, graph, state)}
             store.set_values(candidate_id, values)
         except UNUSABLE as error:  # one model's trouble is not the run's
             store.add_event("unusable", {"candidate": candidate_id, "reason": str(error)})
@@ -53,7 +53,7 @@ def finish(
         report(done)
 
 
-def _test_values(parts: Parts, deployment: Deployment, graph: Graph, state: State) -> dict[str, float]:
-    test = deployment.evaluate(graph, state, parts.data.test)
-    error, low, high = test.by(parts.config.metric)
+def _test_values(context: RunContext, deployment: DeviceModel, graph: Graph, state: State) -> dict[str, float]:
+    test = deployment.evaluate(graph, state, context.data.test)
+    error, low, high = test.by(context.config.metric)
     return {"test_error": error, "test_low": low, "test_high": high, "test_plain_error": test.error}

@@ -43,7 +43,7 @@ def _end(session: Session, generation: int, stored: Mapping[int, Sequence[Candid
     """Why the search ends before this generation; None while it goes on. What is complete in the store is always replayed."""
     if generation in stored and _is_complete(session, stored[generation]):
         return None
-    most = session.parts.config.budget.generations
+    most = session.context.config.budget.generations
     if most is not None and generation > most:
         return generations_done(most)
     return session.used_up()
@@ -111,7 +111,7 @@ def _tell(session: Session, generation: int, candidates: Sequence[Candidate]) ->
     for outcome in outcomes:
         session.strategy.tell(outcome)
     session.refuse_no_start(outcomes)
-    session.lay_yardstick(outcomes)
+    session.lay_hypervolume_box(outcomes)
     if _is_complete(session, candidates):
         session.summarise(generation)
         session.tidy()

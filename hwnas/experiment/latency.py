@@ -8,7 +8,7 @@ from typing import Protocol
 from hwnas.candidate import Candidate
 from hwnas.device import Device, HardwareProfile, Latency
 from hwnas.estimate import Accelerator, LatencyPredictor, PredictorReport, leave_one_out
-from hwnas.experiment.parts import Parts
+from hwnas.experiment.context import RunContext
 from hwnas.graph import Graph, architecture_id
 from hwnas.objectives import DeviceObjective, checked
 from hwnas.store import MeasurementKind, RunStore
@@ -49,11 +49,11 @@ class LatencySource(Protocol):
         """Keep how well this generation was predicted, once; all of it has its latency by now."""
 
 
-def latency_source(parts: Parts, store: RunStore) -> LatencySource | None:
+def latency_source(context: RunContext, store: RunStore) -> LatencySource | None:
     """What the run's profile gives; None where latency is no objective or limit."""
-    if parts.device is not None:
-        return LatencyBook(store, parts.device, parts.profile, parts.of_device)
-    return None if parts.accelerator is None else AnalyticLatencies(parts.accelerator)
+    if context.device is not None:
+        return MeasuredLatencies(store, context.device, context.profile, context.of_device)
+    return None if context.accelerator is None else AnalyticLatencies(context.accelerator)
 
 
 class AnalyticLatencies:
@@ -90,7 +90,7 @@ class AnalyticLatencies:
         """Nothing is predicted."""
 
 
-class LatencyBook:
+class MeasuredLatencies:
     """Measured latencies by architecture, kept in the store, and predictions for what was not measured."""
 
     def __init__(
@@ -120,9 +120,7 @@ class LatencyBook:
         identity, target = architecture_id(graph), self._profile.measurement
         latency = self._stored.get(identity)
         if latency is None:
-            latency = self._device.measure(
-                model(), half_width=target.search_half_width, time_limit_s=target.search_time_limit_s
-            )
+            latency = self._device.measure(model(), half_width=target.search_half_width, time_limit_s=target.search_time_limit_s)
             self._keep(identity, "search", latency)
             self._stored[identity] = latency
         self._learn(graph, latency)

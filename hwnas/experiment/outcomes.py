@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from hwnas.candidate import Failure, Outcome
 from hwnas.errors import DivergedError, ExportError, HwnasError, ModelError, ObjectiveError
 from hwnas.execution import EvaluationResult, unpack
-from hwnas.experiment.deployment import Deployment, error_values
-from hwnas.experiment.parts import Parts
+from hwnas.experiment.context import RunContext
+from hwnas.experiment.device_model import DeviceModel, error_values
 from hwnas.graph import Graph
 from hwnas.store import content_hash
 
@@ -20,8 +20,8 @@ def outcome_of(
     *,
     graph: Graph,
     values: Mapping[str, float],
-    parts: Parts,
-    deployment: Deployment,
+    context: RunContext,
+    deployment: DeviceModel,
     train_seconds: float,
 ) -> Outcome:
     """What came of a training; ``values`` were known before it, ``train_seconds`` are those of the parts before this one."""
@@ -31,10 +31,10 @@ def outcome_of(
     found = result.evaluation
     if not deployment.is_exact:
         try:
-            found = deployment.evaluate(graph, unpack(result.weights), parts.data.validation)
+            found = deployment.evaluate(graph, unpack(result.weights), context.data.validation)
         except UNUSABLE as reason:
             return failed(result.candidate_id, unusable(reason))
-    after = {**error_values(found, parts.config.metric), "images": float(result.images), **result.values}
+    after = {**error_values(found, context.config.metric), "images": float(result.images), **result.values}
     if endless := [name for name, value in after.items() if not math.isfinite(value)]:  # of logits that are finite, just
         failure = Failure(kind="diverged", message=f"no finite {', '.join(endless)}; lower the learning rate")
         return failed(result.candidate_id, failure)

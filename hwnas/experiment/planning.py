@@ -12,11 +12,11 @@ from hwnas.candidate import Outcome
 from hwnas.errors import ConfigError, RequestError
 from hwnas.execution import Executor
 from hwnas.experiment.budget import time_limit_s
+from hwnas.experiment.context import RunContext
 from hwnas.experiment.final import EVENT, Goal, Plan, along_the_front, epochs_each, epochs_in_time, refuse_short
-from hwnas.experiment.parts import Parts
 from hwnas.experiment.recipe import final_augmentation, final_trainer
-from hwnas.experiment.stored import refuse_untrained
 from hwnas.graph import Graph
+from hwnas.models.loading import refuse_untrained
 from hwnas.search.front import front_of
 from hwnas.store import Row, RunStore
 
@@ -78,7 +78,7 @@ def is_done(store: RunStore, plan: Plan) -> bool:
     return ended.issuperset(trained_ids(plan))
 
 
-def plan_after_search(parts: Parts, store: RunStore, executor: Executor, *, used_s: float) -> Plan | None:
+def plan_after_search(context: RunContext, store: RunStore, executor: Executor, *, used_s: float) -> Plan | None:
     """The plan that ends a search: the one that was stored for what it found, else a new one; None where there is to be none."""
     rows = {row.id: row for row in store.rows() if not row.is_trained}
     outcomes = _ended(rows)
@@ -86,31 +86,31 @@ def plan_after_search(parts: Parts, store: RunStore, executor: Executor, *, used
     for plan in reversed(earlier):
         if (plan.request, plan.searched) == (SEARCH, len(outcomes)):
             return plan
-    final, limit_s, left_s = parts.config.final, time_limit_s(parts.config.budget), None
-    ordered = along_the_front({name: rows[name].values for name in front_of(outcomes, parts.objectives)}, parts.objectives)
+    final, limit_s, left_s = context.config.final, time_limit_s(context.config.budget), None
+    ordered = along_the_front({name: rows[name].values for name in front_of(outcomes, context.objectives)}, context.objectives)
     if limit_s is None and final.epochs is not None:
         epochs = (float(final.epochs),) * min(final.models, len(ordered))
     elif limit_s is not None and final.share > 0 and limit_s > used_s:
         left_s = limit_s - used_s
-        seconds, most = [_epoch_s(rows[name], parts) for name in ordered], float(final.epochs or final.most_epochs)
+        seconds, most = [_epoch_s(rows[name], context) for name in ordered], float(final.epochs or final.most_epochs)
         epochs = epochs_in_time(seconds, left_s, workers=executor.workers, models=final.models, most=most)
     else:
         return None
-    goals = _goals(parts, [rows[name] for name in ordered[: len(epochs)]], epochs, most=final.epochs or final.most_epochs)
-    return _plan_of(parts, goals, number=len(earlier), request=SEARCH, searched=len(outcomes), limit_s=left_s)
+    goals = _goals(context, [rows[name] for name in ordered[: len(epochs)]], epochs, most=final.epochs or final.most_epochs)
+    return _plan_of(context, goals, number=len(earlier), request=SEARCH, searched=len(outcomes), limit_s=left_s)
 
 
-def plan_as_wanted(parts: Parts, store: RunStore, executor: Executor, wanted: Wanted) -> Plan | None:
+def plan_as_wanted(context: RunContext, store: RunStore, executor: Executor, wanted: Wanted) -> Plan | None:
     """The plan that was cut off where the same is asked for again, else a new one; None where all that is asked for is done.
 
     Raises RequestError where it cannot be done as asked.
     """
-    earlier, final = plans(store), parts.config.final
+    earlier, final = plans(store), context.config.final
     for plan in reversed(earlier):
         if plan.request == wanted.request and not is_done(store, plan):
             return plan
     rows = {row.id: row for row in store.rows()}
-    front = front_of(_ended(rows), parts.objectives)
+    front = front_of(_ended(rows), context.objectives)
     done = {goal.parent for plan in earlier if plan.request == wanted.request for goal in plan.goals}
     names = wanted.models or [name for name in front if not rows[name].is_trained]
     chosen = [rows[name] for name in names if name not in done]
@@ -121,13 +121,13 @@ def plan_as_wanted(parts: Parts, store: RunStore, executor: Executor, wanted: Wa
     most = float(wanted.epochs or final.epochs or final.most_epochs)
     epochs: tuple[float, ...] = (most,) * len(chosen)
     if wanted.time_s is not None:
-        seconds = [_epoch_s(row, parts) for row in chosen]
+        seconds = [_epoch_s(row, context) for row in chosen]
         epochs, most = epochs_each(seconds, wanted.time_s, executor.workers), math.inf
         refuse_short(seconds, wanted.time_s, epochs)
     teaching = None if teacher is None else rows[teacher]
-    goals = _goals(parts, chosen, epochs, most=most, teacher=teaching, always=wanted.teacher != "best")
+    goals = _goals(context, chosen, epochs, most=most, teacher=teaching, always=wanted.teacher != "best")
     return _plan_of(
-        parts,
+        context,
         goals,
         number=len(earlier),
         request=wanted.request,
@@ -166,10 +166,16 @@ def refuse_other_teacher(teacher: Graph, student: Graph) -> None:
 
 
 def _goals(
-    parts: Parts, chosen: Sequence[Row], epochs: Sequence[float], *, most: float, teacher: Row | None = None, always: bool = False
+    context: RunContext,
+    chosen: Sequence[Row],
+    epochs: Sequence[float],
+    *,
+    most: float,
+    teacher: Row | None = None,
+    always: bool = False,
 ) -> tuple[Goal, ...]:
     """A goal for each network; the teacher for those that it is clearly better than, or ``always``."""
-    images, made = len(parts.data.train), []
+    images, made = len(context.data.train), []
     for row, times in zip(chosen, epochs, strict=True):
         taught = teacher is not None and teacher.id != row.id
         if taught and not always:
@@ -180,23 +186,23 @@ def _goals(
                 parent=row.id,
                 images=max(1, round(times * images)),
                 most=round(min(most, MOST_EPOCHS) * images),
-                seconds_per_image=_epoch_s(row, parts) / images,
+                seconds_per_image=_epoch_s(row, context) / images,
                 teacher=teacher.id if taught and teacher is not None else None,
             )
         )
     return tuple(made)
 
 
-def _epoch_s(row: Row, parts: Parts) -> float:
+def _epoch_s(row: Row, context: RunContext) -> float:
     """The seconds in which a worker trains the network on all training images once, as its own training took them."""
     assert row.outcome is not None
     if not row.needed("images"):  # it came with its weights
-        return max(row.needed("macs") * S_PER_MAC, LEAST_S) * len(parts.data.train)
-    return max(row.outcome.train_seconds / row.needed("images"), LEAST_S) * len(parts.data.train)
+        return max(row.needed("macs") * S_PER_MAC, LEAST_S) * len(context.data.train)
+    return max(row.outcome.train_seconds / row.needed("images"), LEAST_S) * len(context.data.train)
 
 
 def _plan_of(
-    parts: Parts,
+    context: RunContext,
     goals: tuple[Goal, ...],
     *,
     number: int,
@@ -213,8 +219,8 @@ def _plan_of(
         request=request,
         searched=searched,
         inherits=inherits,
-        trainer=final_trainer(parts),
-        augmentation=final_augmentation(parts, min(goal.images for goal in goals)),
+        trainer=final_trainer(context),
+        augmentation=final_augmentation(context, min(goal.images for goal in goals)),
         goals=goals,
         limit_s=limit_s,
     )

@@ -8,11 +8,11 @@ from typing import Any
 
 from hwnas.config import settings_of
 from hwnas.data import Augmentation
-from hwnas.experiment.parts import LARGE_IMAGE_PIXELS, Parts
+from hwnas.experiment.context import LARGE_IMAGE_PIXELS, RunContext
 from hwnas.training import TrainerSettings
 
 
-def final_trainer(parts: Parts) -> TrainerSettings:
+def final_trainer(context: RunContext) -> TrainerSettings:
     """The settings of a training to the end: the recipe, then what ``[final.trainer]`` says."""
     recipe: dict[str, Any] = {
         "schedule": "linear",
@@ -24,15 +24,17 @@ def final_trainer(parts: Parts) -> TrainerSettings:
         "distil_share": 1.0,
         "distil_mix": 0.5,
     }
-    _, height, width = parts.data.shape
+    _, height, width = context.data.shape
     if height * width > LARGE_IMAGE_PIXELS:
         recipe |= {"batch_size": 128, "learning_rate": 0.2, "optimiser": "sgd", "weight_decay": 5e-4}
-    return settings_of(TrainerSettings, {**parts.trainer.model_dump(), **recipe, **parts.config.final.trainer}, "[final.trainer]")
+    return settings_of(
+        TrainerSettings, {**context.trainer.model_dump(), **recipe, **context.config.final.trainer}, "[final.trainer]"
+    )
 
 
-def final_augmentation(parts: Parts, images: int) -> Augmentation:
+def final_augmentation(context: RunContext, images: int) -> Augmentation:
     """The run's own augmentation, or what suits the data and a training on ``images`` images; then ``[final.augmentation]``."""
-    usual = parts.augmentation_for(images)
-    own = parts.config.final.augmentation
+    usual = context.augmentation_for(images)
+    own = context.config.final.augmentation
     known = {name: getattr(usual, name) for name in ("crop_padding", "flip", "cutout", "mixup")}
     return settings_of(Augmentation, {**known, **own}, "[final.augmentation]")

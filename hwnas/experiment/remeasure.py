@@ -14,10 +14,10 @@ from hwnas.candidate import Outcome
 from hwnas.device import HardwareProfile
 from hwnas.errors import RequestError
 from hwnas.execution import unpack
-from hwnas.experiment.deployment import Deployment, error_values
+from hwnas.experiment.context import RunContext
+from hwnas.experiment.device_model import DeviceModel, error_values
 from hwnas.experiment.latency import LatencySource, latency_source
 from hwnas.experiment.outcomes import UNUSABLE, unusable
-from hwnas.experiment.parts import Parts
 from hwnas.network import State
 from hwnas.objective import Limit
 from hwnas.store import Row, RunStore
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 TEST = ("test_error", "test_low", "test_high", "test_plain_error")
 
 
-def remeasure(parts: Parts, store: RunStore, *, meta: Mapping[str, object], check: Callable[[], None]) -> int:
+def remeasure(context: RunContext, store: RunStore, *, meta: Mapping[str, object], check: Callable[[], None]) -> int:
     """Give every trained network its values on this device in place of those on another; ``meta`` says which device it is.
 
     Who breaks a limit there is infeasible from now on, and who broke it on the other device may be finished again; one whose
@@ -37,14 +37,16 @@ def remeasure(parts: Parts, store: RunStore, *, meta: Mapping[str, object], chec
     Who broke the other device's latency limit and was never trained has no latency here, and may be proposed again: gives their
     number.
     """
-    latencies = latency_source(parts, store)
+    latencies = latency_source(context, store)
     assert latencies is not None
-    deployment = Deployment(parts)
+    deployment = DeviceModel(context)
     errors_stand = deployment.is_exact and store.meta("profile", HardwareProfile).precision == "float32"
-    measured = functools.partial(_measured, parts=parts, latencies=latencies, deployment=deployment, errors_stand=errors_stand)
+    measured = functools.partial(
+        _measured, context=context, latencies=latencies, deployment=deployment, errors_stand=errors_stand
+    )
     revised = []
     for row in _ended(store):
-        revised.append(_anew(row, parts.limits, store, measured, latencies.names))
+        revised.append(_anew(row, context.limits, store, measured, latencies.names))
         check()
     reopened = sum(outcome.status == "infeasible" and outcome.weights is None for outcome in revised)
     store.revise(revised, forget=latencies.names if errors_stand else latencies.names + TEST, meta=meta)
@@ -91,10 +93,10 @@ def _anew(
 
 
 def _measured(
-    row: Row, state: State, *, parts: Parts, latencies: LatencySource, deployment: Deployment, errors_stand: bool
+    row: Row, state: State, *, context: RunContext, latencies: LatencySource, deployment: DeviceModel, errors_stand: bool
 ) -> dict[str, float]:
     graph = row.candidate.graph
     values = dict(latencies.values(graph, functools.partial(deployment.model, graph, state)))
     if not errors_stand:  # another device's kernels round in their own way
-        values |= error_values(deployment.evaluate(graph, state, parts.data.validation), parts.config.metric)
+        values |= error_values(deployment.evaluate(graph, state, context.data.validation), context.config.metric)
     return values

@@ -10,26 +10,26 @@ from hwnas.config import RunConfig
 from hwnas.device import Fingerprint, HardwareProfile
 from hwnas.errors import ConfigError, RequestError
 from hwnas.execution import Executor, InlineExecutor, LocalExecutor
+from hwnas.execution.threads import one_thread
 from hwnas.experiment.after_search import stored_front, train_front
 from hwnas.experiment.budget import PLANNED_GENERATIONS, ChildBudget, Clock, default_images, images_in_time, search_budget
-from hwnas.experiment.deployment import errors_computed
+from hwnas.experiment.context import ResumeState, RunContext, assemble
+from hwnas.experiment.device_model import errors_computed
 from hwnas.experiment.feasible import refuse_impossible
 from hwnas.experiment.finish import finish
 from hwnas.experiment.generational import search_in_generations
 from hwnas.experiment.interrupt import Interrupt
-from hwnas.experiment.parts import Kept, Parts, assemble
-from hwnas.experiment.progress import Listener, silent
 from hwnas.experiment.remeasure import refuse_collected
 from hwnas.experiment.remeasure import remeasure as measure_anew
 from hwnas.experiment.session import Ended, Session
 from hwnas.experiment.starts import META as STARTS
 from hwnas.experiment.starts import as_facts, stored_starts
 from hwnas.experiment.steady_state import search_steadily
-from hwnas.experiment.stored import stored_config
 from hwnas.experiment.tasks import images_per_second
-from hwnas.experiment.threads import one_thread
 from hwnas.graph import Graph, from_json, to_json
 from hwnas.importing import NetworkSource
+from hwnas.models.loading import stored_config
+from hwnas.progress.progress import Listener, silent
 from hwnas.store import FORMER_PROFILE, RunStore, refuse_used
 from hwnas.training import TrainerSettings
 from hwnas.version import __version__
@@ -51,19 +51,19 @@ def start(
     """
     began = time.monotonic()
     refuse_used(folder)
-    with closing(assemble(config, Kept(initial=tuple(initial), networks=tuple(networks)))) as parts:
-        refuse_impossible(parts)
-        with executor_for(parts) as executor:
+    with closing(assemble(config, ResumeState(initial=tuple(initial), networks=tuple(networks)))) as context:
+        refuse_impossible(context)
+        with executor_for(context) as executor:
             executor.warm_up()
-            clock = Clock(search_budget(parts.config.budget, parts.config.final), time.monotonic() - began)
-            child = _child_budget(parts, executor)
+            clock = Clock(search_budget(context.config.budget, context.config.final), time.monotonic() - began)
+            child = _child_budget(context, executor)
             with RunStore.create(
                 folder,
-                config=parts.config.model_dump_json(),
-                meta=_meta(parts, child, initial),
-                given=[each.weights for each in parts.starts],
+                config=context.config.model_dump_json(),
+                meta=_meta(context, child, initial),
+                given=[each.weights for each in context.starts],
             ) as store:
-                return _search(parts, store, executor, clock, child, listener)
+                return _search(context, store, executor, clock, child, listener)
 
 
 @one_thread()
@@ -91,15 +91,15 @@ def resume(
         _refuse_unexpected(config, expected or {})
         budget = config.budget.model_copy(update=dict(changes or {}))
         config = config.model_copy(update={"budget": budget, "keep": keep or config.keep})
-        with closing(assemble(config, kept(store, remeasure=remeasure))) as parts:
-            refuse_other(parts, store, remeasure=remeasure)
-            with executor_for(parts) as executor:
+        with closing(assemble(config, kept(store, remeasure=remeasure))) as context:
+            refuse_other(context, store, remeasure=remeasure)
+            with executor_for(context) as executor:
                 if changes:
                     store.set_meta("budget", config.budget.model_dump())
                 clock = Clock(search_budget(config.budget, config.final), store.meta("used_s", float))
                 planned = store.find_meta("generations_planned", int)  # None: an older version
                 child = ChildBudget(images=store.meta("images_per_child", int), generations=planned or PLANNED_GENERATIONS[0])
-                return _search(parts, store, executor, clock, child, listener, remeasure=remeasure)
+                return _search(context, store, executor, clock, child, listener, remeasure=remeasure)
 
 
 def rename_profile(store: RunStore) -> None:
@@ -110,14 +110,14 @@ def rename_profile(store: RunStore) -> None:
         store.set_meta(FORMER_PROFILE, None)
 
 
-def kept(store: RunStore, *, remeasure: bool) -> Kept:
+def kept(store: RunStore, *, remeasure: bool) -> ResumeState:
     """What the run was started with; another device brings its own profile."""
     trainer = store.meta("trainer", TrainerSettings)
     initial, starts = _own_initial(store), stored_starts(store)
     if remeasure:
-        return Kept(trainer=trainer, initial=initial, starts=starts)
+        return ResumeState(trainer=trainer, initial=initial, starts=starts)
     profile, nominal_ms = store.meta("profile", HardwareProfile), store.meta("reference_nominal_ms", float | None)
-    return Kept(profile=profile, trainer=trainer, reference_nominal_ms=nominal_ms, initial=initial, starts=starts)
+    return ResumeState(profile=profile, trainer=trainer, reference_nominal_ms=nominal_ms, initial=initial, starts=starts)
 
 
 def _own_initial(store: RunStore) -> tuple[Graph, ...]:
@@ -126,34 +126,34 @@ def _own_initial(store: RunStore) -> tuple[Graph, ...]:
     return tuple(from_json(text) for text in texts or ())
 
 
-def _child_budget(parts: Parts, executor: Executor) -> ChildBudget:
+def _child_budget(context: RunContext, executor: Executor) -> ChildBudget:
     """How many images each child is trained on, chosen once for a run: as configured, by default, or from the time limit."""
-    budget = search_budget(parts.config.budget, parts.config.final)
+    budget = search_budget(context.config.budget, context.config.final)
     limit_s = budget.time
     if budget.images_per_child is not None:
         return ChildBudget(images=budget.images_per_child)
     if limit_s is None:
-        return ChildBudget(images=default_images(parts.data))
+        return ChildBudget(images=default_images(context.data))
     return images_in_time(
         limit_s,
-        images_per_second(parts, executor),
-        accepted=parts.strategy_settings.children,
-        measures=parts.device is not None,
-        batch_size=parts.trainer.batch_size,
-        data=parts.data,
-        trained_share=parts.rungs.trained_share if parts.rungs.enabled else 1.0,
+        images_per_second(context, executor),
+        accepted=context.strategy_settings.children,
+        measures=context.device is not None,
+        batch_size=context.trainer.batch_size,
+        data=context.data,
+        trained_share=context.rungs.trained_share if context.rungs.enabled else 1.0,
     )
 
 
-def executor_for(parts: Parts) -> Executor:
+def executor_for(context: RunContext) -> Executor:
     """Workers as the run's configuration says, not started yet."""
-    config = parts.config
+    config = context.config
     task_limit_s, memory_limit_mb = config.budget.child_time, config.budget.child_memory_mb
     if config.workers == 0:
         _refuse_what_needs_workers(config)
         return InlineExecutor()
     if config.executor == "local":
-        return LocalExecutor(config.workers, parts.data_settings, task_limit_s=task_limit_s, memory_limit_mb=memory_limit_mb)
+        return LocalExecutor(config.workers, context.data_settings, task_limit_s=task_limit_s, memory_limit_mb=memory_limit_mb)
     try:
         from hwnas.execution.ray import RayExecutor  # an extra: without it all else works
     except ModuleNotFoundError:
@@ -183,7 +183,7 @@ def _refuse_what_needs_workers(config: RunConfig) -> None:
 
 
 def _search(
-    parts: Parts,
+    context: RunContext,
     store: RunStore,
     executor: Executor,
     clock: Clock,
@@ -195,9 +195,9 @@ def _search(
     store.add_event("started", {"hwnas_version": __version__})
     try:
         with Interrupt() as interrupt:
-            reopened = measure_anew(parts, store, meta=_device_meta(parts), check=interrupt.check) if remeasure else 0
+            reopened = measure_anew(context, store, meta=_device_meta(context), check=interrupt.check) if remeasure else 0
             session = Session(
-                parts=parts,
+                context=context,
                 store=store,
                 executor=executor,
                 clock=clock,
@@ -205,14 +205,14 @@ def _search(
                 listener=listener,
                 interrupt=interrupt,
             )
-            ended = (search_steadily if parts.config.asynchronous else search_in_generations)(session)
+            ended = (search_steadily if context.config.asynchronous else search_in_generations)(session)
             clock.stop()  # what follows has its own share of the time
             train_front(session, interrupt)
         executor.close()  # workers that were cut off would start anew beside the last measurements
-        front = stored_front(store, parts.objectives)
+        front = stored_front(store, context.objectives)
         session.report("finishing", done=0, total=len(front))
         finish(
-            parts=parts,
+            context=context,
             store=store,
             latencies=session.latencies,
             front=front,
@@ -227,36 +227,36 @@ def _search(
     return dataclasses.replace(ended, reopened=reopened)
 
 
-def _meta(parts: Parts, child: ChildBudget, initial: Sequence[Graph]) -> dict[str, object]:
+def _meta(context: RunContext, child: ChildBudget, initial: Sequence[Graph]) -> dict[str, object]:
     return {
         "hwnas_version": __version__,
-        "budget": parts.config.budget.model_dump(),
+        "budget": context.config.budget.model_dump(),
         "images_per_child": child.images,
         "generations_planned": child.generations,
         "used_s": 0.0,
-        "data_fingerprint": parts.data.fingerprint,
-        "data_name": parts.data.name,
-        "classes": list(parts.data.classes),
-        "test_sha256": parts.data.test.sha256(),
-        "mean": list(parts.data.mean),
-        "std": list(parts.data.std),
-        "shape": list(parts.data.shape),
-        "trainer": parts.trainer.model_dump(),
+        "data_fingerprint": context.data.fingerprint,
+        "data_name": context.data.name,
+        "classes": list(context.data.classes),
+        "test_sha256": context.data.test.sha256(),
+        "mean": list(context.data.mean),
+        "std": list(context.data.std),
+        "shape": list(context.data.shape),
+        "trainer": context.trainer.model_dump(),
         "initial": [to_json(graph) for graph in initial],
-        "own_versions": parts.own_versions,
-        STARTS: as_facts(parts.starts),
-        "definitions": {objective.name: objective.definition for objective in parts.objectives},
-        **_device_meta(parts),
+        "own_versions": context.own_versions,
+        STARTS: as_facts(context.starts),
+        "definitions": {objective.name: objective.version for objective in context.objectives},
+        **_device_meta(context),
     }
 
 
-def _device_meta(parts: Parts) -> dict[str, object]:
-    device = parts.device
+def _device_meta(context: RunContext) -> dict[str, object]:
+    device = context.device
     return {
-        "profile": parts.profile.model_dump(mode="json"),
-        "errors_computed": errors_computed(parts),
+        "profile": context.profile.model_dump(mode="json"),
+        "errors_computed": errors_computed(context),
         "device_fingerprint": None if device is None else device.fingerprint().to_json(),
-        "device_fingerprint_sha256": parts.device_sha256,
+        "device_fingerprint_sha256": context.device_sha256,
         "reference_nominal_ms": None if device is None else device.reference_nominal_ms,
     }
 
@@ -270,45 +270,45 @@ def _refuse_unexpected(config: RunConfig, expected: Mapping[str, object]) -> Non
             raise RequestError(f"this run has {name} {then}, not {now}; leave it out to go on with it, or start a new run")
 
 
-def refuse_other(parts: Parts, store: RunStore, *, remeasure: bool) -> None:
+def refuse_other(context: RunContext, store: RunStore, *, remeasure: bool) -> None:
     """Raise RequestError where the run was started on other data, another device or with an objective of another meaning, or
     cannot be measured anew as asked."""
     meant = store.find_meta("definitions", dict[str, int]) or {}  # None: a version in which every name had its first meaning
-    if changed := [objective.name for objective in parts.objectives if meant.get(objective.name, 1) != objective.definition]:
+    if changed := [objective.name for objective in context.objectives if meant.get(objective.name, 1) != objective.version]:
         raise RequestError(
             f"{', '.join(changed)} of this run's networks is not what this version of hwnas means by it, and the two do not "
             "compare; start a new run (this one can still be shown and exported), or go on with the version it was started with"
         )
-    _refuse_other_versions(parts, store)
-    data, then = parts.data.fingerprint, store.meta("data_fingerprint", str)
+    _refuse_other_versions(context, store)
+    data, then = context.data.fingerprint, store.meta("data_fingerprint", str)
     if data != then:
         raise RequestError(f"this run's data had fingerprint {then}, now it is {data}; a run goes on with its own data")
-    if remeasure and parts.device is None:
+    if remeasure and context.device is None:
         raise RequestError("this run measures no latency, so there is nothing to measure anew; resume it without --remeasure")
     if remeasure:
         refuse_collected(store)
-    if parts.device_sha256 != store.meta("device_fingerprint_sha256", str | None) and not remeasure:
-        then, now = _both_devices(parts, store)
+    if context.device_sha256 != store.meta("device_fingerprint_sha256", str | None) and not remeasure:
+        then, now = _both_devices(context, store)
         raise RequestError(
             f"this run's device was {then}; now it is {now}; go on with the same device, or measure every network anew on this "
             "one: --remeasure"
         )
 
 
-def _refuse_other_versions(parts: Parts, store: RunStore) -> None:
+def _refuse_other_versions(context: RunContext, store: RunStore) -> None:
     """Raise RequestError where an objective, operator or strategy of the user's own is not of the version it was."""
     then = store.find_meta("own_versions", dict[str, int]) or {}  # None: an older version, in which there were none
-    pairs = ((name, then.get(name), now) for name, now in parts.own_versions.items())
+    pairs = ((name, then.get(name), now) for name, now in context.own_versions.items())
     if others := [f"{name} (version {before}, now {now})" for name, before, now in pairs if before != now]:
         names = ", ".join(others)
         raise RequestError(f"this run was started with another version of {names}; bring that back, or start a new run")
 
 
-def _both_devices(parts: Parts, store: RunStore) -> tuple[str, str]:
+def _both_devices(context: RunContext, store: RunStore) -> tuple[str, str]:
     """What the run's device was and is, in words where these tell them apart, else by hash."""
     then = store.meta("device_fingerprint", Fingerprint | None)
-    if then is not None and parts.device is not None:
-        now = parts.device.fingerprint()
+    if then is not None and context.device is not None:
+        now = context.device.fingerprint()
         if then.sha256() != now.sha256():
             return then.beside(now), now.beside(then)
-    return f"fingerprint {store.meta('device_fingerprint_sha256')}", f"fingerprint {parts.device_sha256}"
+    return f"fingerprint {store.meta('device_fingerprint_sha256')}", f"fingerprint {context.device_sha256}"

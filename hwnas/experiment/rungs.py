@@ -11,8 +11,8 @@ from math import ceil
 
 from hwnas.candidate import Candidate
 from hwnas.data import step_count
-from hwnas.experiment.parts import Parts
-from hwnas.search import Arrivals, going_on
+from hwnas.experiment.context import RunContext
+from hwnas.search import AsyncRungs, promoted
 from hwnas.store import RunStore
 
 EVENT = "rung"
@@ -31,13 +31,13 @@ class _Reached:
 class Ladder:
     """The rungs of a run; there are none where they are not wanted."""
 
-    def __init__(self, parts: Parts, store: RunStore, images: int) -> None:
+    def __init__(self, context: RunContext, store: RunStore, images: int) -> None:
         """``images`` is the budget of a child. What reached a rung in earlier sessions, on this device, is taken in."""
-        self._parts = parts
+        self._context = context
         self._store = store
-        self._stops = _stops(parts, images)
-        self._device = parts.device_sha256
-        self._arrivals = Arrivals(parts.rungs, parts.objectives) if parts.config.asynchronous else None
+        self._stops = _stops(context, images)
+        self._device = context.device_sha256
+        self._arrivals = AsyncRungs(context.rungs, context.objectives) if context.config.asynchronous else None
         self._generation = 0
         self._reached: list[dict[str, Mapping[str, float]]] = []  # of this generation, by rung
         for event in store.events(EVENT, _Reached):
@@ -54,15 +54,15 @@ class Ladder:
 
     def reach(self, candidate: Candidate, rung: int, values: Mapping[str, float]) -> bool | None:
         """Keep what a child is worth at its rung; whether it goes on, None where that takes its siblings."""
-        compared = {objective.name: values[objective.name] for objective in self._parts.objectives}
+        compared = {objective.name: values[objective.name] for objective in self._context.objectives}
         payload = {"candidate": candidate.id, "rung": rung, "images": values["images"], "values": compared}
         self._store.add_event(EVENT, payload | {"device": self._device}, generation=candidate.generation)
         self._take(candidate.generation, rung, candidate.id, compared)
-        return None if self._arrivals is None else self._arrivals.goes_on(rung, candidate.id)
+        return None if self._arrivals is None else self._arrivals.is_promoted(rung, candidate.id)
 
-    def going_on(self, rung: int) -> frozenset[str]:
+    def promoted(self, rung: int) -> frozenset[str]:
         """Who goes on of the children of this generation, all of which are at a rung or beyond, or have ended."""
-        return going_on(self._reached[rung], self._parts.objectives, self._parts.rungs.keep)
+        return promoted(self._reached[rung], self._context.objectives, self._context.rungs.keep)
 
     def _take(self, generation: int, rung: int, candidate_id: str, values: Mapping[str, float]) -> None:
         if self._arrivals is not None:
@@ -73,10 +73,10 @@ class Ladder:
         self._reached[rung][candidate_id] = values
 
 
-def _stops(parts: Parts, images: int) -> tuple[int, ...]:
+def _stops(context: RunContext, images: int) -> tuple[int, ...]:
     """Images seen at each rung, in whole batches."""
-    if not parts.rungs.enabled:
+    if not context.rungs.enabled:
         return ()
-    batch_size = parts.trainer.batch_size
+    batch_size = context.trainer.batch_size
     steps = step_count(images, batch_size)
-    return tuple(batch_size * stop for stop in sorted({ceil(share * steps) for share in parts.rungs.shares} - {steps}))
+    return tuple(batch_size * stop for stop in sorted({ceil(share * steps) for share in context.rungs.shares} - {steps}))

@@ -17,16 +17,16 @@ from hwnas.errors import ConfigError, WorkError
 from hwnas.execution import Executor
 from hwnas.experiment.budget import LEAST_STEPS, ChildBudget, Clock, images_that_fit, time_limit_s
 from hwnas.experiment.cheap import cheap_values
-from hwnas.experiment.deployment import Deployment
+from hwnas.experiment.context import RunContext
+from hwnas.experiment.device_model import DeviceModel
 from hwnas.experiment.evaluator import Evaluator
 from hwnas.experiment.feasible import impossible
+from hwnas.experiment.hypervolume_box import HypervolumeBox
 from hwnas.experiment.interrupt import Interrupt
 from hwnas.experiment.latency import latency_source
-from hwnas.experiment.parts import Parts
 from hwnas.experiment.planning import plans, trained_ids
-from hwnas.experiment.progress import Listener, Phase, Progress
-from hwnas.experiment.yardstick import Yardstick
 from hwnas.graph import Graph
+from hwnas.progress.progress import Listener, Phase, Progress
 from hwnas.search import OperatorFailure
 from hwnas.store import RunStore
 
@@ -76,7 +76,7 @@ class Session:
     def __init__(
         self,
         *,
-        parts: Parts,
+        context: RunContext,
         store: RunStore,
         executor: Executor,
         clock: Clock,
@@ -84,16 +84,16 @@ class Session:
         listener: Listener,
         interrupt: Interrupt,
     ) -> None:
-        self.parts = parts
+        self.context = context
         self.store = store
         self.executor = executor
         self.clock = clock
         self.interrupt = interrupt
-        self.deployment = Deployment(parts)
-        self.latencies = latency_source(parts, store)  # None where they do not matter
-        self.strategy = parts.strategy(self._cheap)
+        self.deployment = DeviceModel(context)
+        self.latencies = latency_source(context, store)  # None where they do not matter
+        self.strategy = context.strategy(self._cheap)
         self.evaluator = Evaluator(
-            parts=parts,
+            context=context,
             store=store,
             executor=executor,
             clock=clock,
@@ -102,9 +102,9 @@ class Session:
             latencies=self.latencies,
         )
         self._listener = listener
-        self._yardstick: Yardstick | None = None
+        self._yardstick: HypervolumeBox | None = None
         self._progress = Progress(phase="preparing", generation=0)
-        budget, final = parts.config.budget, parts.config.final
+        budget, final = context.config.budget, context.config.final
         self._child = child
         self._asked_at_s: float | None = None
         self._reserve_s = final.share * (time_limit_s(budget) or 0.0)
@@ -178,29 +178,27 @@ class Session:
 
         It follows the speed of the generation before where it was not configured and neither rungs nor single asks need it fixed.
         """
-        config, left_s, began_s = self.parts.config, self.clock.left_s, self._asked_at_s
+        config, left_s, began_s = self.context.config, self.clock.left_s, self._asked_at_s
         self._asked_at_s = self.clock.used_s
-        if left_s is None or config.budget.images_per_child is not None or config.asynchronous or self.parts.rungs.enabled:
+        if left_s is None or config.budget.images_per_child is not None or config.asynchronous or self.context.rungs.enabled:
             return None
         most = self._child.images
         images = self.evaluator.budgets.get(number - 1, most)
         if began_s is None or number < 2:  # generation 0 is no measure: its networks are others, and more
             return images
-        took_s, least = self.clock.used_s - began_s, LEAST_STEPS * self.parts.trainer.batch_size
+        took_s, least = self.clock.used_s - began_s, LEAST_STEPS * self.context.trainer.batch_size
         planned = self._child.generations
-        return images_that_fit(
-            images, generation=number, planned=planned, took_s=took_s, left_s=left_s, least=least, most=most
-        )
+        return images_that_fit(images, generation=number, planned=planned, took_s=took_s, left_s=left_s, least=least, most=most)
 
     @property
     def room(self) -> int | None:
         """How many more candidates ``max_evaluations`` lets be trained; None where it does not say."""
-        most = self.parts.config.budget.max_evaluations
+        most = self.context.config.budget.max_evaluations
         return None if most is None else max(0, most - self.evaluator.evaluations - self.evaluator.training)
 
     def used_up(self) -> str | None:
         """Which of ``max_evaluations`` and the time is used up; None while neither is."""
-        most = self.parts.config.budget.max_evaluations
+        most = self.context.config.budget.max_evaluations
         if most is not None and self.evaluator.evaluations >= most:
             return f"{most} evaluations are done"
         return "the time budget is used up" if self.is_over() else None
@@ -226,7 +224,7 @@ class Session:
         event = self.store.last_event("ask", _Asked)
         asked: _Asked = _Asked() if event is None else event.payload
         nearest = asked.nearest
-        message = "no new network was found" if nearest is None else impossible(self.parts.limits, nearest)
+        message = "no new network was found" if nearest is None else impossible(self.context.limits, nearest)
         if asked.failed:
             reasons = (f"{name} ({failed.count} proposals): {failed.message}" for name, failed in asked.failed.items())
             message += f"; operators failed: {'; '.join(reasons)}"
@@ -243,7 +241,7 @@ class Session:
             failures = {outcome.failure.message for outcome in outcomes if outcome.failure is not None}
             raise WorkError(f"no initial network could be trained: {'; '.join(sorted(failures)) or 'the time was too short'}")
 
-    def lay_yardstick(self, initial: Sequence[Outcome]) -> None:
+    def lay_hypervolume_box(self, initial: Sequence[Outcome]) -> None:
         """Lay the box that the hypervolume is measured in around the initial networks, once.
 
         Around the front where it has outlived them all: on another device they may be over a limit that their children keep.
@@ -251,7 +249,7 @@ class Session:
         if self._yardstick is None and self.front:
             finished = [outcome for outcome in initial if outcome.status == "finished"]
             first = finished or [self.evaluator.outcomes[member] for member in self.front]
-            self._yardstick = Yardstick.of(self.parts.objectives, [outcome.values for outcome in first])
+            self._yardstick = HypervolumeBox.of(self.context.objectives, [outcome.values for outcome in first])
 
     def summarise(self, generation: int) -> None:
         """Store the summary of a generation, once."""
@@ -260,7 +258,7 @@ class Session:
             self.store.add_event("generation", summary, generation=generation)
             self.store.settle()
             self._summarised.add(generation)
-            self._is_tidy = self.parts.config.keep == "all"
+            self._is_tidy = self.context.config.keep == "all"
 
     def tidy(self) -> None:
         """Collect once a generation where the front alone is kept; what is stored is told by now, or it would be lost."""
@@ -272,7 +270,7 @@ class Session:
         """Delete the weights that are not to be kept, and what a killed session left; children to come need the
         strategy's ``needed``, readers the front's."""
         trained = {name for plan in plans(self.store) for name in trained_ids(plan)}
-        self.store.collect("all" if self.parts.config.keep == "all" else trained | set(self.front) | self.strategy.needed)
+        self.store.collect("all" if self.context.config.keep == "all" else trained | set(self.front) | self.strategy.needed)
         if lost := self.store.unnamed_weights():
             _log.warning("%d files in weights/ are named by no outcome and are kept, the first is %s", len(lost), lost[0])
 
@@ -298,4 +296,4 @@ class Session:
 
     def _cheap(self, graphs: Sequence[Graph]) -> list[Mapping[str, float]]:
         predicted = None if self.latencies is None else self.latencies.predicted_ms
-        return [cheap_values(graph, predicted, self.parts.graph_values) for graph in graphs]
+        return [cheap_values(graph, predicted, self.context.graph_values) for graph in graphs]

@@ -43,7 +43,7 @@ class SteadyState:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._evaluator = session.evaluator
-        self._accepted = session.parts.strategy_settings.children
+        self._accepted = session.context.strategy_settings.children
         self._asks = 0
         self._children = 0
         self._told = 0
@@ -88,7 +88,7 @@ class SteadyState:
         if self._waiting == 0 and self._asks:
             if self._last:
                 self._refuse_no_start()
-            most = self._session.parts.config.budget.generations
+            most = self._session.context.config.budget.generations
             if most is not None and self._children >= most * self._accepted:
                 return generations_done(most)
             if self._fruitless_at == self._told:
@@ -139,7 +139,7 @@ class SteadyState:
             wanted = 0 if self._waiting else max(self._accepted, self._capacity)
         else:
             wanted = self._capacity - self._waiting
-        budget = self._session.parts.config.budget
+        budget = self._session.context.config.budget
         if budget.max_evaluations is not None:
             wanted = min(wanted, budget.max_evaluations - self._evaluator.evaluations - self._waiting)
         if budget.generations is not None and self._asks:
@@ -172,7 +172,7 @@ class SteadyState:
         session.strategy.tell(outcome)
         self._told += 1
         if all(start.id in known for start in self._starts):
-            session.lay_yardstick([known[start.id] for start in self._starts])
+            session.lay_hypervolume_box([known[start.id] for start in self._starts])
         generation, done, total = self._place(self._told)
         changes: dict[str, object] = {"generation": generation, "done": done, "total": total, "front_size": len(session.front)}
         if done == total:

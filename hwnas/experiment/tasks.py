@@ -5,9 +5,9 @@ from torch import Generator
 from hwnas.candidate import Candidate, Step, stream_seed
 from hwnas.errors import MorphismError, WorkError
 from hwnas.execution import EvaluationResult, EvaluationTask, Executor, Teacher, pack
-from hwnas.experiment.parts import Parts
+from hwnas.experiment.context import RunContext
 from hwnas.graph import to_json
-from hwnas.morphism.fresh import from_scratch
+from hwnas.morphism.from_scratch import from_scratch
 from hwnas.network import State, transfer
 
 # The first are slow: torch loads parts of itself on first use. Short ones fit between what else a machine does.
@@ -27,7 +27,7 @@ def inherit(candidate: Candidate, parent: State, run_seed: int) -> State:
         raise MorphismError(f"{what}: {type(error).__name__}: {error}") from error
 
 
-def task_for(candidate: Candidate, state: State, teacher: Teacher | None, parts: Parts, images: int) -> EvaluationTask:
+def task_for(candidate: Candidate, state: State, teacher: Teacher | None, context: RunContext, images: int) -> EvaluationTask:
     """The task of training a candidate from its inherited ``state`` on ``images`` images."""
     return EvaluationTask(
         candidate_id=candidate.id,
@@ -35,32 +35,32 @@ def task_for(candidate: Candidate, state: State, teacher: Teacher | None, parts:
         weights=pack(state),
         calibrated=candidate.calibrated,
         teacher=teacher,
-        data=parts.data_settings,
-        data_fingerprint=parts.data.fingerprint,
-        trainer=parts.trainer,
-        augmentation=parts.augmentation_for(images),
+        data=context.data_settings,
+        data_fingerprint=context.data.fingerprint,
+        trainer=context.trainer,
+        augmentation=context.augmentation_for(images),
         images=images,
-        seed=stream_seed(parts.config.seed, candidate.id, "training"),
-        objectives=parts.of_trained,
-        imports=parts.config.imports,
-        threads=parts.config.torch_threads,
+        seed=stream_seed(context.config.seed, candidate.id, "training"),
+        objectives=context.of_trained,
+        imports=context.config.imports,
+        threads=context.config.torch_threads,
     )
 
 
-def images_per_second(parts: Parts, executor: Executor) -> float:
+def images_per_second(context: RunContext, executor: Executor) -> float:
     """How fast all workers together train a middling initial network while nothing else works on this machine.
 
     The best of several rounds, waiting for a core taken out: a budget holds for the whole run, and what disturbs passes.
     """
-    graphs = parts.initial or [start.graph for start in parts.starts]
+    graphs = context.initial or [start.graph for start in context.starts]
     graph = graphs[len(graphs) // 2]
     steps = (Step(operator="initial", graph=graph, inheritance=from_scratch(graph)),)
     best, workers = 0.0, executor.workers  # asked for once: a cluster may grow meanwhile
     for count in PROBE_STEPS:
         for worker in range(workers):
             candidate = Candidate(generation=0, slot=worker, steps=steps)
-            images = count * parts.trainer.batch_size
-            executor.submit(task_for(candidate, inherit(candidate, {}, parts.config.seed), None, parts, images))
+            images = count * context.trainer.batch_size
+            executor.submit(task_for(candidate, inherit(candidate, {}, context.config.seed), None, context, images))
         results: list[EvaluationResult] = []
         while len(results) < workers:
             results += executor.wait()

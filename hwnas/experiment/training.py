@@ -6,20 +6,20 @@ from pathlib import Path
 
 from hwnas.config import Budget
 from hwnas.execution import Executor
+from hwnas.execution.threads import one_thread
 from hwnas.experiment.after_search import stored_front
 from hwnas.experiment.budget import Clock
-from hwnas.experiment.deployment import Deployment
+from hwnas.experiment.context import RunContext, assemble
+from hwnas.experiment.device_model import DeviceModel
 from hwnas.experiment.final import Plan
 from hwnas.experiment.final_training import FinalTraining
 from hwnas.experiment.finish import finish
 from hwnas.experiment.interrupt import Interrupt
 from hwnas.experiment.latency import latency_source
-from hwnas.experiment.parts import Parts, assemble
 from hwnas.experiment.planning import Wanted, keep, plan_as_wanted, plans, trained_ids
-from hwnas.experiment.progress import Listener, Phase, Progress, silent
 from hwnas.experiment.run import executor_for, kept, refuse_other, rename_profile
-from hwnas.experiment.stored import stored_config
-from hwnas.experiment.threads import one_thread
+from hwnas.models.loading import stored_config
+from hwnas.progress.progress import Listener, Phase, Progress, silent
 from hwnas.store import RunStore
 
 
@@ -42,20 +42,20 @@ def train(folder: Path, wanted: Wanted, *, workers: int | None = None, listener:
         rename_profile(store)
         config = stored_config(store)
         config = config if workers is None else config.model_copy(update={"workers": workers})
-        with closing(assemble(config, kept(store, remeasure=False))) as parts:
-            refuse_other(parts, store, remeasure=False)
-            with executor_for(parts) as executor:
-                plan = plan_as_wanted(parts, store, executor, wanted)
+        with closing(assemble(config, kept(store, remeasure=False))) as context:
+            refuse_other(context, store, remeasure=False)
+            with executor_for(context) as executor:
+                plan = plan_as_wanted(context, store, executor, wanted)
                 if plan is None:
                     return Trained(candidates=(), trained=0)
                 if plan.number == len(plans(store)):
                     keep(store, plan)
-                return _train(parts, store, executor, plan, listener)
+                return _train(context, store, executor, plan, listener)
 
 
-def _train(parts: Parts, store: RunStore, executor: Executor, plan: Plan, listener: Listener) -> Trained:
+def _train(context: RunContext, store: RunStore, executor: Executor, plan: Plan, listener: Listener) -> Trained:
     """The plan at work, then the front measured finely and tested as at the end of a search."""
-    latencies, deployment = latency_source(parts, store), Deployment(parts)
+    latencies, deployment = latency_source(context, store), DeviceModel(context)
     clock = Clock(Budget(time=plan.limit_s, generations=0))
 
     def report(phase: Phase, done: int, total: int, message: str = "") -> None:
@@ -65,7 +65,7 @@ def _train(parts: Parts, store: RunStore, executor: Executor, plan: Plan, listen
     report("preparing", 0, len(plan.goals))
     with Interrupt() as interrupt:
         stage = FinalTraining(
-            parts=parts,
+            context=context,
             store=store,
             executor=executor,
             deployment=deployment,
@@ -75,10 +75,10 @@ def _train(parts: Parts, store: RunStore, executor: Executor, plan: Plan, listen
         )
         trained = stage.run(plan)
     executor.close()
-    front = stored_front(store, parts.objectives)
+    front = stored_front(store, context.objectives)
     report("finishing", 0, len(front))
     finish(
-        parts=parts,
+        context=context,
         store=store,
         latencies=latencies,
         front=front,

@@ -89,9 +89,7 @@ class Graph:
     def tensors(self) -> dict[str, Shape]:
         """Every tensor of the network's state, learnable or kept: ``"<node id>.<name>"`` to its shape."""
         return self.parameters() | {
-            f"{node.id}.{name}": shape
-            for node in self.nodes
-            for name, shape in node.op.buffers(self.input_shapes(node)).items()
+            f"{node.id}.{name}": shape for node in self.nodes for name, shape in node.op.buffers(self.input_shapes(node)).items()
         }
 
     def ancestors(self, node_id: int) -> set[int]:

@@ -18,7 +18,7 @@ from hwnas.importing.timm_models import timm_model
 from hwnas.importing.torch_export import import_module, import_program
 from hwnas.importing.weights import PICKLES, load_weights, refuse_pickle
 from hwnas.network import State
-from hwnas.reference import resolve
+from hwnas.settings.reference import resolve
 
 Normalisation: TypeAlias = tuple[tuple[float, ...], tuple[float, ...]]  # mean and standard deviation of each channel
 Given: TypeAlias = str | os.PathLike[str] | nn.Module | ExportedProgram

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hwnas.deployed import Program
-from hwnas.injection.answers import classes_of
+from hwnas.injection.predictions import classes_of
 
 
 class CleanPass:

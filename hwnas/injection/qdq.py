@@ -20,12 +20,12 @@ from hwnas.device.agent import ORT_ERRORS
 from hwnas.device.model import parse
 from hwnas.errors import ModelError
 from hwnas.export.emit import OFFSET
-from hwnas.injection.answers import Answers, classes_of, masked_rows
-from hwnas.injection.bench import Engine, Images
 from hwnas.injection.bit_errors import Masks
-from hwnas.injection.engine import Upset
 from hwnas.injection.identity import file_sha256
+from hwnas.injection.predictions import Predictions, classes_of, masked_rows
 from hwnas.injection.quantised_conv import CleanSums, quantised_convs
+from hwnas.injection.simulator import Upset
+from hwnas.injection.target import FaultSimulator, Images
 from hwnas.onnxfiles.constants import constants_of
 from hwnas.onnxfiles.image_input import BATCH, for_any_batch, image_of
 from hwnas.onnxfiles.logits import cut_at_logits
@@ -37,7 +37,7 @@ _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorP
 _STORED = {TensorProto.INT8: INT8, TensorProto.INT32: INT32}
 
 
-class QdqBench:
+class QdqTarget:
     """An int8 network. Weights are its int8 tensors, biases its int32 ones, activations its 8-bit stored tensors."""
 
     def __init__(self, model: bytes, profile: HardwareProfile | None = None) -> None:
@@ -87,9 +87,9 @@ class QdqBench:
         self._suffixes: dict[str, tuple[onnxruntime.InferenceSession, tuple[str, ...]]] = {}
         self.costs: Mapping[str, float] = self._costs()
 
-    def engine(self, images: Images) -> Engine:
+    def engine(self, images: Images) -> FaultSimulator:
         """An engine that keeps the 8-bit activations of the clean pass."""
-        return QdqEngine(self, np.ascontiguousarray(images, np.float32))
+        return QdqSimulator(self, np.ascontiguousarray(images, np.float32))
 
     def clean(self, images: Images) -> list[NDArray[Any]]:
         """Logits and 8-bit activations of a pass without faults."""
@@ -228,10 +228,10 @@ class QdqBench:
         }
 
 
-class QdqEngine:
+class QdqSimulator:
     """An int8 network before one micro-batch of images."""
 
-    def __init__(self, bench: QdqBench, images: Images) -> None:
+    def __init__(self, bench: QdqTarget, images: Images) -> None:
         self._bench, self._images = bench, images
         names = [bench.logits, *bench.quantised]
         found = bench.clean(images)
@@ -241,7 +241,7 @@ class QdqEngine:
         self._faithful: dict[str, bool] = {}
         self.classes = classes_of(self._logits)
 
-    def weights(self, changes: Sequence[Change]) -> Answers:
+    def weights(self, changes: Sequence[Change]) -> Predictions:
         """The answers with these words in memory."""
         if not changes:  # a low bit error rate hits nothing
             return self._answers(self._logits)
@@ -250,7 +250,7 @@ class QdqEngine:
         (change,) = changes
         return self._by_filter(change) or self._by_suffix(change) or self.naive(changes)
 
-    def naive(self, changes: Sequence[Change]) -> Answers:
+    def naive(self, changes: Sequence[Change]) -> Predictions:
         """The same by a full pass of a file with other weights."""
         logits = self._bench.full(changes=changes).run([self._bench.logits], {self._bench.image: self._images})[0]
         return self._answers(logits)
@@ -260,7 +260,7 @@ class QdqEngine:
         clean = self._values[self._bench.activations.tensors[step].name]
         return np.ascontiguousarray(clean).reshape(len(clean), -1).view(np.int8)
 
-    def activations(self, step: int, upsets: Sequence[Upset]) -> Answers:
+    def activations(self, step: int, upsets: Sequence[Upset]) -> Predictions:
         """The answers with these bits of one stored tensor flipped."""
         name = self._bench.activations.tensors[step].name
         clean = self._values[name]
@@ -270,12 +270,12 @@ class QdqEngine:
             flat[upset.image, upset.element] ^= np.uint8(upset.mask)
         return self._behind(name, words.reshape(clean.shape))
 
-    def disturbed(self, masks: Masks) -> Answers:
+    def disturbed(self, masks: Masks) -> Predictions:
         """The answers with bits flipped in many stored tensors, by a full pass."""
         feeds = {self._bench.image: self._images, **self._bench.masks(len(self._images), masks)}
         return self._answers(self._bench.disturbable().run([self._bench.logits], feeds)[0])
 
-    def _by_filter(self, change: Change) -> Answers | None:
+    def _by_filter(self, change: Change) -> Predictions | None:
         """The answers where one filter of a convolution is hit; None elsewhere."""
         conv = self._bench.convs.get(change.tensor)
         if conv is None:
@@ -293,7 +293,7 @@ class QdqEngine:
         value[:, number] = part
         return self._behind(conv.target, value)
 
-    def _by_suffix(self, change: Change) -> Answers | None:
+    def _by_suffix(self, change: Change) -> Predictions | None:
         """The answers by the suffix that takes the weight as an input; None where ONNX Runtime computes that otherwise.
 
         So it does for biases of int8 activations: their sums overflow in integers here and do not in floats there.
@@ -304,7 +304,7 @@ class QdqEngine:
             self._faithful[name] = same and (memory.formats[name] is not INT32 or self._bench.is_unsigned)
         return self._behind(name, memory.changed(change)) if self._faithful[name] else None
 
-    def _behind(self, name: str, value: NDArray[np.generic]) -> Answers:
+    def _behind(self, name: str, value: NDArray[np.generic]) -> Predictions:
         return self._answers(self._logits_behind(name, value))
 
     def _logits_behind(self, name: str, value: NDArray[np.generic]) -> NDArray[np.float32]:
@@ -313,8 +313,8 @@ class QdqEngine:
         logits: NDArray[np.float32] = opened.run([self._bench.logits], feeds)[0]
         return logits
 
-    def _answers(self, logits: NDArray[np.float32]) -> Answers:
-        return Answers(classes=classes_of(logits), masked=masked_rows(logits, self._logits))
+    def _answers(self, logits: NDArray[np.float32]) -> Predictions:
+        return Predictions(classes=classes_of(logits), masked=masked_rows(logits, self._logits))
 
 
 def _layer(node: NodeProto) -> str:

@@ -1,6 +1,6 @@
 """Every operator there is, and one random step with them.
 
-``OPERATORS`` are those of every search by default, ``AGAINST_FLIPS`` those of one that may bound activations, too. ``KNOWN`` are
+``OPERATORS`` are those of every search by default, ``WITH_BOUNDING`` those of one that may bound activations, too. ``KNOWN`` are
 all that a configuration can name; the gate and the other activation are drawn only then, since no benchmark has shown yet what
 they gain. A user's own are known by ``package.module:attribute``.
 """
@@ -27,7 +27,7 @@ from hwnas.morphism.skip_add import SkipAdd
 from hwnas.morphism.skip_concat import SkipConcat
 from hwnas.morphism.swap_activation import SwapActivation
 from hwnas.morphism.widen import Widen
-from hwnas.reference import is_reference, resolve
+from hwnas.settings.reference import is_reference, resolve
 
 _ALL: tuple[Operator, ...] = (
     InsertConvolution(),
@@ -41,9 +41,9 @@ _ALL: tuple[Operator, ...] = (
     Separable(),
 )
 OPERATORS: Mapping[str, Operator] = MappingProxyType({operator.name: operator for operator in _ALL})
-AGAINST_FLIPS: Mapping[str, Operator] = MappingProxyType({**OPERATORS, BoundActivations().name: BoundActivations()})
+WITH_BOUNDING: Mapping[str, Operator] = MappingProxyType({**OPERATORS, BoundActivations().name: BoundActivations()})
 KNOWN: Mapping[str, Operator] = MappingProxyType(
-    {**AGAINST_FLIPS, InsertGate().name: InsertGate(), SwapActivation().name: SwapActivation()}
+    {**WITH_BOUNDING, InsertGate().name: InsertGate(), SwapActivation().name: SwapActivation()}
 )
 
 

@@ -34,9 +34,7 @@ class Separable:
         assert isinstance(op, Conv)
         channels = graph.shapes[x][0]
         edit = Edit(graph)
-        depthwise = edit.insert(
-            replace(op, out_channels=channels, groups=channels, bias=False), x
-        )  # 1.
+        depthwise = edit.insert(replace(op, out_channels=channels, groups=channels, bias=False), x)  # 1.
         edit.replace(conv, Conv(out_channels=op.out_channels, kernel=1, padding=0, bias=op.bias))
         edit.rewire(conv, depthwise)
         record = Factorised(depthwise=f"{depthwise}.weight", pointwise=f"{conv}.weight", source=f"{conv}.weight")  # 2.

@@ -25,9 +25,7 @@ from hwnas.morphism.inheritance import (
 from hwnas.network.network import State
 
 
-def transfer(
-    steps: Iterable[tuple[Graph, Inheritance]], parent: Mapping[str, Tensor], generator: Generator
-) -> State:
+def transfer(steps: Iterable[tuple[Graph, Inheritance]], parent: Mapping[str, Tensor], generator: Generator) -> State:
     """The state of the last step's graph: each step's plan in turn applied to ``parent``.
 
     ``generator`` (CPU) is the candidate's own random stream, from which fresh weights are drawn. Tensors of the result share no
@@ -129,9 +127,7 @@ def _factorise(weight: Tensor) -> tuple[Tensor, Tensor]:
     return depthwise.contiguous(), pointwise.contiguous()
 
 
-def _slice(
-    record: Slice, shape: Shape, source: Tensor, sets: Mapping[str, Tensor], generator: Generator
-) -> Tensor:
+def _slice(record: Slice, shape: Shape, source: Tensor, sets: Mapping[str, Tensor], generator: Generator) -> Tensor:
     filled = torch.full(shape, 1.0 if record.fill == "ones" else 0.0)
     child = _he(shape, generator) if record.fill == "fresh" else filled
     block, places = source, []

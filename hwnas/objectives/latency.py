@@ -18,7 +18,7 @@ class LatencyMs(DeviceObjective):
         title="latency",
         unit="ms",
         cheap=True,
-        size_like=True,
+        log_scale=True,
         resolution=0.1,
         relative=True,
         interval="latency_ci_ms",

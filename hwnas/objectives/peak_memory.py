@@ -18,7 +18,7 @@ class PeakMemoryKb(DeviceObjective):
     """
 
     objective = Objective(
-        name="peak_memory_kb", title="peak memory", unit="kB", size_like=True, resolution=0.1, relative=True, text="count"
+        name="peak_memory_kb", title="peak memory", unit="kB", log_scale=True, resolution=0.1, relative=True, text="count"
     )
 
     def of_device(self, measurement: "Latency") -> float | None:

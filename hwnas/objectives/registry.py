@@ -13,7 +13,7 @@ from hwnas.objectives.expected_change import ExpectedChange
 from hwnas.objectives.latency import LatencyMs
 from hwnas.objectives.peak_memory import PeakMemoryKb
 from hwnas.objectives.source import DeviceObjective, GraphObjective, Source, TrainedObjective
-from hwnas.reference import is_reference, resolve
+from hwnas.settings.reference import is_reference, resolve
 
 _ALL: tuple[Source, ...] = (  # in the order of their columns
     Error(),
@@ -58,7 +58,7 @@ def sources_named(names: Sequence[str]) -> tuple[Source, ...]:
 def objectives_named(names: Sequence[str], max_error: float | None = None) -> tuple[Objective, ...]:
     """The objectives of these names and references, the error of use up to ``max_error``. Raises as ``sources_named``."""
     found = [source.objective for source in sources_named(names)]
-    return tuple(dataclasses.replace(each, most=max_error) if each.name == "error" else each for each in found)
+    return tuple(dataclasses.replace(each, upper_bound=max_error) if each.name == "error" else each for each in found)
 
 
 def limit_on(name: str, maximum: float, own: Sequence[Objective] = ()) -> Limit:

@@ -74,6 +74,6 @@ def checked(objective: Objective, compute: Callable[..., float | None], *argumen
     value = called(objective, compute, *arguments)
     if not math.isfinite(value):
         raise ObjectiveError(objective.name, f"its value must be finite, got {value}")
-    if value <= 0 and (objective.size_like or objective.relative):
+    if value <= 0 and (objective.log_scale or objective.relative):
         raise ObjectiveError(objective.name, f"its value must be above 0, as it is compared by its logarithm, got {value}")
     return value

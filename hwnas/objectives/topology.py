@@ -23,34 +23,34 @@ class Topology(GraphObjective):
 
 # Resolutions: the indices 0.25, or wide networks that are worse in everything else flood the front (DESIGN.md, idea 7).
 PARAMETERS = Topology(
-    objective=Objective(name="parameters", cheap=True, size_like=True, text="count", shown=True),
+    objective=Objective(name="parameters", cheap=True, log_scale=True, text="count", shown=True),
     value=lambda graph: cost(graph).parameters,
 )
 MACS = Topology(
-    objective=Objective(name="macs", title="MACs", cheap=True, size_like=True, text="count", shown=True),
+    objective=Objective(name="macs", title="MACs", cheap=True, log_scale=True, text="count", shown=True),
     value=lambda graph: cost(graph).macs,
 )
 MEMORY = Topology(
-    objective=Objective(name="memory_kb", title="memory", unit="kB", cheap=True, size_like=True, text="tenths"),
+    objective=Objective(name="memory_kb", title="memory", unit="kB", cheap=True, log_scale=True, text="tenths"),
     value=lambda graph: cost(graph).memory_kb,
 )
 SENSITIVITY = Topology(
-    objective=Objective(name="sensitivity", cheap=True, size_like=True, resolution=0.25, relative=True, shown=True),
+    objective=Objective(name="sensitivity", cheap=True, log_scale=True, resolution=0.25, relative=True, shown=True),
     value=sensitivity,
 )
 SENSITIVITY_MEAN = Topology(
     objective=Objective(
-        name="sensitivity_mean", title="sensitivity, mean", cheap=True, size_like=True, resolution=0.25, relative=True
+        name="sensitivity_mean", title="sensitivity, mean", cheap=True, log_scale=True, resolution=0.25, relative=True
     ),
     value=sensitivity_mean,
 )
 SENSITIVITY_MAX = Topology(
     objective=Objective(
-        name="sensitivity_max", title="sensitivity, max", cheap=True, size_like=True, resolution=0.25, relative=True
+        name="sensitivity_max", title="sensitivity, max", cheap=True, log_scale=True, resolution=0.25, relative=True
     ),
     value=sensitivity_max,
 )
 ADCR = Topology(
-    objective=Objective(name="adcr", title="ADCR", cheap=True, size_like=True, resolution=0.1, relative=True),
+    objective=Objective(name="adcr", title="ADCR", cheap=True, log_scale=True, resolution=0.1, relative=True),
     value=adcr,
 )

@@ -105,4 +105,7 @@ def why_of_no_use(found: Sequence[Entry], objectives: Sequence[Objective]) -> st
     if error.allows(least):
         return None
     found_instead = f"the front is the most accurate one, {least:.4g}"
-    return f"no network is within {error.most:.4g} validation error (--max-error, by default that of guessing): {found_instead}"
+    return (
+        f"no network is within {error.upper_bound:.4g} validation error (--max-error, by default that of the majority class): "
+        f"{found_instead}"
+    )

@@ -58,10 +58,10 @@ def hover(entry: Entry) -> str:
 
 
 def standing(entry: Entry, objectives: Sequence[Objective]) -> str:
-    """Why a finished model is on the front or not: ``front``, ``dominated``, or which objective's ``most`` it is above."""
+    """Why a finished model is on the front or not: ``front``, ``dominated``, or which objective's ``upper_bound`` it is above."""
     if entry.on_front:
         return "front"
-    above = [f"{title_of(o)} above {o.most:g}" for o in objectives if not o.allows(entry.row.values[o.name])]
+    above = [f"{title_of(o)} above {o.upper_bound:g}" for o in objectives if not o.allows(entry.row.values[o.name])]
     return " and ".join(above) or "dominated"
 
 
@@ -181,7 +181,7 @@ def _axis(objective: Objective, entries: Sequence[Entry]) -> dict[str, Any]:
     values = [entry.value(objective.name) for entry in entries]
     if objective.name == "error":
         return _error_axis(values)
-    return {"title_text": title_of(objective), **(_logarithmic(values) if objective.size_like else {})}
+    return {"title_text": title_of(objective), **(_logarithmic(values) if objective.log_scale else {})}
 
 
 def _error_axis(values: Sequence[float | None]) -> dict[str, Any]:

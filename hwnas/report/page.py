@@ -10,10 +10,10 @@ from plotly.graph_objects import Figure
 from plotly.offline import get_plotlyjs
 
 from hwnas.objective import Objective
-from hwnas.report.ending import why_ended
 from hwnas.report.entry import Entry, entries, why_of_no_use
 from hwnas.report.figures import Summary, lineage, progress, trade_offs
 from hwnas.report.predictor import predictor_error
+from hwnas.report.status import why_ended
 from hwnas.report.table import columns_of, percent
 from hwnas.store import RunStore
 

@@ -91,9 +91,7 @@ def columns_of(entries: Sequence[Entry], objectives: Sequence[Objective] = ()) -
     return [column for column in columns if any(column.text(entry) for entry in entries)]
 
 
-def as_table(
-    entries: Sequence[Entry], objectives: Sequence[Objective] = (), printable: Callable[[str], str] = str
-) -> Table:
+def as_table(entries: Sequence[Entry], objectives: Sequence[Objective] = (), printable: Callable[[str], str] = str) -> Table:
     """Entries as a table for a terminal, with a column of each of the run's ``objectives``.
 
     ``printable`` is what becomes of a cell's text, which may come from a foreign run; it is never read as markup.

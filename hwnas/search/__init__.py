@@ -1,7 +1,7 @@
 """Search strategies: ask for candidates, tell what came of them."""
 
 from hwnas.search.guarded import Guarded
-from hwnas.search.halving import Arrivals, going_on
+from hwnas.search.halving import AsyncRungs, promoted
 from hwnas.search.history import History
 from hwnas.search.lemonade import Lemonade, LemonadeSettings
 from hwnas.search.proposals import Proposal, Proposals
@@ -11,8 +11,8 @@ from hwnas.settings import Rungs
 
 __all__ = [
     "STRATEGIES",
-    "Arrivals",
     "Ask",
+    "AsyncRungs",
     "CheapValues",
     "Guarded",
     "History",
@@ -25,8 +25,8 @@ __all__ = [
     "Rungs",
     "Strategy",
     "StrategySettings",
-    "going_on",
     "name_of",
+    "promoted",
     "strategy_of",
     "table_of",
 ]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from hwnas.candidate import Outcome
 from hwnas.errors import StoreError
-from hwnas.objective import Objective, compared
+from hwnas.objective import Objective, comparison_row
 from hwnas.pareto import Resolution, front
 
 
@@ -25,7 +25,7 @@ def front_of(outcomes: Sequence[Outcome], objectives: Sequence[Objective]) -> tu
         check_measured(outcome, objectives)
     return front(
         [outcome.candidate_id for outcome in finished],
-        [compared(outcome.values, objectives) for outcome in finished],
+        [comparison_row(outcome.values, objectives) for outcome in finished],
         [(outcome.values["error"], outcome.values["parameters"]) for outcome in finished],
         [Resolution(size=objective.resolution, relative=objective.relative) for objective in objectives],
     )

@@ -1,4 +1,4 @@
-"""Which children are trained on: successive halving over several objectives.
+"""Successive halving over several objectives: which children are promoted.
 
 A child's training is cut at rungs, shares of its budget. At a rung the children are compared with their siblings by all
 objectives of the run, the error being that of the rung, and only the better part of them is trained on: by non-dominated rank,
@@ -15,32 +15,30 @@ from hwnas.pareto import Resolution, best_first
 from hwnas.settings import Rungs
 
 
-def going_on(reached: Mapping[str, Mapping[str, float]], objectives: Sequence[Objective], keep: float) -> frozenset[str]:
-    """Who goes on of those that reached a rung (values by id): the best, at least a share ``keep`` of them.
+def promoted(reached: Mapping[str, Mapping[str, float]], objectives: Sequence[Objective], keep: float) -> frozenset[str]:
+    """Those that are promoted of the children that reached a rung (values by id): the best, at least a share ``keep`` of them.
 
     A function of the set: a child that dominates another is never stopped before it; equal ones go by their ids. What is above
-    the ``most`` of an objective comes after all that is within.
+    the ``upper_bound`` of an objective comes after all that is within.
     """
     above = {each for each, values in reached.items() if not all(o.allows(values[o.name]) for o in objectives)}
     order = [*_best_first(reached.keys() - above, reached, objectives), *_best_first(above, reached, objectives)]
     return frozenset(order[: math.ceil(keep * len(order))])
 
 
-def _best_first(
-    chosen: Set[str], reached: Mapping[str, Mapping[str, float]], objectives: Sequence[Objective]
-) -> Sequence[str]:
+def _best_first(chosen: Set[str], reached: Mapping[str, Mapping[str, float]], objectives: Sequence[Objective]) -> Sequence[str]:
     if not chosen:
         return ()
     ids = sorted(chosen)
     order = best_first(
         [[reached[each][objective.name] for objective in objectives] for each in ids],
         [Resolution(size=objective.resolution, relative=objective.relative) for objective in objectives],
-        log=[objective.size_like for objective in objectives],
+        log=[objective.log_scale for objective in objectives],
     )
     return [ids[index] for index in order]
 
 
-class Arrivals:
+class AsyncRungs:
     """The form that waits for nobody: each child is compared with the latest that came to its rung, itself among them."""
 
     def __init__(self, rungs: Rungs, objectives: Sequence[Objective]) -> None:
@@ -52,6 +50,6 @@ class Arrivals:
         """A child reaches a rung."""
         self._reached[rung].append((candidate_id, values))
 
-    def goes_on(self, rung: int, candidate_id: str) -> bool:
-        """Whether the child that reached a rung last is trained on. The first one always is."""
-        return candidate_id in going_on(dict(self._reached[rung]), self._objectives, self._keep)
+    def is_promoted(self, rung: int, candidate_id: str) -> bool:
+        """Whether the child that reached a rung last is promoted. The first one always is."""
+        return candidate_id in promoted(dict(self._reached[rung]), self._objectives, self._keep)

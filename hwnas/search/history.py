@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from hwnas.candidate import Candidate, Outcome
 from hwnas.errors import WorkError
-from hwnas.objective import Limit, Objective, compared
+from hwnas.objective import Limit, Objective, comparison_row
 from hwnas.pareto import AddReport, ParetoArchive, Resolution
 from hwnas.search.front import check_measured
 
@@ -65,7 +65,7 @@ class History:
             return None
         check_measured(outcome, self.objectives)
         tie = (outcome.values["error"], outcome.values["parameters"])
-        report = self._archive.add(candidate.id, compared(outcome.values, self.objectives), tie)
+        report = self._archive.add(candidate.id, comparison_row(outcome.values, self.objectives), tie)
         if report.accepted:
             self._members[candidate.id] = candidate
         for removed in report.removed:

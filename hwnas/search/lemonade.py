@@ -81,7 +81,7 @@ class Lemonade:
         self._problem = _with_bounds(problem) if settings.bound_activations else problem
         self._proposals = Proposals(self._problem, inherits=settings.inherit)
         self._cheap_objectives = [objective for objective in problem.objectives if objective.cheap]
-        self._logarithmic = [*(objective.size_like for objective in self._cheap_objectives), False]
+        self._logarithmic = [*(objective.log_scale for objective in self._cheap_objectives), False]
 
     @property
     def front(self) -> tuple[str, ...]:

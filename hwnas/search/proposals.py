@@ -15,7 +15,7 @@ from hwnas.candidate import Candidate, Outcome, Step, identity_of, stream_seed
 from hwnas.errors import OperatorError
 from hwnas.graph import Graph
 from hwnas.morphism.catalogue import morph
-from hwnas.morphism.fresh import from_scratch
+from hwnas.morphism.from_scratch import from_scratch
 from hwnas.pareto import AddReport
 from hwnas.search.history import History, broken_limit
 from hwnas.search.shrink import Walk, distance, shrink

@@ -8,9 +8,9 @@ from typing import Any, cast
 from pydantic import TypeAdapter
 
 from hwnas.errors import ConfigError
-from hwnas.reference import SEPARATOR, class_of, is_reference
 from hwnas.search.lemonade import LemonadeSettings
 from hwnas.search.strategy import StrategySettings
+from hwnas.settings.reference import SEPARATOR, class_of, is_reference
 
 DEFAULT = "lemonade"
 STRATEGIES: Mapping[str, type] = MappingProxyType({"lemonade": LemonadeSettings})

@@ -1,6 +1,6 @@
 """The run on disk: SQLite for what was tried and what came of it, safetensors files for weights. No torch."""
 
-from hwnas.store.making import refuse_used
+from hwnas.store.creation import refuse_used
 from hwnas.store.records import Event, Measurement, MeasurementKind, Row
 from hwnas.store.run_store import RunStore
 from hwnas.store.version_2 import FORMER_PROFILE

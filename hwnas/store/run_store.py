@@ -16,6 +16,7 @@ from hwnas.errors import RunFolderError, StoreError
 from hwnas.store import checkpoints, schema, weights
 from hwnas.store.codec import json_text, json_value, outcome_to_json
 from hwnas.store.columns import CANDIDATE, ROWS, candidate_columns, event_of, measurement_of, outcome_of, row_of
+from hwnas.store.creation import GIVEN, WEIGHTS, make, refuse_used
 from hwnas.store.database import (
     DATABASE,
     connect,
@@ -26,7 +27,6 @@ from hwnas.store.database import (
     use_write_ahead_log,
     writer_stamp,
 )
-from hwnas.store.making import GIVEN, WEIGHTS, make, refuse_used
 from hwnas.store.records import Event, Measurement, MeasurementKind, Row
 
 _CHUNK = 1000

@@ -10,7 +10,7 @@ from hwnas.device import Latency
 from hwnas.graph import from_json, to_json
 from hwnas.network import Network
 from hwnas.objectives import GraphObjective, Source, TrainedObjective, source_named
-from hwnas.reference import reference_of
+from hwnas.settings.reference import reference_of
 from hwnas.testing.promise import fresh_state, promise, sample_graphs
 
 MEASURED = Latency(
@@ -49,7 +49,7 @@ def check_objective(objective: str | Source) -> None:
     if isinstance(source, GraphObjective):
         for graph in sample_graphs():
             value = _same_twice(words.name, lambda graph=graph: source.of_graph(graph))  # type: ignore[misc]
-            _usable(words.name, value, above_0=words.size_like or words.relative)  # 2.
+            _usable(words.name, value, above_0=words.log_scale or words.relative)  # 2.
             promise(source.of_graph(from_json(to_json(graph))) == value, f"{words.name} of a stored graph is another")  # 3.
     elif isinstance(source, TrainedObjective):
         source.prepare()
@@ -57,13 +57,13 @@ def check_objective(objective: str | Source) -> None:
         network = Network(graph, fresh_state(graph)).eval()
         before = {name: tensor.clone() for name, tensor in network.state().items()}
         value = _same_twice(words.name, lambda: source.of_trained(network, data))
-        _usable(words.name, value, above_0=words.size_like or words.relative)
+        _usable(words.name, value, above_0=words.log_scale or words.relative)
         kept = all(torch.equal(tensor, before[name]) for name, tensor in network.state().items())
         promise(kept, f"{words.name} changed the network's tensors")
     elif words.name != "error":
         found = source.of_device(MEASURED)  # type: ignore[union-attr]
         promise(found is not None, f"{words.name} is not told by a measurement that has everything")
-        _usable(words.name, float(found or 0.0), above_0=words.size_like or words.relative)
+        _usable(words.name, float(found or 0.0), above_0=words.log_scale or words.relative)
 
 
 def _same_twice(name: str, compute: Callable[[], float]) -> float:

@@ -9,7 +9,7 @@ from hwnas.deployed import Program
 from hwnas.device import HardwareProfile, Provider, Runtime
 from hwnas.export import emit, runtime
 from hwnas.graph import OPS, BatchNorm, Clip, Conv, Flatten, Graph, Input, Linear, Node, Op, architecture_id, from_json, to_json
-from hwnas.injection import FastEngine, NaiveEngine, Upset
+from hwnas.injection import FastSimulator, NaiveSimulator, Upset
 from hwnas.morphism import OPERATORS
 from hwnas.network import COMPUTE, Network, State
 from hwnas.resilience import relevance_shares
@@ -64,7 +64,7 @@ def _check_faults(op: Op, graph: Graph, state: State, images: torch.Tensor) -> N
     """6. Single bits of each tensor in memory, and of each stored tensor of an image."""
     channels = graph.shapes[graph.input.id][0]
     program = Program.of(graph, state, mean=MEAN[:channels], std=STD[:channels])
-    naive, fast = NaiveEngine(program, images), FastEngine(program, images)
+    naive, fast = NaiveSimulator(program, images), FastSimulator(program, images)
     rng = np.random.default_rng(0)
     for tensor in program.memory.population.tensors:
         for bit in BITS:

@@ -10,7 +10,7 @@ from hwnas.graph import Graph, from_json, to_json
 from hwnas.morphism import Operator, check_plan, operators_named
 from hwnas.morphism.operator import Site
 from hwnas.network import Network, State, transfer
-from hwnas.reference import reference_of
+from hwnas.settings.reference import reference_of
 from hwnas.testing.promise import fresh_state, promise, sample_graphs
 
 TOLERANCE = 1e-5  # of the largest logit, at least 1

@@ -7,7 +7,7 @@ import torch
 
 from hwnas.graph import Graph
 from hwnas.morphism import OPERATORS, Operator
-from hwnas.morphism.fresh import from_scratch
+from hwnas.morphism.from_scratch import from_scratch
 from hwnas.network import State, transfer
 from hwnas.spaces import initial_graphs
 

@@ -67,9 +67,7 @@ def train(
         checkpoint.restore(network, optimiser)
         watched, place, pace = checkpoint.watched, checkpoint.place, checkpoint.pace.changed(begin, steps)
     watch = Watch(network, data, settings, steps=steps, metric=metric, before=watched)
-    batches = training_batches(
-        data, images=images, batch_size=size, augmentation=augmentation, generator=generator, place=place
-    )
+    batches = training_batches(data, images=images, batch_size=size, augmentation=augmentation, generator=generator, place=place)
     batches.skip_to(begin)
     device = device_of(network)
     autocast = settings.precision == "bfloat16" or (settings.precision == "auto" and device.type == "cuda")
@@ -92,9 +90,7 @@ def train(
         place, watched = batches.place, watch.remembered()
         left = Checkpoint.of(network, optimiser, steps=step, pace=pace, place=place, watched=watched)
     seconds, curve = time.monotonic() - started, tuple(watch.curve)
-    return Training(
-        images=step * size, seconds=seconds, loss=loss.item(), curve=curve, checkpoint=left, evaluation=found
-    )
+    return Training(images=step * size, seconds=seconds, loss=loss.item(), curve=curve, checkpoint=left, evaluation=found)
 
 
 def _part(checkpoint: Checkpoint | None, steps: int, until: int | None) -> tuple[int, int]:

@@ -107,9 +107,9 @@ def test_a_lost_host_stops_the_run_and_resuming_goes_on(
     assert used_s(tmp_path / "run") > TRAINED_S
     stopped = CliRunner().invoke(app, ["resume", str(tmp_path / "run"), "--quiet"])
     assert stopped.exit_code == 1
-    complaint, going_on = stopped.stderr.splitlines()
+    complaint, promoted = stopped.stderr.splitlines()
     assert "cannot be reached" in complaint
-    assert going_on.endswith(f"Go on with: hwnas resume {tmp_path / 'run'}")
+    assert promoted.endswith(f"Go on with: hwnas resume {tmp_path / 'run'}")
     process = start_sshd(second.known_hosts.parent, second.port)
     try:
         ended = resume(tmp_path / "run")
@@ -133,9 +133,7 @@ def test_another_machine_is_told_from_this_one_by_its_kernel(server: Server, dev
             assert LinkedDevice(profile, link, None).is_elsewhere == is_elsewhere
 
 
-def test_devices_says_which_are_reached_and_why_the_others_are_not(
-    server: Server, device_python: Path, tmp_path: Path
-) -> None:
+def test_devices_says_which_are_reached_and_why_the_others_are_not(server: Server, device_python: Path, tmp_path: Path) -> None:
     with socket.socket() as silent:  # it takes connections and never says a word
         silent.bind(("127.0.0.1", 0))
         silent.listen()

@@ -143,9 +143,7 @@ def test_an_unknown_host_key_is_refused(server: Server, device_python: Path, tmp
 
 
 @pytest.mark.parametrize("greeting", ["""echo Welcome; echo '{"uptime": 3}'""", "printf 'without a line end'"])
-def test_a_greeting_before_the_answers_is_passed_over(
-    greeting: str, server: Server, device_python: Path, tmp_path: Path
-) -> None:
+def test_a_greeting_before_the_answers_is_passed_over(greeting: str, server: Server, device_python: Path, tmp_path: Path) -> None:
     python = tmp_path / "python"
     python.write_text(f"""#!/bin/sh\n{greeting}; exec {device_python} "$@"\n""")
     python.chmod(0o755)

@@ -10,7 +10,7 @@ from hwnas.candidate import Candidate, Step, stream_seed
 from hwnas.data import Augmentation, DataSettings, load
 from hwnas.execution import EvaluationTask, Executor, InlineExecutor, LocalExecutor, pack
 from hwnas.graph import to_json
-from hwnas.morphism.fresh import from_scratch
+from hwnas.morphism.from_scratch import from_scratch
 from hwnas.network import transfer
 from hwnas.spaces import initial_graphs
 from hwnas.training import TrainerSettings

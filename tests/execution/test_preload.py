@@ -12,7 +12,7 @@ import pytest
 
 from hwnas.errors import ConfigError
 from hwnas.execution import LocalExecutor
-from hwnas.execution.preload import WorkerContext
+from hwnas.execution.worker_malloc import WorkerContext
 from tests.execution.conftest import DATA, local_workers, tiny_task, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="LD_PRELOAD is Linux's")

@@ -91,7 +91,7 @@ class InThisProcess:
 def in_this_process(monkeypatch) -> None:
     """No worker processes."""
     for module in ("run", "training"):
-        monkeypatch.setattr(f"hwnas.experiment.{module}.executor_for", lambda parts: InThisProcess(), raising=True)
+        monkeypatch.setattr(f"hwnas.experiment.{module}.executor_for", lambda context: InThisProcess(), raising=True)
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,8 @@ from hwnas.device import load_profile, open_device
 from hwnas.device.reference import conv_chain
 from hwnas.errors import StoreError
 from hwnas.experiment import Ended, resume, start
-from hwnas.experiment.exporting import export_models
-from hwnas.experiment.latency import LatencyBook
+from hwnas.experiment.latency import MeasuredLatencies
+from hwnas.models.exporting import export_models
 from hwnas.report import predictor_error
 from hwnas.store import RunStore
 from tests.experiment.conftest import tiny
@@ -71,7 +71,7 @@ def test_what_was_predicted_is_checked_as_it_is_read(tmp_path: Path, text: str, 
     with open_device(profile) as device, RunStore.create(tmp_path / "run", config="{}", meta={}) as store:
         store.add_event("predictor", json.loads(text), generation=0)
         with pytest.raises(StoreError, match=rf"event \d+ is damaged: {what}"):
-            LatencyBook(store, device, profile)
+            MeasuredLatencies(store, device, profile)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_what_was_measured_is_checked_as_it_is_read(tmp_path: Path, changes: dic
         kept = {"latency_ms": 1.0} if changes is None else one | changes
         store.add_measurement("a", "search", kept, fingerprint_sha256="f", profile_sha256="p")
         with pytest.raises(StoreError, match=rf"measurement \d+ is damaged: {what}"):
-            LatencyBook(store, device, profile)
+            MeasuredLatencies(store, device, profile)
 
 
 def test_the_predictors_errors_are_checked_as_they_are_read(tmp_path: Path) -> None:

@@ -68,9 +68,7 @@ def test_a_time_that_is_too_short_is_refused_with_the_least():
         refuse_short([10.0, 20.0], 5.0, epochs_each([10.0, 20.0], 5.0, 1))
 
 
-@given(
-    images=st.integers(100, 10_000), took_s=st.floats(0.1, 100), left_s=st.floats(0, 1000), generation=st.integers(1, 30)
-)
+@given(images=st.integers(100, 10_000), took_s=st.floats(0.1, 100), left_s=st.floats(0, 1000), generation=st.integers(1, 30))
 def test_children_are_trained_less_on_a_machine_that_became_slower(images, took_s, left_s, generation):
     fits = images_that_fit(images, generation=generation, planned=14, took_s=took_s, left_s=left_s, least=64, most=10_000)
     assert 64 <= fits <= 10_000

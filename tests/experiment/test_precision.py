@@ -10,9 +10,10 @@ from hwnas.data import load
 from hwnas.device import Fingerprint, load_profile, session
 from hwnas.execution import unpack
 from hwnas.experiment import start
-from hwnas.experiment.deployment import UNOPTIMISED, Deployment, pixels, reduces_range
-from hwnas.experiment.parts import assemble
+from hwnas.experiment.context import assemble
+from hwnas.experiment.device_model import UNOPTIMISED, DeviceModel
 from hwnas.export import needs_reduced_range
+from hwnas.models.deploying import pixels, reduces_range
 from hwnas.network import Network
 from hwnas.store import RunStore
 from hwnas.training import evaluate
@@ -23,13 +24,13 @@ def test_an_int8_search_reports_the_errors_of_its_int8_files(tmp_path: Path) -> 
     device, budget = brief_device(tmp_path, "local-cpu-int8"), {"generations": 0, "images_per_child": 2000}
     config = make_config({"device": device, "budget": budget, "workers": 0})
     start(config, tmp_path / "run")
-    parts = assemble(config)
-    assert parts.device is not None
-    deployment = Deployment(parts)
-    data, differs = load(parts.data_settings), False
-    with parts.device as device, RunStore.open(tmp_path / "run", write=False) as store:
+    context = assemble(config)
+    assert context.device is not None
+    deployment = DeviceModel(context)
+    data, differs = load(context.data_settings), False
+    with context.device as device, RunStore.open(tmp_path / "run", write=False) as store:
         rows = [row for row in store.rows() if row.outcome is not None and row.outcome.status == "finished"]
-        assert len(rows) == len(parts.initial)
+        assert len(rows) == len(context.initial)
         assert store.meta("errors_computed").startswith(f"by the device itself, from the int8 files: {device.fingerprint().cpu}")
         for row in rows:
             assert row.outcome is not None
@@ -55,9 +56,9 @@ def test_where_no_latency_is_measured_int8_errors_are_computed_here_without_satu
         }
     )
     start(config, tmp_path / "run")
-    parts = assemble(config)
-    assert parts.device is None
-    deployment, validation = Deployment(parts), parts.data.validation
+    context = assemble(config)
+    assert context.device is None
+    deployment, validation = DeviceModel(context), context.data.validation
     with RunStore.open(tmp_path / "run", write=False) as store:
         assert store.meta("errors_computed") == "here by ONNX Runtime, from the int8 files, graph optimisations off"
         rows = [row for row in store.rows() if row.outcome is not None and row.outcome.status == "finished"]

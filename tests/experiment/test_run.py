@@ -17,9 +17,9 @@ from hwnas.data import DataSettings, load
 from hwnas.errors import ConfigError, RequestError, RunFolderError
 from hwnas.execution import InlineExecutor
 from hwnas.experiment import resume, start
-from hwnas.experiment.parts import assemble
-from hwnas.experiment.stored import stored_config
+from hwnas.experiment.context import assemble
 from hwnas.experiment.tasks import images_per_second
+from hwnas.models.loading import stored_config
 from hwnas.objectives import objectives_named
 from hwnas.pareto import Resolution
 from hwnas.pareto import front as pareto_front
@@ -72,7 +72,7 @@ def test_networks_no_better_than_guessing_are_of_no_use_unless_the_user_says_so(
     (error,) = (each for each in useful.objectives if each.name == "error")
     labels = load(DataSettings()).validation.labels
     guessing = 1 - np.bincount(labels).max() / len(labels)
-    assert error.most == pytest.approx(guessing)
+    assert error.upper_bound == pytest.approx(guessing)
     assert not error.allows(guessing)
     initial = [entry for entry in everything.front() if not entry.row.parent]  # the children depend on who is on the front
     assert max(entry.value("error") for entry in initial) >= guessing  # a condition of this test
@@ -91,8 +91,8 @@ def test_where_one_class_is_very_common_no_network_is_of_no_use_by_default(tmp_p
             path = tmp_path / "data" / split / ("a" if number < common else "b") / f"{number}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(rng.integers(0, 256, (8, 8), dtype=np.uint8)).save(path)
-    with closing(assemble(tiny(data={"source": str(tmp_path / "data")}, max_error=None))) as parts:
-        assert parts.config.max_error == pytest.approx(most)
+    with closing(assemble(tiny(data={"source": str(tmp_path / "data")}, max_error=None))) as context:
+        assert context.config.max_error == pytest.approx(most)
 
 
 def test_to_a_run_of_an_older_version_every_network_stays_of_use(tmp_path):
@@ -192,8 +192,8 @@ def test_a_limit_that_needs_a_worker_is_refused_on_resume_and_changes_nothing(co
 
 
 def test_without_workers_the_speed_of_training_is_timed_and_a_time_budget_ends_the_run(tmp_path):
-    with closing(assemble(tiny())) as parts, InlineExecutor() as executor:
-        assert images_per_second(parts, executor) > 0
+    with closing(assemble(tiny())) as context, InlineExecutor() as executor:
+        assert images_per_second(context, executor) > 0
     ended = start(tiny(budget={"time": 2.0, "images_per_child": 320}), tmp_path / "run")
     assert ended.reason == "the time budget is used up"
     assert ended.trained > 0
@@ -244,8 +244,8 @@ def test_a_training_device_that_is_not_there_is_refused_before_anything_is_writt
 
 @pytest.mark.parametrize("said", ["auto", "cpu"])
 def test_the_training_device_is_kept_as_it_was_said(said):
-    with closing(assemble(tiny(trainer={"device": said}))) as parts:
-        assert parts.trainer.device == said
+    with closing(assemble(tiny(trainer={"device": said}))) as context:
+        assert context.trainer.device == said
 
 
 def test_other_data_are_refused_with_both_fingerprints(copied):

@@ -10,7 +10,7 @@ import pytest
 from hwnas.errors import ConfigError
 from hwnas.experiment import resume, start
 from hwnas.objectives import objectives_named
-from hwnas.search import going_on
+from hwnas.search import promoted
 from hwnas.store import RunStore
 from tests.experiment.conftest import TINY, front, rows, tiny, told
 
@@ -67,7 +67,7 @@ def test_who_goes_on_is_what_halving_says_of_the_siblings(run):
     outcomes = {row.id: row for row in rows(folder)}
     assert len(reached(folder)) == 4
     for (_, rung), values in reached(folder).items():
-        chosen = going_on(values, OBJECTIVES, 0.5)
+        chosen = promoted(values, OBJECTIVES, 0.5)
         stop = (80.0, 160.0)[rung]
         assert {each for each in values if outcomes[each].values["images"] > stop} == chosen
         for each in values.keys() - chosen:

@@ -20,7 +20,7 @@ from hwnas.device.device import LinkedDevice
 from hwnas.errors import ConfigError, WorkError
 from hwnas.experiment import Ended, Progress, evaluator, resume, start
 from hwnas.experiment.cheap import cheap_values
-from hwnas.experiment.parts import assemble
+from hwnas.experiment.context import assemble
 from hwnas.experiment.tasks import inherit
 from hwnas.report.figures import Summary
 from hwnas.report.figures import progress as progress_figure
@@ -57,8 +57,8 @@ def refuse_another_replay(folder: Path) -> list[str]:
     """Ask a fresh strategy in the recorded order: it must ask for what the run asked for. Gives its front."""
     with RunStore.open(folder, write=False) as store:
         config = store.config
-    parts = assemble(type(tiny()).model_validate_json(config))
-    strategy = parts.strategy(lambda graphs: [cheap_values(graph, None) for graph in graphs])
+    context = assemble(type(tiny()).model_validate_json(config))
+    strategy = context.strategy(lambda graphs: [cheap_values(graph, None) for graph in graphs])
     for entry in record(folder):
         if isinstance(entry, Outcome):
             strategy.tell(entry)
@@ -255,9 +255,7 @@ def test_a_space_without_anything_new_ends_the_run_and_so_it_does_when_resumed(t
 
 
 @pytest.mark.slow
-def test_on_this_machine_nothing_trains_while_a_generation_is_measured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_on_this_machine_nothing_trains_while_a_generation_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained: dict[int, set[int]] = {}
     transferred: Counter[str] = Counter()
 

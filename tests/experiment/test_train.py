@@ -27,7 +27,7 @@ class Stopped(Exception):
 
 
 def stopping_after(reports: int):
-    """A listener that ends the session after so many parts."""
+    """A listener that ends the session after so many parts of a training."""
     seen = []
 
     def listen(progress):

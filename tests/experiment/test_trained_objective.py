@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from hwnas.data import DataSettings, load
+from hwnas.deployed.expected_change import expected_change
 from hwnas.errors import RequestError, WorkError
 from hwnas.execution import unpack
 from hwnas.experiment import outcomes, resume, start
-from hwnas.injection.expected_change import expected_change
 from hwnas.objectives import objectives_named
 from hwnas.report import entries
 from hwnas.spaces import initial_graphs

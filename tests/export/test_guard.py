@@ -6,10 +6,11 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from hwnas.deployed import Program
 from hwnas.errors import ExportError
 from hwnas.export import convert, emit
 from hwnas.export.guard import guarded
-from hwnas.injection import FastEngine, Program, damage, from_onnx
+from hwnas.injection import FastSimulator, effect, from_onnx
 from tests.export.samples import images, onnx_logits, random_state
 from tests.graphs import SAMPLES, Builder
 
@@ -46,13 +47,13 @@ def test_flips_do_less_harm_in_a_guarded_file() -> None:
     harm = []
     for content in (model, guarded(model, pictures.numpy())):
         made = Program(*from_onnx(content))
-        engine = FastEngine(made, pictures)
+        engine = FastSimulator(made, pictures)
         changed = []
         for tensor in made.memory.population.tensors:
             for element in range(0, tensor.size, max(1, tensor.size // 8)):
                 bit = made.memory.population.index(tensor=tensor.name, element=element, bit=30)
                 answers = engine.weights(made.memory.flipped(np.array([bit])))
-                changed.append(damage(answers, engine.classes, engine.classes.astype(np.int64)).changed)
+                changed.append(effect(answers, engine.classes, engine.classes.astype(np.int64)).changed)
         harm.append(np.mean(changed))
     assert harm[1] < harm[0]
 

@@ -14,7 +14,7 @@ from hwnas.export import convert, emit, needs_reduced_range
 from hwnas.export.guard import guarded
 from hwnas.export.quantise import to_float16, to_int8
 from hwnas.graph import architecture_id
-from hwnas.morphism import AGAINST_FLIPS, OPERATORS
+from hwnas.morphism import OPERATORS, WITH_BOUNDING
 from tests.export.samples import images, onnx_logits, random_state, statistics
 from tests.graphs import SAMPLES
 
@@ -81,7 +81,7 @@ def test_an_image_that_a_skip_reads_is_rounded_once() -> None:
 
 def test_nothing_is_left_of_clips_that_became_scales() -> None:
     start = SAMPLES["residual"]()
-    bound = AGAINST_FLIPS["bound_activations"]
+    bound = WITH_BOUNDING["bound_activations"]
     graph = bound.apply(start, bound.sites(start)[0], np.random.default_rng(0)).graph
     model = emit(graph, random_state(graph))
     for float32 in (model, guarded(model, images(graph, 8).numpy())):

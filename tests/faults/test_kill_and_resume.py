@@ -12,9 +12,7 @@ def whole(tmp_path_factory):
     return finished(tmp_path_factory.mktemp("whole") / "run")
 
 
-@pytest.mark.parametrize(
-    "group", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["whole group", "main process alone"]
-)
+@pytest.mark.parametrize("group", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["whole group", "main process alone"])
 def test_a_killed_run_resumed_equals_the_uninterrupted_one(whole, tmp_path, group):
     after_s = random.Random().uniform(4, 12)  # anywhere: a moment that fails is worth knowing, and it is in the message
     assert interrupted(tmp_path / "run", after_s, group=group) == whole, f"killed after {after_s:.3f} s"

@@ -38,9 +38,7 @@ def _true_answers() -> dict[str, Any]:
     ]
     said = io.StringIO()
     agent.serve(io.StringIO("".join(json.dumps(each, default=agent.encode) + "\n" for each in requests)), said)
-    return {
-        str(each["op"]): json.loads(line)["ok"] for each, line in zip(requests, said.getvalue().splitlines(), strict=True)
-    }
+    return {str(each["op"]): json.loads(line)["ok"] for each, line in zip(requests, said.getvalue().splitlines(), strict=True)}
 
 
 TRUE = _true_answers()

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from hwnas.cli import app
-from hwnas.console import printable
+from hwnas.cli.console import printable
 from hwnas.export import emit
 from hwnas.store import RunStore
 from tests.export.samples import random_state

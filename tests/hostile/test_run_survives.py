@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from hwnas.cli import app
 from hwnas.errors import RunFolderError, StoreError
-from hwnas.store import RunStore, making
+from hwnas.store import RunStore
 from hwnas.store.database import DATABASE
 from tests.faults.test_full_disk import tmpfs
 from tests.hostile.hostile_samples import make_run
@@ -106,7 +106,7 @@ def test_a_run_that_cannot_be_made_leaves_no_part_of_its_database(tmp_path: Path
     def fails(connection: sqlite3.Connection, name: str) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr(making, "use_write_ahead_log", fails)
+    monkeypatch.setattr(creation, "use_write_ahead_log", fails)
     with pytest.raises(StoreError):
         RunStore.create(tmp_path / "run", config="{}", meta={})
     assert not list((tmp_path / "run").glob("*.sqlite*"))

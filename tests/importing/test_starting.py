@@ -137,8 +137,6 @@ def test_one_architecture_is_given_once(tmp_path: Path) -> None:
         start(tiny(), tmp_path / "run", networks=sources)
 
 
-
-
 DATA = Path(__file__).parents[3] / "shared" / "data"
 WEIGHTS = DATA / "resnet20_cifar10" / "resnet20.safetensors"
 

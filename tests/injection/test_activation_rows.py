@@ -3,20 +3,21 @@
 import numpy as np
 import pytest
 
+from hwnas.campaign import Campaign, Examples, FaultSettings, Subject, study
+from hwnas.cli.fault_tables import remarks
 from hwnas.export import convert, emit
-from hwnas.fault_tables import remarks
-from hwnas.injection import Campaign, Examples, FaultSettings, QdqBench, Subject, TorchBench, study
-from hwnas.injection.bench import Bench
+from hwnas.injection import QdqTarget, TorchTarget
+from hwnas.injection.target import FaultTarget
 from hwnas.resilience import FLOAT16, FLOAT32
 from tests.export.samples import images, random_state
 from tests.injection.injection_samples import SAMPLES, program
 
 
-def benches() -> dict[str, Bench]:
+def benches() -> dict[str, FaultTarget]:
     graph = SAMPLES["residual"]()
     calibration = images(graph, 32).numpy()
-    int8 = QdqBench(convert(emit(graph, random_state(graph)), "int8", calibration=calibration))
-    return {"float32": TorchBench(program(graph, FLOAT32)), "float16": TorchBench(program(graph, FLOAT16)), "int8": int8}
+    int8 = QdqTarget(convert(emit(graph, random_state(graph)), "int8", calibration=calibration))
+    return {"float32": TorchTarget(program(graph, FLOAT32)), "float16": TorchTarget(program(graph, FLOAT16)), "int8": int8}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
@@ -52,7 +53,7 @@ def test_the_share_of_stuck_bits_that_are_faults_is_told(target: str) -> None:
     graph = SAMPLES["residual"]()
     shown = images(graph, 50)
     labels = program(graph).run(shown).argmax(1).numpy()
-    subject = Subject(name="m", bench=lambda: TorchBench(program(graph)))
+    subject = Subject(name="m", bench=lambda: TorchTarget(program(graph)))
     examples = Examples(images=shown.numpy(), labels=labels)
     settings = FaultSettings(target=target, half_width=2.0)
     for fault, low, high in (("single", 0.999, 1.001), ("stuck-at", 0.2, 0.8)):

@@ -5,8 +5,9 @@ import pytest
 import torch
 from scipy import stats
 
+from hwnas.campaign import Campaign, Examples, FaultSettings
 from hwnas.export import convert, emit
-from hwnas.injection import Campaign, Examples, FastEngine, FaultSettings, NaiveEngine, QdqBench, QdqEngine, TorchBench, Upset
+from hwnas.injection import FastSimulator, NaiveSimulator, QdqSimulator, QdqTarget, TorchTarget, Upset
 from hwnas.injection.bit_errors import activation_masks
 from hwnas.resilience import BFLOAT16, FLOAT32, Format, Population, Role, TensorBits
 from tests.export.samples import images, random_state, statistics
@@ -41,7 +42,7 @@ def test_all_bits_flip_at_rate_1_and_rare_errors_leave_tensors_out() -> None:
 def test_masks_in_one_tensor_answer_as_upsets_do(layout: Format) -> None:
     made = program(SAMPLES["residual"](), layout)
     pictures = batch(made.graph)
-    fast, naive = FastEngine(made, pictures), NaiveEngine(made, pictures)
+    fast, naive = FastSimulator(made, pictures), NaiveSimulator(made, pictures)
     for step, tensor in enumerate(made.activations.tensors):
         upsets = [Upset(image=i, element=i % tensor.size, mask=1 << (layout.bits - 2)) for i in range(len(pictures))]
         masks = np.zeros((len(pictures), tensor.size), layout.word)
@@ -58,7 +59,7 @@ def test_int8_files_answer_masks_as_they_answer_upsets(name: str) -> None:
     mean, std = statistics(graph)
     calibration = images(graph, 32).numpy()
     model = convert(emit(graph, random_state(graph), mean=mean, std=std), "int8", calibration=calibration)
-    engine = QdqEngine(bench := QdqBench(model), calibration[:6])
+    engine = QdqSimulator(bench := QdqTarget(model), calibration[:6])
     assert engine.disturbed({}).masked.all()
     for step, tensor in enumerate(bench.activations.tensors):
         upsets = [Upset(image=i, element=i % tensor.size, mask=128) for i in range(6)]
@@ -73,7 +74,7 @@ def test_a_curve_of_activations_falls_to_chance() -> None:
     pictures = batch(made.graph, 60)
     data = Examples(images=pictures.numpy(), labels=labels_of(made, pictures))
     settings = FaultSettings(target="activations", fault="ber", bers=(1e-6, 1e-3, 0.2), half_width=5.0)
-    found = Campaign("m", TorchBench(made), data, settings).curve(None, lambda stage: None)
+    found = Campaign("m", TorchTarget(made), data, settings).curve(None, lambda stage: None)
     accuracies = found.curve.accuracies()
     assert accuracies[0] == pytest.approx(found.curve.clean, abs=0.02)
     assert accuracies[0] > accuracies[1] > accuracies[2]

@@ -11,11 +11,12 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
+from hwnas.deployed import Program
 from hwnas.errors import ModelError, UnsupportedOperatorError
 from hwnas.export import convert, emit
 from hwnas.graph import Clip, cost
-from hwnas.injection import FastEngine, NaiveEngine, Program, Upset, from_onnx
-from hwnas.injection.onnx_bench import OnnxBench
+from hwnas.injection import FastSimulator, NaiveSimulator, Upset, from_onnx
+from hwnas.injection.onnx_target import OnnxTarget
 from hwnas.onnxfiles import comparing
 from tests.export.samples import images, onnx_logits, random_state, statistics
 from tests.injection.injection_samples import SAMPLES
@@ -181,7 +182,7 @@ def test_a_classifier_that_ends_in_a_pool_is_faulted_as_any() -> None:
     ]
     made = Program(*from_onnx(model_of(nodes, {"w": weights(4, 2, 3, 3), "v": weights(3, 4, 1, 1)})))
     pictures, changed = torch.rand(5, 2, 6, 6), 0
-    fast, naive = FastEngine(made, pictures), NaiveEngine(made, pictures)
+    fast, naive = FastSimulator(made, pictures), NaiveSimulator(made, pictures)
     assert fast.clean.logits.shape == (5, 3)
     for bit in range(0, made.memory.population.size, 7):
         change = made.memory.flipped(np.array([bit]))
@@ -203,7 +204,7 @@ def test_layers_that_share_their_weights_are_left_to_the_engine_that_faults_both
     model = model_of(nodes, {"l": weights(72, 3), "s": weights(3, 3)})
     with pytest.raises(UnsupportedOperatorError, match="share their weights"):
         from_onnx(model)
-    bench = OnnxBench(model)
+    bench = OnnxTarget(model)
     assert sorted(tensor.size for tensor in bench.memory.population.tensors) == [9, 216]
 
 

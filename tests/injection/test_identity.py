@@ -10,17 +10,18 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from hwnas.campaign import Campaign, Examples, FaultSettings, onnx_subject
 from hwnas.deployed.program import Step
 from hwnas.errors import ConfigError
 from hwnas.export import convert, emit
 from hwnas.graph import Clip, Linear
-from hwnas.injection import Campaign, Examples, FaultSettings, TorchBench, onnx_subject
-from hwnas.injection.bench import Bench
+from hwnas.injection import TorchTarget
 from hwnas.injection.identity import program_sha256
+from hwnas.injection.target import FaultTarget
 from hwnas.resilience import FLOAT32, LOG8
 from tests.export.samples import images, random_state, statistics
 from tests.injection.injection_samples import SAMPLES, batch, program
-from tests.injection.test_onnx_bench import NETS, model
+from tests.injection.test_onnx_target import NETS, model
 
 Change = Callable[[onnx.ModelProto], None]
 
@@ -67,7 +68,7 @@ CASES = [
 def test_a_campaign_on_the_same_words_of_another_function_is_refused(
     dtype: str, content: bytes, change: Change, tmp_path: Path
 ) -> None:
-    def bench(change: Change) -> Bench:
+    def bench(change: Change) -> FaultTarget:
         proto = onnx.load_model_from_string(content)
         change(proto)
         (tmp_path / "m.onnx").write_bytes(proto.SerializeToString())
@@ -138,5 +139,5 @@ def test_full_scales_and_the_normalisation_of_images_are_part_of_the_function() 
         type(made).of(graph, random_state(graph), LOG8, mean=mean, std=std, calibration=factor * batch(graph).numpy())
         for factor in (1, 16)
     ]
-    assert TorchBench(made).function_sha256 == TorchBench(program(graph, FLOAT32)).function_sha256
-    assert len({TorchBench(each).function_sha256 for each in (made, shifted, *calibrated)}) == 4
+    assert TorchTarget(made).function_sha256 == TorchTarget(program(graph, FLOAT32)).function_sha256
+    assert len({TorchTarget(each).function_sha256 for each in (made, shifted, *calibrated)}) == 4

@@ -6,10 +6,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hwnas.campaign import Campaign, Examples, FaultSettings, trained
+from hwnas.deployed import Program
 from hwnas.errors import ConfigError, DataError
-from hwnas.injection import Campaign, Examples, FastEngine, FaultSettings, NaiveEngine, Program, TorchBench, Upset, trained
+from hwnas.injection import FastSimulator, NaiveSimulator, TorchTarget, Upset
 from hwnas.injection.bit_errors import activation_masks
-from hwnas.injection.engine import upset
+from hwnas.injection.simulator import upset
 from hwnas.resilience import LOG8
 from tests.chains import grown_graphs
 from tests.export.samples import random_state, statistics
@@ -51,7 +53,7 @@ def test_full_scale_is_the_least_power_of_two_that_nothing_exceeds() -> None:
 def test_every_bit_of_a_tiny_network_by_both_engines() -> None:
     made, pictures = logarithmic(tiny()), batch(tiny(), 4)
     before = made.memory.sha256()
-    naive, fast = NaiveEngine(made, pictures), FastEngine(made, pictures)
+    naive, fast = NaiveSimulator(made, pictures), FastSimulator(made, pictures)
     moved = 0
     for bit in range(made.memory.population.size):
         changes = made.memory.flipped(np.array([bit]))
@@ -66,7 +68,7 @@ def test_every_bit_of_a_tiny_network_by_both_engines() -> None:
 @given(graph=grown_graphs(), seed=st.integers(0, 1000))
 def test_activations_of_grown_networks(graph, seed: int) -> None:
     made, pictures, rng = logarithmic(graph), batch(graph, 3), np.random.default_rng(seed)
-    naive, fast = NaiveEngine(made, pictures), FastEngine(made, pictures)
+    naive, fast = NaiveSimulator(made, pictures), FastSimulator(made, pictures)
     step = int(rng.integers(len(made.steps)))
     size = made.activations.tensors[step].size
     upsets = [Upset(image=i, element=int(rng.integers(size)), mask=1 << int(rng.integers(8))) for i in range(3)]
@@ -86,7 +88,7 @@ def test_a_flip_and_its_inverse_leave_a_stored_tensor_as_it_was() -> None:
 def test_curves_fall_with_the_bit_error_rate() -> None:
     graph = SAMPLES["residual"]()
     made, pictures = logarithmic(graph), batch(graph, 60)
-    engine = TorchBench(made).engine(pictures.numpy())
+    engine = TorchTarget(made).engine(pictures.numpy())
     labels, rng = labels_of(made, pictures), np.random.default_rng(0)
     right = []
     for ber in (1e-5, 1e-1):

@@ -5,26 +5,27 @@ import onnx
 import pytest
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
+from hwnas.campaign import Campaign, Examples, FaultSettings, onnx_subject
 from hwnas.errors import ConfigError, ModelError
 from hwnas.export import convert, emit
-from hwnas.injection import Campaign, Examples, FaultSettings, QdqBench, QdqEngine, Upset, onnx_subject
+from hwnas.injection import QdqSimulator, QdqTarget, Upset
 from hwnas.resilience import Role
 from tests.export.samples import images, random_state, statistics
 from tests.injection.injection_samples import SAMPLES
 
 
-def int8(name: str) -> tuple[QdqBench, np.ndarray]:
+def int8(name: str) -> tuple[QdqTarget, np.ndarray]:
     graph = SAMPLES[name]()
     mean, std = statistics(graph)
     calibration = images(graph, 32).numpy()
     model = convert(emit(graph, random_state(graph), mean=mean, std=std), "int8", calibration=calibration)
-    return QdqBench(model), calibration[:6]
+    return QdqTarget(model), calibration[:6]
 
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_weight_faults_answer_as_a_whole_file_with_these_weights(name: str) -> None:
     bench, pictures = int8(name)
-    engine, rng = QdqEngine(bench, pictures), np.random.default_rng(0)
+    engine, rng = QdqSimulator(bench, pictures), np.random.default_rng(0)
     before, changed = bench.memory.sha256(), 0
     for tensor in bench.memory.population.tensors:
         for bit in {tensor.format.bits - 1, tensor.format.bits - 2}:
@@ -42,7 +43,7 @@ def test_weight_faults_answer_as_a_whole_file_with_these_weights(name: str) -> N
 @pytest.mark.parametrize("name", ["residual", "dense"])
 def test_activations_that_are_flipped_twice_answer_as_clean_ones(name: str) -> None:
     bench, pictures = int8(name)
-    engine = QdqEngine(bench, pictures)
+    engine = QdqSimulator(bench, pictures)
     hurt = 0
     for step, tensor in enumerate(bench.activations.tensors):
         nothing = [Upset(image=image, element=0, mask=0) for image in range(len(pictures))]
@@ -70,8 +71,8 @@ def test_a_users_own_quantisation_answers_as_whole_files_do(tmp_path, activation
     proto = onnx.load_model_from_string(emit(graph, random_state(graph)))
     reader = _Pictures(proto.graph.input[0].name, pictures)
     quantize_static(proto, path, reader, quant_format=QuantFormat.QDQ, activation_type=activations, weight_type=QuantType.QInt8)
-    bench, changed = QdqBench(path.read_bytes()), 0
-    engine = QdqEngine(bench, pictures[:6])
+    bench, changed = QdqTarget(path.read_bytes()), 0
+    engine = QdqSimulator(bench, pictures[:6])
     for tensor in bench.memory.population.tensors:  # int8 activations are computed in floats: no sum overflows there
         for bit in (tensor.format.bits - 1, tensor.format.bits - 2):
             index = bench.memory.population.index(tensor=tensor.name, element=tensor.size - 1, bit=bit)
@@ -96,7 +97,7 @@ def test_a_quantisation_whose_weights_would_be_left_out_is_refused(tmp_path, kin
     proto, path = onnx.load_model_from_string(emit(graph, random_state(graph))), tmp_path / "own.onnx"
     quantize_static(proto, path, _Pictures(proto.graph.input[0].name, images(graph, 8).numpy()), **kinds)
     with pytest.raises(ModelError, match=message):
-        QdqBench(path.read_bytes())
+        QdqTarget(path.read_bytes())
 
 
 @pytest.mark.filterwarnings("ignore")  # the quantiser's own
@@ -108,7 +109,7 @@ def test_weights_that_were_left_out_of_the_quantisation_are_refused(tmp_path) ->
     reader = _Pictures(proto.graph.input[0].name, images(graph, 8).numpy())
     quantize_static(proto, path, reader, nodes_to_exclude=["second"], weight_type=QuantType.QInt8)
     with pytest.raises(ModelError, match=f"expected int8 weights, '{conv.input[1]}' of Conv 'second' are float; quantise"):
-        QdqBench(path.read_bytes())
+        QdqTarget(path.read_bytes())
 
 
 def test_unsigned_weights_of_any_heavy_operator_are_refused() -> None:
@@ -129,7 +130,7 @@ def test_unsigned_weights_of_any_heavy_operator_are_refused() -> None:
     )
     model = onnx.helper.make_model(made, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
     with pytest.raises(ModelError, match="'v' are uint8"):
-        QdqBench(model.SerializeToString())
+        QdqTarget(model.SerializeToString())
 
 
 def test_operators_that_a_later_opset_writes_otherwise_are_disturbed_all_the_same() -> None:
@@ -138,7 +139,7 @@ def test_operators_that_a_later_opset_writes_otherwise_are_disturbed_all_the_sam
     proto = onnx.load_model_from_string(convert(emit(graph, random_state(graph)), "int8", calibration=pictures))
     (pool,) = (node for node in proto.graph.node if node.op_type == "GlobalAveragePool")
     pool.CopyFrom(onnx.helper.make_node("ReduceMean", list(pool.input), list(pool.output), axes=[2, 3]))  # opset 18: an input
-    bench = QdqBench(proto.SerializeToString())
+    bench = QdqTarget(proto.SerializeToString())
     engine = bench.engine(pictures)
     assert engine.disturbed({}).masked.all()
     step = len(bench.activations.tensors) - 1
@@ -149,7 +150,7 @@ def test_operators_that_a_later_opset_writes_otherwise_are_disturbed_all_the_sam
 
 def test_stored_words_are_those_that_an_upset_flips() -> None:
     bench, pictures = int8("residual")
-    engine = QdqEngine(bench, pictures)
+    engine = QdqSimulator(bench, pictures)
     for step, tensor in enumerate(bench.activations.tensors):
         words = engine.stored(step)
         assert words.shape == (len(pictures), tensor.size)
@@ -189,7 +190,7 @@ def test_files_in_another_format_are_refused(tmp_path) -> None:
     graph = SAMPLES["flat"]()
     model = emit(graph, random_state(graph))
     with pytest.raises(ModelError, match="without quantised weights"):
-        QdqBench(model)
+        QdqTarget(model)
     floats, halves, integers = tmp_path / "f.onnx", tmp_path / "h.onnx", tmp_path / "i.onnx"
     floats.write_bytes(model)
     integers.write_bytes(convert(model, "int8", calibration=images(graph, 8).numpy()))

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from onnx import numpy_helper
 
+from hwnas.deployed import Change
 from hwnas.export import convert, emit
-from hwnas.injection import Change, QdqBench, QdqEngine
+from hwnas.injection import QdqSimulator, QdqTarget
 from hwnas.injection import quantised_conv as module
 from hwnas.injection.quantised_conv import CleanSums, QuantisedConv
 from tests.export.samples import images, random_state
@@ -17,18 +18,18 @@ CASES = ["plain", "residual", "separable", "dense"]
 pytestmark = pytest.mark.skipif(not module.sums_are_exact(), reason="8-bit products saturate here, so filters are not computed")
 
 
-def int8(name: str) -> tuple[QdqBench, np.ndarray]:
+def int8(name: str) -> tuple[QdqTarget, np.ndarray]:
     graph = SAMPLES[name]()
     pictures = images(graph, 16).numpy()
-    return QdqBench(convert(emit(graph, random_state(graph)), "int8", calibration=pictures)), pictures[:5]
+    return QdqTarget(convert(emit(graph, random_state(graph)), "int8", calibration=pictures)), pictures[:5]
 
 
-def clean_values(bench: QdqBench, pictures: np.ndarray, changes: tuple[Change, ...] = ()) -> dict[str, np.ndarray]:
+def clean_values(bench: QdqTarget, pictures: np.ndarray, changes: tuple[Change, ...] = ()) -> dict[str, np.ndarray]:
     opened = bench.full(outputs=bench.quantised, changes=changes)
     return dict(zip(bench.quantised, opened.run(bench.quantised, {bench.image: pictures}), strict=True))
 
 
-def sums_of(bench: QdqBench, conv: QuantisedConv, values: dict[str, np.ndarray]) -> CleanSums:
+def sums_of(bench: QdqTarget, conv: QuantisedConv, values: dict[str, np.ndarray]) -> CleanSums:
     found = CleanSums.of(conv, bench.memory.arrays, values)
     assert found is not None
     return found
@@ -63,11 +64,11 @@ def test_words_of_one_filter_are_taken_together_and_words_of_two_are_not_taken()
     np.testing.assert_array_equal(clean_values(bench, pictures, (pair,))[conv.target][:, 1], part)
     apart = Change(tensor=conv.weight, elements=np.array([size - 1, size]), values=np.array([-128, 127], np.int8))
     assert sums.faulty(apart) is None
-    engine = QdqEngine(bench, pictures)
+    engine = QdqSimulator(bench, pictures)
     np.testing.assert_array_equal(engine.weights((apart,)).classes, engine.naive((apart,)).classes)
 
 
-def tie(bench: QdqBench, place: int) -> tuple[QdqBench, str]:
+def tie(bench: QdqTarget, place: int) -> tuple[QdqTarget, str]:
     """A network in which two convolutions of one shape read the same weight (1) or bias (2), the other's scale made to fit."""
     proto, convs = bench._proto, [node for node in bench._proto.graph.node if node.op_type == "Conv"]
     made = {output: node.input for node in proto.graph.node for output in node.output}
@@ -80,14 +81,14 @@ def tie(bench: QdqBench, place: int) -> tuple[QdqBench, str]:
     x, w, b = (numpy_helper.to_array(constants[name]) for name in names)
     fitting = x * w if place == 1 else b / x
     constants[names[3 - place]].CopyFrom(numpy_helper.from_array(np.float32(fitting), names[3 - place]))
-    return QdqBench(proto.SerializeToString()), made[first.input[place]][0]
+    return QdqTarget(proto.SerializeToString()), made[first.input[place]][0]
 
 
 @pytest.mark.parametrize(("place", "bit"), [(1, 6), (2, 12)])
 def test_words_that_two_convolutions_share_are_hit_in_both(place: int, bit: int) -> None:
     separate, pictures = int8("residual")
     bench, tensor = tie(separate, place)
-    engine, moved = QdqEngine(bench, pictures), 0
+    engine, moved = QdqSimulator(bench, pictures), 0
     size = bench.memory.arrays[tensor].size
     for element in range(0, size, max(1, size // 50)):
         (change,) = bench.memory.flipped(np.array([bench.memory.population.index(tensor=tensor, element=element, bit=bit)]))
@@ -106,5 +107,5 @@ def test_clean_values_that_do_not_come_out_are_not_relied_on(monkeypatch: pytest
     monkeypatch.setattr("hwnas.injection.quantised_conv.sums_are_exact", lambda: False)
     assert CleanSums.of(conv, bench.memory.arrays, values) is None
     (change,) = bench.memory.flipped(np.array([7]))
-    engine = QdqEngine(bench, pictures)
+    engine = QdqSimulator(bench, pictures)
     np.testing.assert_array_equal(engine.weights((change,)).classes, engine.naive((change,)).classes)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from hwnas.graph import Clip, Edit, Graph
-from hwnas.morphism import AGAINST_FLIPS, OPERATORS
+from hwnas.morphism import OPERATORS, WITH_BOUNDING
 from hwnas.morphism.bound import BoundActivations, bounded
 from hwnas.network import Network
 from tests.chains import STARTS
@@ -23,7 +23,7 @@ def bounds(graph: Graph) -> list[float]:
 
 
 def test_it_is_no_operator_of_a_search_that_does_not_ask_for_it() -> None:
-    assert set(AGAINST_FLIPS) - set(OPERATORS) == {OPERATOR.name}
+    assert set(WITH_BOUNDING) - set(OPERATORS) == {OPERATOR.name}
 
 
 @pytest.mark.parametrize("name", STARTS)

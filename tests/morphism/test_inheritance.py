@@ -3,7 +3,7 @@ import pytest
 
 from hwnas.errors import GraphError, MorphismError
 from hwnas.morphism import OPERATORS, Inheritance, Site, check_plan, from_json
-from hwnas.morphism.fresh import from_scratch
+from hwnas.morphism.from_scratch import from_scratch
 from hwnas.morphism.inheritance import Axis, Calibrated, Chosen, Constant, Factorised, Fresh, Keep, Slice, TopK, written
 from tests.chains import STARTS
 from tests.graphs import SAMPLES

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hwnas.errors import MorphismError
 from hwnas.graph import BatchNorm, Conv, Graph, architecture_id
-from hwnas.morphism import AGAINST_FLIPS, OPERATORS, Operator, Site, check_plan, from_json, morph, to_json
+from hwnas.morphism import OPERATORS, WITH_BOUNDING, Operator, Site, check_plan, from_json, morph, to_json
 from tests.chains import EXACT, STARTS, chain, grown_graphs
 from tests.graphs import SAMPLES
 from tests.morphism.states import child_of, images_for, logits, state_for
@@ -37,7 +37,7 @@ def check_step(operator: Operator, graph: Graph, site: Site, seed: int) -> Graph
 @pytest.mark.parametrize("name", STARTS)
 def test_every_site_of_every_start(name: str) -> None:
     graph = STARTS[name]()
-    for operator in AGAINST_FLIPS.values():
+    for operator in WITH_BOUNDING.values():
         sites = operator.sites(graph)
         assert len(set(sites)) == len(sites)
         for site in sites:
@@ -48,7 +48,7 @@ def test_every_site_of_every_start(name: str) -> None:
 @given(graph=grown_graphs(), seed=st.integers(0, 1000))
 def test_every_operator_on_graphs_that_operators_made(graph: Graph, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    for operator in AGAINST_FLIPS.values():
+    for operator in WITH_BOUNDING.values():
         if sites := operator.sites(graph):
             check_step(operator, graph, sites[int(rng.integers(len(sites)))], seed)
 

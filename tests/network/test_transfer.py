@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hwnas.errors import MorphismError
 from hwnas.graph import Conv, Graph
-from hwnas.morphism.fresh import from_scratch
+from hwnas.morphism.from_scratch import from_scratch
 from hwnas.morphism.inheritance import (
     Axis,
     Calibrated,

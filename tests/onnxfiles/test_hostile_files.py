@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
+from hwnas.campaign import onnx_subject
 from hwnas.errors import ModelError, UnsupportedOperatorError
 from hwnas.export import emit
-from hwnas.injection import from_onnx, onnx_subject
+from hwnas.injection import from_onnx
 from hwnas.onnxfiles import cut_at_logits, translate
 from tests.export.samples import random_state
 from tests.ops.op_cases import CASES

@@ -5,13 +5,15 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from hwnas.campaign import onnx_subject
+from hwnas.deployed import Program
 from hwnas.errors import ModelError
 from hwnas.export import convert, emit
-from hwnas.injection import Program, QdqBench, from_onnx, onnx_subject
-from hwnas.injection.onnx_bench import OnnxBench
+from hwnas.injection import QdqTarget, from_onnx
+from hwnas.injection.onnx_target import OnnxTarget
 from tests.export.samples import images, random_state
 from tests.injection.injection_samples import SAMPLES
-from tests.injection.test_onnx_bench import HEAD, STEM, N, model
+from tests.injection.test_onnx_target import HEAD, STEM, N, model
 
 
 def with_batch(content: bytes, size: int) -> bytes:
@@ -30,7 +32,9 @@ def int8() -> tuple[bytes, np.ndarray]:
 @pytest.mark.parametrize("size", [1, 8])
 def test_a_file_for_batches_of_one_size_takes_any(size: int) -> None:
     content, pictures = int8()
-    for mine, theirs in zip(QdqBench(with_batch(content, size)).clean(pictures), QdqBench(content).clean(pictures), strict=True):
+    for mine, theirs in zip(
+        QdqTarget(with_batch(content, size)).clean(pictures), QdqTarget(content).clean(pictures), strict=True
+    ):
         np.testing.assert_array_equal(mine, theirs)
     graph = SAMPLES["residual"]()
     content = emit(graph, random_state(graph))
@@ -44,7 +48,7 @@ def test_an_int8_file_that_cannot_take_several_images_is_refused() -> None:
     flatten.CopyFrom(helper.make_node("Reshape", [flatten.input[0], "one row"], list(flatten.output)))
     proto.graph.initializer.append(numpy_helper.from_array(np.array([1, -1]), "one row"))
     with pytest.raises(ModelError, match="export it with a dynamic batch"):
-        QdqBench(proto.SerializeToString())
+        QdqTarget(proto.SerializeToString())
 
 
 @pytest.mark.parametrize(
@@ -61,10 +65,10 @@ def test_what_is_no_picture_of_floats_is_refused_by_every_engine(tmp_path, kind:
     proto.graph.input[0].CopyFrom(helper.make_tensor_value_info("x", kind, shape))
     path = tmp_path / "own.onnx"
     path.write_bytes(proto.SerializeToString())
-    for take in (lambda: onnx_subject(path, "float32"), lambda: OnnxBench(path.read_bytes())):
+    for take in (lambda: onnx_subject(path, "float32"), lambda: OnnxTarget(path.read_bytes())):
         with pytest.raises(ModelError, match=message):
             take()
     proto = onnx.load_model_from_string(int8()[0])
     proto.graph.input[0].CopyFrom(helper.make_tensor_value_info(proto.graph.input[0].name, kind, shape))
     with pytest.raises(ModelError, match=message.replace("'x' ", "")):
-        QdqBench(proto.SerializeToString())
+        QdqTarget(proto.SerializeToString())

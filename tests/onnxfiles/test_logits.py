@@ -6,9 +6,10 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from hwnas.campaign import onnx_subject
 from hwnas.errors import ModelError
 from hwnas.export import convert, emit
-from hwnas.injection import QdqBench, onnx_subject
+from hwnas.injection import QdqTarget
 from hwnas.onnxfiles.logits import cut_at_logits
 from tests.export.samples import images, random_state
 from tests.injection.injection_samples import SAMPLES
@@ -112,7 +113,7 @@ def test_what_is_no_logits_is_said_with_its_shape(tmp_path) -> None:
     with pytest.raises(ModelError, match=expected + "'end' has no float32"):
         onnx_subject(tmp_path / "own.onnx", "float32")
     with pytest.raises(ModelError, match=expected + r"got int64 \(2, 10\) for 2"):
-        QdqBench(with_ending(body("int8"), whole_numbers, ("end",)).SerializeToString())
+        QdqTarget(with_ending(body("int8"), whole_numbers, ("end",)).SerializeToString())
     maps = [N("Unsqueeze", ["y", "axis"], ["end"])]
     (tmp_path / "own.onnx").write_bytes(with_ending(body("any operator"), maps, ("end",)).SerializeToString())
     with pytest.raises(ModelError, match=expected + r"'end' has \(n, 1, 10\)"):

@@ -9,7 +9,7 @@ import pytest
 from hwnas.deployed import Program
 from hwnas.export import convert, emit
 from hwnas.graph import OPS
-from hwnas.injection import FastEngine, NaiveEngine, from_onnx
+from hwnas.injection import FastSimulator, NaiveSimulator, from_onnx
 from hwnas.onnxfiles import translate
 from tests.export.samples import images, onnx_logits, random_state, statistics
 from tests.ops.op_cases import CASES
@@ -46,7 +46,7 @@ def test_faults_in_what_was_read_answer_as_full_passes_do(name: str) -> None:
     graph = CASES[name]()
     made = Program(*from_onnx(emit(graph, random_state(graph))))
     pictures = images(graph, 4)
-    fast, naive = FastEngine(made, pictures), NaiveEngine(made, pictures)
+    fast, naive = FastSimulator(made, pictures), NaiveSimulator(made, pictures)
     for bit in np.random.default_rng(0).integers(made.memory.population.size, size=10):
         change = made.memory.flipped(np.array([int(bit)]))
         np.testing.assert_array_equal(fast.weights(change).classes, naive.weights(change).classes)

@@ -12,8 +12,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hwnas.campaign import onnx_subject
+from hwnas.deployed import Program
 from hwnas.graph import Pad, Slice
-from hwnas.injection import FastEngine, NaiveEngine, Program, TorchBench, from_onnx, onnx_subject
+from hwnas.injection import FastSimulator, NaiveSimulator, TorchTarget, from_onnx
 from tests.onnxfiles.torch_modules import MODULES, trained
 
 THIRD_PARTY = Path(__file__).parents[2].parent / "shared" / "data" / "resnet20_cifar10" / "resnet20.safetensors"
@@ -106,8 +108,8 @@ def test_a_third_partys_resnet_with_option_a_shortcuts_runs_on_the_fast_engine(t
     path = tmp_path / "resnet20.onnx"
     path.write_bytes(content)
     bench = onnx_subject(path, "float32").bench()
-    assert isinstance(bench, TorchBench)
-    fast, naive = FastEngine(made, images), NaiveEngine(made, images)
+    assert isinstance(bench, TorchTarget)
+    fast, naive = FastSimulator(made, images), NaiveSimulator(made, images)
     rng, changed = np.random.default_rng(0), 0
     for element in rng.integers(made.memory.population.size // 32, size=6):
         change = made.memory.flipped(np.array([int(element) * 32 + 30]))

@@ -14,9 +14,9 @@ from hwnas.errors import GraphError
 from hwnas.export import emit
 from hwnas.graph import OPS, Graph, Node, Op, architecture_id, from_json, register_op, stored_tensors, to_json
 from hwnas.graph.ops import OUTPUT
-from hwnas.injection import FastEngine, NaiveEngine, Upset
+from hwnas.injection import FastSimulator, NaiveSimulator, Upset
 from hwnas.morphism import OPERATORS
-from hwnas.morphism.fresh import from_scratch
+from hwnas.morphism.from_scratch import from_scratch
 from hwnas.network import COMPUTE, Network, computation, transfer
 from hwnas.resilience import relevance_shares
 from tests.chains import EXACT
@@ -180,7 +180,7 @@ def test_a_program_computes_it_and_the_fast_engine_answers_as_the_naive_one(name
     made, pictures = Program.of(graph, random_state(graph), mean=mean, std=std), images(graph, 4)
     expected = torch_logits(graph, random_state(graph), pictures, normalised=True)
     np.testing.assert_allclose(made.run(pictures).numpy(), expected, rtol=1e-4, atol=1e-4)
-    naive, fast = NaiveEngine(made, pictures), FastEngine(made, pictures)
+    naive, fast = NaiveSimulator(made, pictures), FastSimulator(made, pictures)
     rng = np.random.default_rng(0)
     for tensor in made.memory.population.tensors:
         for bit in (3, 22, 26, 29, 30, 31):

@@ -119,9 +119,7 @@ def test_allocation_follows_weight_spread_and_cost() -> None:
         tell(sampler, sampler.ask().bits, drops, costs)
     counts = {(s.layer, s.group): n for s, n in zip(sampler.strata, sampler.sample().counts, strict=True)}
     even = EVEN * sampler.sample().counts.sum() * np.array([4000, 4000, 1000]) / 9000 / 8  # of one bit of each layer
-    sign, top = (
-        np.array([counts[f"layer {i}", f"int8 {group}"] for i in range(3)]) - even for group in ("sign", "top")
-    )
+    sign, top = (np.array([counts[f"layer {i}", f"int8 {group}"] for i in range(3)]) - even for group in ("sign", "top"))
     assert sign[0] / sign[1] == pytest.approx(2, rel=0.2)  # beyond the even part four times the cost, half the faults
     assert sign[0] / sign[2] == pytest.approx(4, rel=0.2)  # in proportion to size
     assert sign[0] / top[0] == pytest.approx(8, rel=0.3)  # and to the spread

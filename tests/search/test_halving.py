@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hwnas.errors import ConfigError
 from hwnas.objectives import objectives_named
-from hwnas.search import Arrivals, Rungs, going_on
+from hwnas.search import AsyncRungs, Rungs, promoted
 
 OBJECTIVES = objectives_named(("error", "parameters", "latency_ms"))
 VALUES = st.fixed_dictionaries(
@@ -29,52 +29,52 @@ def dominates(one, other):
 @settings(deadline=None)
 @given(reached=REACHED, keep=st.floats(0.01, 0.99), data=st.data())
 def test_the_best_go_on_whatever_the_order_of_arrival(reached, keep, data):
-    chosen = going_on(reached, OBJECTIVES, keep)
+    chosen = promoted(reached, OBJECTIVES, keep)
     stopped = reached.keys() - chosen
     assert keep * len(reached) <= len(chosen) < keep * len(reached) + 1
     assert not any(dominates(reached[out], reached[kept]) for out in stopped for kept in chosen)
     shuffled = {each: reached[each] for each in data.draw(st.permutations(sorted(reached)))}
-    assert going_on(shuffled, OBJECTIVES, keep) == chosen
+    assert promoted(shuffled, OBJECTIVES, keep) == chosen
 
 
 @given(reached=REACHED, keep=st.floats(0.01, 0.99))
 def test_what_is_above_the_largest_error_is_stopped_before_all_that_is_within(reached, keep):
-    chosen = going_on(reached, objectives_named(("error", "parameters", "latency_ms"), max_error=0.3), keep)
+    chosen = promoted(reached, objectives_named(("error", "parameters", "latency_ms"), max_error=0.3), keep)
     within = {each for each, values in reached.items() if values["error"] <= 0.3}
     assert chosen <= within or within <= chosen
 
 
-def goes_on(arrivals, rung, candidate_id, values):
+def is_promoted(arrivals, rung, candidate_id, values):
     arrivals.add(rung, candidate_id, values)
-    return arrivals.goes_on(rung, candidate_id)
+    return arrivals.is_promoted(rung, candidate_id)
 
 
 def test_a_smaller_network_goes_on_though_its_error_is_larger():
     accurate = {f"g1-{slot}": {"error": 0.01 * slot, "parameters": 1000.0 + slot, "latency_ms": 1.0} for slot in range(3)}
     small = {"g1-9": {"error": 0.4, "parameters": 10.0, "latency_ms": 0.1}}
-    assert going_on(accurate | small, OBJECTIVES, 0.5) == {"g1-0", "g1-9"}
+    assert promoted(accurate | small, OBJECTIVES, 0.5) == {"g1-0", "g1-9"}
 
 
 @settings(deadline=None)
 @given(reached=REACHED, latest=st.integers(2, 12))
 def test_at_once_each_is_compared_with_the_latest_that_came(reached, latest):
     rungs = Rungs(latest=latest, keep=0.4)
-    arrivals, ids = Arrivals(rungs, OBJECTIVES), list(reached)
+    arrivals, ids = AsyncRungs(rungs, OBJECTIVES), list(reached)
     for number, each in enumerate(ids):
         before = ids[max(0, number + 1 - latest) : number + 1]
-        expected = each in going_on({other: reached[other] for other in before}, OBJECTIVES, 0.4)
-        assert goes_on(arrivals, 1, each, reached[each]) == expected
+        expected = each in promoted({other: reached[other] for other in before}, OBJECTIVES, 0.4)
+        assert is_promoted(arrivals, 1, each, reached[each]) == expected
     if ids:
-        assert goes_on(Arrivals(rungs, OBJECTIVES), 0, ids[0], reached[ids[0]])
+        assert is_promoted(AsyncRungs(rungs, OBJECTIVES), 0, ids[0], reached[ids[0]])
 
 
 def test_rungs_do_not_hear_of_one_another():
-    arrivals = Arrivals(Rungs(), OBJECTIVES)
+    arrivals = AsyncRungs(Rungs(), OBJECTIVES)
     good = {"error": 0.1, "parameters": 10.0, "latency_ms": 0.1}
     bad = {"error": 0.9, "parameters": 99.0, "latency_ms": 0.9}
-    assert goes_on(arrivals, 0, "g1-0", good)
-    assert not goes_on(arrivals, 0, "g1-1", bad)
-    assert goes_on(arrivals, 1, "g1-1", bad)
+    assert is_promoted(arrivals, 0, "g1-0", good)
+    assert not is_promoted(arrivals, 0, "g1-1", bad)
+    assert is_promoted(arrivals, 1, "g1-1", bad)
 
 
 @pytest.mark.parametrize(

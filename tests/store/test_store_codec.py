@@ -85,7 +85,7 @@ def test_numbers_of_numpy_are_stored_as_what_they_are(tmp_path: Path) -> None:
         ("UPDATE candidates SET steps = '[]'", "at least one step"),
         ("UPDATE candidates SET steps = replace(steps, '\"kind\"', '\"sort\"')", "steps of g0-0 are damaged"),
         ("UPDATE candidates SET slot = 5", "got .* of g0-5"),
-        ('UPDATE candidates SET training = \'{"batch_size":[1]}\'', "training settings of g0-0 is damaged"),
+        ("UPDATE candidates SET training = '{\"batch_size\":[1]}'", "training settings of g0-0 is damaged"),
         ('UPDATE candidates SET cheap = \'{"parameters":"many"}\'', "cheap values of g0-0 are damaged"),
         ("UPDATE outcomes SET record = replace(record, '0.30', '7.30')", "outcome of g0-0 is damaged"),
         ("UPDATE outcomes SET record = replace(record, 'g0-0', 'g0-1')", "it is that of g0-1"),

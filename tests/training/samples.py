@@ -9,7 +9,7 @@ from torch import Generator
 
 from hwnas.data import Augmentation, DataSet, DataSettings, Split, load
 from hwnas.graph import Flatten, Graph, Input, Linear, Node
-from hwnas.morphism.fresh import from_scratch
+from hwnas.morphism.from_scratch import from_scratch
 from hwnas.network import Network, transfer
 from hwnas.spaces import initial_graphs
 from hwnas.training import TrainerSettings, Training, train
@@ -53,7 +53,7 @@ def equal(first: Mapping[str, torch.Tensor], second: Mapping[str, torch.Tensor])
 
 
 def channel_picker(classes: int) -> Network:
-    """Answers with the brightest channel of an image of one pixel."""
+    """Predictions with the brightest channel of an image of one pixel."""
     nodes = (
         Node(1, Input(channels=classes, height=1, width=1)),
         Node(2, Flatten(), (1,)),

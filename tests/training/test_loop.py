@@ -31,9 +31,7 @@ def plainly_trained(network: Network, images: int, seed: int, teacher: Network |
     weights = class_weights(data.train.labels, 10) if settings.class_weighted else None
     criterion = torch.nn.CrossEntropyLoss(weights, label_smoothing=settings.label_smoothing)
     generator = Generator().manual_seed(seed)
-    batches = training_batches(
-        data, images=images, batch_size=settings.batch_size, augmentation=PLAIN, generator=generator
-    )
+    batches = training_batches(data, images=images, batch_size=settings.batch_size, augmentation=PLAIN, generator=generator)
     for step, (pixels, labels) in enumerate(batches):
         logits = network.train()(pixels)
         loss = criterion(logits, labels)

@@ -64,9 +64,7 @@ class BatchNorm(Op):
 
     def onnx(self, inputs: Sequence[Shape]) -> OnnxForm:
         """BatchNormalization; deployed it is folded into the convolution before it wherever it can."""
-        return OnnxForm.single(
-            "BatchNormalization", ("x0", "weight", "bias", "running_mean", "running_var"), epsilon=self.eps
-        )
+        return OnnxForm.single("BatchNormalization", ("x0", "weight", "bias", "running_mean", "running_var"), epsilon=self.eps)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""A stored run's networks and data, for those who work on them afterwards: loading, deploying, exporting."""

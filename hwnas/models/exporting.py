@@ -1,0 +1,162 @@
+"""From a run's stored networks to a bundle, and a bundle's errors on its own data: where store, data and export meet."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import TypeAdapter, ValidationError
+
+from hwnas.config import settings_of
+from hwnas.data import DataSet, DataSettings, load
+from hwnas.device import Fingerprint, HardwareProfile, load_profile
+from hwnas.errors import DataError
+from hwnas.export import (
+    BundleEntry,
+    Evaluation,
+    ExportSettings,
+    Manifest,
+    ModelFile,
+    Precision,
+    classification_error,
+    read_manifest,
+    runtime,
+    write_bundle,
+)
+from hwnas.models.deploying import calibration_images, pixels, reduces_range
+from hwnas.models.loading import data_settings, refuse_untrained, stored_data, trained_state
+from hwnas.store import Row, RunStore
+from hwnas.version import __version__
+
+_HOST = "local-cpu"
+_split = TypeAdapter(dict[str, Any])
+
+
+def export_models(
+    store: RunStore, rows: Sequence[Row], folder: Path, *, precisions: Sequence[str], guard: bool = False
+) -> Manifest:
+    """Write trained candidates as a bundle; reference images are of the validation split, calibration images of training.
+
+    Other precisions than float32, and guarded files, are evaluated on the test split, since nothing else tells their error.
+    Raises RequestError where the data are not the run's, StoreError where stored weights are damaged; then nothing is written.
+    """
+    refuse_untrained(rows, "exported")
+    facts = _metadata(store, data_settings(store))
+    entries = [_entry(store, row, facts) for row in rows]
+    data = stored_data(store)
+    profile = store.meta("profile", HardwareProfile)
+    return write_bundle(
+        folder,
+        entries,
+        images=pixels(data.validation),
+        predict=runtime(load_profile(_HOST)),
+        settings=_settings(data, profile, store.meta("device_fingerprint", Fingerprint | None), precisions, guard),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecomputedError:
+    """A file's error on the test split, a share in [0, 1] of ``images``, and the one its metadata state (None: none)."""
+
+    error: float
+    stated: float | None
+    images: int
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both are the same within one image."""
+        return self.stated is None or abs(self.error - self.stated) * self.images < 1.5
+
+
+def recomputed_errors(folder: Path, source: str) -> dict[str, RecomputedError]:
+    """For each file of a bundle its error on the test split of ``source``, by its name.
+
+    Raises DataError where that split is not the one that the bundle's errors were computed on, or the bundle's metadata, which
+    no hash guards, do not say.
+    """
+    manifest = read_manifest(folder)
+    stated = manifest.files[0].metadata
+    settings = _data_settings_from(stated, source)
+    test = load(settings).test
+    if test.sha256() != stated["test_sha256"]:
+        raise DataError(
+            f"the test split of {source} is not the one that the bundle's errors were computed on "
+            f"(sha256 {test.sha256()}, expected {stated['test_sha256']})"
+        )
+    predict, images, labels = runtime(load_profile(_HOST)), pixels(test), test.labels.numpy()
+    errors: dict[str, RecomputedError] = {}
+    for file in manifest.files:
+        error = classification_error(predict((folder / file.name).read_bytes(), images), labels)
+        errors[file.name] = RecomputedError(error=error, stated=_stated(file), images=len(labels))
+    return errors
+
+
+def _stated(file: ModelFile) -> float | None:
+    said = file.metadata.get("test_error")
+    try:
+        return None if said is None else float(said)
+    except ValueError:
+        raise DataError(f"{file.name} states a test error that is no number, {said!r}; export the bundle again") from None
+
+
+def _data_settings_from(metadata: Mapping[str, str], source: str) -> DataSettings:
+    if "data_settings" not in metadata or "test_sha256" not in metadata:
+        raise DataError("this bundle does not say how its data were split; export it again with hwnas export")
+    try:
+        split = _split.validate_json(metadata["data_settings"])
+    except ValidationError:
+        raise DataError(f"the bundle's data_settings are damaged: {metadata['data_settings']!r}; export it again") from None
+    return settings_of(DataSettings, split | {"source": source}, "the bundle's data_settings")
+
+
+def _metadata(store: RunStore, settings: DataSettings) -> dict[str, str]:
+    """What every exported file says of the run it comes from; paths of this machine are left out."""
+    split: dict[str, Any] = {
+        name: getattr(settings, name)
+        for name in ("image_size", "group_by", "label_column", "validation_share", "test_share", "seed", "max_pixels")
+    }
+    return {
+        "test_sha256": store.meta("test_sha256", str),
+        "data_name": store.meta("data_name", str),
+        "data_fingerprint": store.meta("data_fingerprint", str),
+        "data_settings": json.dumps(split),
+        "run": os.path.basename(store.folder.resolve()).encode(errors="backslashreplace").decode(),
+        "hwnas_version": __version__,
+    }
+
+
+def _entry(store: RunStore, row: Row, facts: Mapping[str, str]) -> BundleEntry:
+    # The run's errors are those of its device's precision: a file in another one must not claim them as its own.
+    precision = store.meta("profile", HardwareProfile).precision
+    prefix = "" if precision == "float32" else f"{precision}_"
+    metadata = {**facts, f"{prefix}validation_error": repr(row.needed("plain_error"))}
+    if "test_plain_error" in row.final:
+        metadata[f"{prefix}test_error"] = repr(row.final["test_plain_error"])
+    return BundleEntry(id=row.id, graph=row.candidate.graph, state=trained_state(store, row), metadata=metadata)
+
+
+def _settings(
+    data: DataSet,
+    profile: HardwareProfile,
+    fingerprint: Fingerprint | None,
+    precisions: Sequence[str],
+    guard: bool,
+) -> ExportSettings:
+    evaluation, calibration = None, None
+    if guard or any(precision != "float32" for precision in precisions):
+        evaluation = Evaluation(images=pixels(data.test), labels=data.test.labels.numpy())
+        calibration = calibration_images(data)
+    return ExportSettings(
+        classes=data.classes,
+        mean=data.mean,
+        std=data.std,
+        precisions=cast(Sequence[Precision], precisions),  # checked by ExportSettings
+        opset=profile.opset,
+        ir_version=profile.ir_version,
+        guard=guard,
+        calibration=calibration,
+        reduce_range=reduces_range(profile, fingerprint),
+        evaluation=evaluation,
+    )
