@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hwnas.errors import HwnasError, RunFolderError
 
 if TYPE_CHECKING:
-    from hwnas.experiment import Listener, Progress
+    from hwnas.progress import Listener, Progress
 
 LOG = "hwnas.log"
 FINISHING_EVERY_S = 10.0

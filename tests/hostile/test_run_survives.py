@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from hwnas.cli import app
 from hwnas.errors import RunFolderError, StoreError
-from hwnas.store import RunStore
+from hwnas.store import RunStore, creation
 from hwnas.store.database import DATABASE
 from tests.faults.test_full_disk import tmpfs
 from tests.hostile.hostile_samples import make_run
