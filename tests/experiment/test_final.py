@@ -30,6 +30,18 @@ def test_the_order_begins_with_the_most_accurate_and_spreads_along_the_front():
     assert along_the_front({"g0-0": {"error": 0.1, "parameters": 5.0}}, OBJECTIVES) == ["g0-0"]
 
 
+def test_networks_far_above_the_least_error_come_last():
+    values = {
+        "accurate": {"error": 0.30, "parameters": 100_000.0},
+        "near": {"error": 0.36, "parameters": 60_000.0},
+        "far": {"error": 0.50, "parameters": 1_500.0},
+        "farther": {"error": 0.55, "parameters": 500.0},
+    }
+    assert along_the_front(values, OBJECTIVES) == ["accurate", "near", "far", "farther"]
+    small = {name: each | {"error": each["error"] / 10} for name, each in values.items()}  # 2.5 points more are not far
+    assert along_the_front(small, OBJECTIVES)[1] == "far"
+
+
 SECONDS = st.lists(st.floats(0.01, 100), min_size=1, max_size=30)
 
 
