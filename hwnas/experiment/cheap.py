@@ -30,10 +30,10 @@ topology_values = GraphValues()
 
 
 def cheap_values(
-    graph: Graph, predicted_ms: Callable[[Graph], float] | None, of_graph: GraphValues = topology_values
+    graph: Graph, predicted_ms: Callable[[Graph], float | None] | None, of_graph: GraphValues = topology_values
 ) -> dict[str, float]:
-    """The values of the graph, and the predicted latency in ms where there is a device."""
+    """The values of the graph, and the latency in ms where one can be predicted."""
     values = dict(of_graph(graph))
-    if predicted_ms is not None:
-        values["latency_ms"] = predicted_ms(graph)
+    if predicted_ms is not None and (latency_ms := predicted_ms(graph)) is not None:
+        values["latency_ms"] = latency_ms
     return values

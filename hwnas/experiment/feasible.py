@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 from hwnas.errors import ConfigError
 from hwnas.experiment.cheap import cheap_values
 from hwnas.experiment.context import RunContext
-from hwnas.experiment.latency import UNKNOWN_MS
 from hwnas.objective import Limit
 
 
 def refuse_impossible(context: RunContext) -> None:
     """Raise ConfigError naming the limit that nothing meets, as far as sizes tell; measured latencies are not known yet."""
     if context.limits:
-        latency_ms = (lambda _: UNKNOWN_MS) if context.accelerator is None else context.accelerator.latency_ms
+        latency_ms = None if context.accelerator is None else context.accelerator.latency_ms
         ask = context.strategy(lambda graphs: [cheap_values(graph, latency_ms, context.graph_values) for graph in graphs]).ask()
         if not ask.candidates:
             raise ConfigError(impossible(context.limits, ask.nearest or {}))

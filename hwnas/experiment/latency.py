@@ -16,7 +16,6 @@ from hwnas.store import MeasurementKind, RunStore
 _log = logging.getLogger(__name__)
 
 LATENCY = ("latency_ms", "latency_ci_ms")
-UNKNOWN_MS = 1e-6  # predicted while nothing is measured: a latency that is not known breaks no limit
 FITTED = 2000  # the newest measurements, many for so few coefficients: a refit takes milliseconds however long the run
 
 
@@ -36,7 +35,7 @@ class LatencySource(Protocol):
     def refit(self) -> None:
         """Take in what was measured; what is predicted changes only here."""
 
-    def predicted_ms(self, graph: Graph) -> float:
+    def predicted_ms(self, graph: Graph) -> float | None:
         """The latency that a network is thought to have: densities look at parents and children alike."""
 
     def values(self, graph: Graph, model: Callable[[], bytes]) -> Mapping[str, float]:
@@ -167,8 +166,9 @@ class MeasuredLatencies:
         if generation in self._reported or len(candidates) < 2:
             return
         measured = [self._stored[candidate.architecture_id].latency_ms for candidate in candidates]
-        predicted, of = [candidate.cheap.get("latency_ms", UNKNOWN_MS) for candidate in candidates], "generation"
-        if UNKNOWN_MS in predicted:
+        known = [candidate.cheap["latency_ms"] for candidate in candidates if "latency_ms" in candidate.cheap]
+        predicted, of = known, "generation"
+        if len(known) < len(candidates):
             predicted, of = leave_one_out([candidate.graph for candidate in candidates], measured), "leave_one_out"
         report = PredictorReport(
             of=of, predicted_ms=tuple(predicted), measured_ms=tuple(measured), fingerprint_sha256=self._fingerprint
@@ -186,9 +186,12 @@ class MeasuredLatencies:
         newest = self._newest.values()
         self._predictor = LatencyPredictor.fit([graph for graph, _ in newest], [latency_ms for _, latency_ms in newest])
 
-    def predicted_ms(self, graph: Graph) -> float:
-        """The predicted latency of a network, measured or not: densities look at parents and children alike."""
-        return self._predictor.predict(graph) if self._newest else UNKNOWN_MS
+    def predicted_ms(self, graph: Graph) -> float | None:
+        """The predicted latency of a network, measured or not: densities look at parents and children alike.
+
+        None while nothing is measured: what is not known breaks no limit.
+        """
+        return self._predictor.predict(graph) if self._newest else None
 
     def _keep(self, identity: str, kind: MeasurementKind, latency: Latency) -> None:
         self._store.add_measurement(

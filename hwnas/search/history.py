@@ -78,5 +78,5 @@ class History:
 
 
 def broken_limit(limits: Sequence[Limit], values: Mapping[str, float]) -> Limit | None:
-    """The first limit that the values break."""
-    return next((limit for limit in limits if not limit.allows(values[limit.objective])), None)
+    """The first limit that the values break; one on what is not known yet is not broken."""
+    return next((each for each in limits if each.objective in values and not each.allows(values[each.objective])), None)

@@ -33,8 +33,8 @@ class Walk:
 
 
 def distance(limits: Sequence[Limit], values: Mapping[str, float]) -> float:
-    """The largest ratio of a value to its limit; 0 without limits."""
-    return max((values[limit.objective] / limit.maximum for limit in limits), default=0.0)
+    """The largest ratio of a known value to its limit; 0 without limits."""
+    return max((values[each.objective] / each.maximum for each in limits if each.objective in values), default=0.0)
 
 
 def shrink(

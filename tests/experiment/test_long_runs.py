@@ -9,7 +9,7 @@ from hwnas.device import load_profile, open_device
 from hwnas.device.reference import conv_chain
 from hwnas.estimate import LatencyPredictor
 from hwnas.experiment import latency as latency_module
-from hwnas.experiment.latency import UNKNOWN_MS, MeasuredLatencies
+from hwnas.experiment.latency import MeasuredLatencies
 from hwnas.graph import architecture_id
 from hwnas.spaces import initial_graphs
 from hwnas.store import RunStore
@@ -33,7 +33,7 @@ def test_the_predictor_is_fitted_to_the_newest_measurements(tmp_path: Path, monk
                 architecture_id(graph), "search", kept.to_json(), fingerprint_sha256=sha256, profile_sha256=profile.sha256()
             )
         book = MeasuredLatencies(store, device, profile)
-        assert book.predicted_ms(GRAPHS[0]) == UNKNOWN_MS  # stored, but not reached yet
+        assert book.predicted_ms(GRAPHS[0]) is None  # stored, but not reached yet
         latencies = [book.values(graph, never_measured)["latency_ms"] for graph in GRAPHS]
         book.values(GRAPHS[3], never_measured)  # tried once more: the newest now
         book.refit()
