@@ -127,18 +127,18 @@ def _searching(folder: Path, quiet: bool, verbose: bool, work: Callable[[Any], A
     """Do the work with its progress shown; whatever stops it, say how to go on."""
     from hwnas import api
 
-    promoted = f"Every network that was trained is kept. Go on with: hwnas resume {quoted(folder)}"
+    advice = f"Every network that was trained is kept. Go on with: hwnas resume {quoted(folder)}"
 
     def advise(kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, Exception) and not isinstance(error, RequestError) and api.is_run(folder):
-            error.add_note(promoted)  # of a wrong request nothing was begun
+            error.add_note(advice)  # of a wrong request nothing was begun
 
     try:
         with ExitStack() as stack:
             stack.push(advise)
             return work(stack.enter_context(console.progress_shown(quiet=quiet, verbose=verbose)))
     except KeyboardInterrupt:
-        console.note(f"Stopped. {promoted}" if api.is_run(folder) else "Stopped before the search began; nothing was written.")
+        console.note(f"Stopped. {advice}" if api.is_run(folder) else "Stopped before the search began; nothing was written.")
         raise typer.Exit(INTERRUPTED) from None
 
 

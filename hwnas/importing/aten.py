@@ -49,7 +49,7 @@ from hwnas.importing.aten_shaping import (
     upsample,
     view,
 )
-from hwnas.importing.call import Call, Constant, Held, RunContext, Value
+from hwnas.importing.call import Call, Constant, Held, Parts, Value
 from hwnas.importing.translation import Translation
 
 Take: TypeAlias = Callable[[Translation, Call], Held]
@@ -89,16 +89,16 @@ def _linear(made: Translation, call: Call) -> Value:
     return made.put_alike(call, op, value, tensors={"weight": filters, "bias": bias})
 
 
-def _batch_norm(made: Translation, call: Call) -> RunContext:
+def _batch_norm(made: Translation, call: Call) -> Parts:
     names = {"weight": "weight", "bias": "bias", "running_mean": "running_mean", "running_var": "running_var"}
     tensors = {name: call.constant(argument) for name, argument in names.items()}
     if tensors["running_mean"] is None:
         raise call.refuse("a batch norm without running statistics is not taken; track_running_stats=True keeps them")
     op = BatchNorm(eps=call.raw("eps"), momentum=call.raw("momentum"))
-    return RunContext(parts=(made.put(call, op, made.first(call, call.value("input")), tensors=tensors),))
+    return Parts(parts=(made.put(call, op, made.first(call, call.value("input")), tensors=tensors),))
 
 
-def _batch_norm_by_batch(made: Translation, call: Call) -> RunContext:
+def _batch_norm_by_batch(made: Translation, call: Call) -> Parts:
     raise call.refuse("a batch norm without running statistics is not taken; track_running_stats=True keeps them")
 
 
@@ -139,7 +139,7 @@ def _prelu(made: Translation, call: Call) -> Value:
     return made.put(call, PRelu(), made.first(call, value), tensors={"weight": slopes})
 
 
-def _max_pool(made: Translation, call: Call) -> RunContext:
+def _max_pool(made: Translation, call: Call) -> Parts:
     if call.integers("dilation") != (1, 1):
         raise call.refuse("a dilated pooling is not taken")
     kernel = call.integers("kernel_size")
@@ -149,7 +149,7 @@ def _max_pool(made: Translation, call: Call) -> RunContext:
         padding=call.integers("padding"),  # type: ignore[arg-type]
         ceil_mode=call.raw("ceil_mode"),
     )
-    return RunContext(parts=(made.put(call, op, made.first(call, call.value("self"))),))
+    return Parts(parts=(made.put(call, op, made.first(call, call.value("self"))),))
 
 
 def _avg_pool(made: Translation, call: Call) -> Value:
@@ -172,10 +172,10 @@ def _adaptive_avg_pool(made: Translation, call: Call) -> Value:
     return made.put(call, op, made.first(call, call.value("self")))
 
 
-def _adaptive_max_pool(made: Translation, call: Call) -> RunContext:
+def _adaptive_max_pool(made: Translation, call: Call) -> Parts:
     if call.integers("output_size") != (1, 1):
         raise call.refuse("an adaptive max pooling is taken to one pixel alone")
-    return RunContext(parts=(made.put(call, GlobalMaxPool(), made.first(call, call.value("self"))),))
+    return Parts(parts=(made.put(call, GlobalMaxPool(), made.first(call, call.value("self"))),))
 
 
 def _over_pixels(op: Op) -> Take:
@@ -252,7 +252,7 @@ def _multiply(made: Translation, call: Call) -> Value:
     raise call.refuse("the product with a constant is taken with one number of the model for each channel alone")
 
 
-def _only(take: Callable[[Translation, Call], RunContext]) -> Take:
+def _only(take: Callable[[Translation, Call], Parts]) -> Take:
     """The first of several outputs, of the form of an operation that gives it alone."""
     return lambda made, call: take(made, call).parts[0]
 

@@ -6,7 +6,7 @@ from math import prod
 import torch
 
 from hwnas.graph import Concat, Flatten, Pad, Slice, Upsample
-from hwnas.importing.call import Call, Held, RunContext, Value
+from hwnas.importing.call import Call, Held, Parts, Value
 from hwnas.importing.translation import Translation
 
 LAST, FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
@@ -36,7 +36,7 @@ def cut(made: Translation, call: Call) -> Value:
     raise call.refuse("only channels are cut out, and only every n-th row or column from the first one on is taken")
 
 
-def split(made: Translation, call: Call) -> RunContext:
+def split(made: Translation, call: Call) -> Parts:
     """One slice for each part; those that nothing reads go with all that nothing reads."""
     source, axis = made.first(call, call.value("self")), call.raw("dim")
     if axis % len(call.shapes[0]) != 1 or len(call.shapes[0]) != 4:
@@ -45,7 +45,7 @@ def split(made: Translation, call: Call) -> RunContext:
     for shape in call.shapes:
         parts.append(made.put(call, Slice(start=start, stop=start + shape[1]), source))
         start += shape[1]
-    return RunContext(parts=tuple(parts))
+    return Parts(parts=tuple(parts))
 
 
 def pad(made: Translation, call: Call) -> Value:

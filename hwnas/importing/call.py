@@ -28,13 +28,13 @@ class Constant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunContext:
+class Parts:
     """What an operation with several outputs gives."""
 
     parts: tuple["Value | Constant", ...]
 
 
-Held: TypeAlias = Value | Constant | RunContext
+Held: TypeAlias = Value | Constant | Parts
 
 
 class Call:
@@ -119,7 +119,7 @@ class Call:
             given = self.node.target(*args, **kwargs)  # type: ignore[operator]
         if isinstance(given, Tensor):
             return Constant(tensor=given, names=names)
-        return RunContext(parts=tuple(Constant(tensor=each, names=names) for each in given))
+        return Parts(parts=tuple(Constant(tensor=each, names=names) for each in given))
 
     def _constant(self, node: fx.Node) -> Constant:
         held = self._held[node]

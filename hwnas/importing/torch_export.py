@@ -20,7 +20,7 @@ from torch.export.graph_signature import InputKind
 from hwnas.errors import GraphError, ModelError
 from hwnas.graph import Graph, Input
 from hwnas.importing.aten import ATEN
-from hwnas.importing.call import Call, Constant, Held, RunContext, Value
+from hwnas.importing.call import Call, Constant, Held, Parts, Value
 from hwnas.importing.translation import Translation
 from hwnas.network.network import Network, State
 
@@ -105,7 +105,7 @@ def _taken(made: Translation, call: Call) -> Held:
     if target is operator.getitem:
         source, place = call.node.args
         held = made.held[source] if isinstance(source, fx.Node) else None
-        if not isinstance(held, RunContext) or not isinstance(place, int) or place >= len(held.parts):
+        if not isinstance(held, Parts) or not isinstance(place, int) or place >= len(held.parts):
             raise Call(source, made.held).refuse(f"its output {place} is not known here")  # type: ignore[arg-type]
         return held.parts[place]
     take = ATEN.get(call.name)

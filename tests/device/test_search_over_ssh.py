@@ -107,9 +107,9 @@ def test_a_lost_host_stops_the_run_and_resuming_goes_on(
     assert used_s(tmp_path / "run") > TRAINED_S
     stopped = CliRunner().invoke(app, ["resume", str(tmp_path / "run"), "--quiet"])
     assert stopped.exit_code == 1
-    complaint, promoted = stopped.stderr.splitlines()
+    complaint, advice = stopped.stderr.splitlines()
     assert "cannot be reached" in complaint
-    assert promoted.endswith(f"Go on with: hwnas resume {tmp_path / 'run'}")
+    assert advice.endswith(f"Go on with: hwnas resume {tmp_path / 'run'}")
     process = start_sshd(second.known_hosts.parent, second.port)
     try:
         ended = resume(tmp_path / "run")

@@ -1,4 +1,4 @@
-"""DeviceModel: what the ranges of an int8 file are taken from."""
+"""What the ranges of an int8 file are taken from."""
 
 import pytest
 import torch

@@ -32,9 +32,9 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 def check_stopped(done: "subprocess.CompletedProcess[str]") -> None:
     assert done.returncode == 1, done.stderr
     assert done.stdout == ""
-    complaint, promoted = done.stderr.splitlines()
+    complaint, advice = done.stderr.splitlines()
     assert complaint.startswith("error: the disk that holds run is full; what was being written is dropped as a whole")
-    assert promoted.endswith("Go on with: hwnas resume run")
+    assert advice.endswith("Go on with: hwnas resume run")
 
 
 def check_goes_on(folder: Path) -> None:

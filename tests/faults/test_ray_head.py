@@ -65,9 +65,9 @@ def test_a_lost_head_stops_the_run_and_resuming_goes_on(tmp_path: Path) -> None:
         until(lambda: searching.poll() is not None or len(finished(run)) >= 3, 240)
     out, err = searching.communicate(timeout=120)
     assert (searching.returncode, out) == (1, ""), err
-    complaint, promoted = err.splitlines()
+    complaint, advice = err.splitlines()
     assert f"the head of the Ray cluster at 127.0.0.1:{port} was lost; start it again" in complaint
-    assert promoted.endswith("Go on with: hwnas resume run")
+    assert advice.endswith("Go on with: hwnas resume run")
     kept = finished(run)
     assert len(kept) >= 3
     with head(port):

@@ -53,7 +53,7 @@ def equal(first: Mapping[str, torch.Tensor], second: Mapping[str, torch.Tensor])
 
 
 def channel_picker(classes: int) -> Network:
-    """Predictions with the brightest channel of an image of one pixel."""
+    """Answers with the brightest channel of an image of one pixel."""
     nodes = (
         Node(1, Input(channels=classes, height=1, width=1)),
         Node(2, Flatten(), (1,)),
