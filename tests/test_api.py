@@ -22,6 +22,7 @@ from hwnas.data import DataSettings
 from hwnas.errors import ConfigError, RequestError, RunFolderError, StoreError, WorkError
 from hwnas.experiment import Progress
 from hwnas.progress.log_file import Generations, clock, run_log, summary
+from hwnas.report import knee_of
 from hwnas.settings import DIGITS, Rungs
 from hwnas.store import RunStore
 from tests.conftest import Made
@@ -78,14 +79,42 @@ def test_pick_is_within_its_limits_and_follows_preferences(tiny_run: Made) -> No
     smallest = min(front, key=lambda entry: entry.value("parameters") or 0)
     assert run.pick(prefer={"parameters": 1}).entry.id == smallest.id
     only = run.pick({"parameters": smallest.value("parameters") or 0})
-    assert only.among == (smallest.id,)
-    assert only.reason == "the only model of the front within the limits."
+    assert [entry.id for entry in only.among] == [smallest.id]
+    assert only.reason == f"{smallest.id} is the only model of the front within the limits."
+    assert (only.runner_up, only.shown) == (None, [only.entry])
     with pytest.raises(WorkError, match="the least on the front is"):
         run.pick({"macs": 0.5})
-    with pytest.raises(RequestError, match="has no latency_ms"):
+    with pytest.raises(RequestError, match=r"has no latency_ms: .* \(the run's objectives are error, parameters, macs\)"):
         run.pick(prefer={"latency": 1})  # the unit may be left out, but this run measured none
-    with pytest.raises(ConfigError, match="cheap objective"):
-        run.pick({"error": 0.1})
+    with pytest.raises(ConfigError, match="unknown objective 'beauty'; known are error, parameters"):
+        run.pick({"beauty": 0.1})
+
+
+def test_pick_may_limit_the_error_and_take_the_knee(tiny_run: Made) -> None:
+    run = hwnas.open_run(tiny_run.folder)
+    front = run.front()
+    errors = sorted(entry.value("error") or 0.0 for entry in front)
+    assert run.pick({"error": errors[1]}, {"parameters": 1}).entry.value("error") <= errors[1]  # type: ignore[operator]
+    knee = run.pick(knee=True)
+    assert knee.entry == knee_of(front, run.objectives)
+    assert knee.runner_up == knee_of([entry for entry in front if entry != knee.entry], run.objectives)
+    with pytest.raises(ConfigError, match="the knee weighs all"):
+        run.pick(prefer={"error": 1}, knee=True)
+
+
+def test_pick_says_what_the_next_better_model_would_cost(tiny_run: Made) -> None:
+    run = hwnas.open_run(tiny_run.folder)
+    by_error = run.front()
+    picked = run.pick(prefer={"parameters": 1})
+    error = picked.entry.value("error") or 0.0
+    better = [entry for entry in by_error if (entry.value("error") or 0.0) < error]
+    nearest = max(better, key=lambda entry: (entry.value("error"), entry.id))
+    assert picked.next_better.startswith(f"Less error: {nearest.id} with ")
+    assert " % parameters" in picked.next_better
+    assert "o model here has less parameters" in picked.next_better
+    assert picked.next_better.count(". ") == 1  # two sentences
+    best = run.pick(prefer={"error": 1})
+    assert best.next_better.startswith("No model here has less error. Less parameters: ")
 
 
 def test_exported_metadata_say_where_a_model_comes_from(tiny_run: Made, tmp_path: Path) -> None:

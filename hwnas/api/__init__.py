@@ -13,6 +13,7 @@ from hwnas.api.picking import Pick
 from hwnas.api.run import Run, is_run, open_run
 from hwnas.api.starting import configured, start
 from hwnas.api.verifying import BundleCheck, verify
+from hwnas.report import names_of, suggestions, why_of_no_use
 
 __all__ = [
     "FAULTS",
@@ -29,10 +30,13 @@ __all__ = [
     "devices",
     "is_run",
     "measure",
+    "names_of",
     "open_run",
     "stage_listener",
     "start",
+    "suggestions",
     "verify",
+    "why_of_no_use",
     "write_fault_plots",
     "write_faults",
 ]

@@ -17,6 +17,7 @@ from hwnas.objective import Objective
 from hwnas.objectives import objectives_named
 from hwnas.progress.log_file import both, run_log
 from hwnas.report import Entry, entries, predictor_error, why_ended, why_of_no_use
+from hwnas.report.table import STATUSES
 from hwnas.settings.reference import import_modules
 from hwnas.store import RunStore
 from hwnas.store.creation import WEIGHTS
@@ -41,7 +42,7 @@ class Run:
         with self._store() as store:
             config = config_from_json(store.config)
         import_modules(config.imports)
-        self.objectives: tuple[Objective, ...] = objectives_named(config.objectives, config.max_error)
+        self.objectives: tuple[Objective, ...] = objectives_named(config.objectives, config.max_error, config.metric)
 
     def _store(self) -> RunStore:
         return RunStore.open(self.folder, write=False)
@@ -65,7 +66,7 @@ class Run:
         counts = Counter(entry.status for entry in self.rows())
         if counts["finished"]:
             return None
-        tried = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.most_common())
+        tried = ", ".join(f"{count} {STATUSES.get(status, status)}" for status, count in counts.most_common())
         if not tried:
             return "nothing has finished yet"
         why = "no network kept to the limits" if counts["infeasible"] else "no network finished"
@@ -164,13 +165,16 @@ class Run:
         with run_log(self.folder) as log:
             return train(self.folder, wanted, workers=workers, listener=both(log, listener or silent))
 
-    def pick(self, limits: Mapping[str, float] | None = None, prefer: Mapping[str, float] | None = None) -> Pick:
+    def pick(
+        self, limits: Mapping[str, float] | None = None, prefer: Mapping[str, float] | None = None, *, knee: bool = False
+    ) -> Pick:
         """One model of the front within ``limits`` (value by objective), the best balance of what ``prefer`` weighs.
 
-        Without ``prefer`` the run's objectives weigh the same; with it those not named only break ties. Raises ConfigError
-        for names and numbers that cannot be, WorkError where no model of the front is within the limits.
+        Without ``prefer`` the run's objectives weigh the same; with it those not named only break ties. ``knee``: the knee of
+        what is within the limits instead. Raises ConfigError for names and numbers that cannot be, WorkError where no model of
+        the front is within the limits.
         """
-        return pick(self.front(), self.objectives, limits or {}, prefer or {})
+        return pick(self.front(), self.objectives, limits or {}, prefer or {}, knee=knee)
 
     def export(
         self,

@@ -5,6 +5,7 @@ import logging
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleDimensions, Group
@@ -119,14 +120,44 @@ def progress_shown(*, quiet: bool, verbose: bool) -> "Iterator[Callable[[RunProg
         yield Generations(lambda progress: note(summary(progress)))
 
 
-def show_entries(entries: "Sequence[Entry]", form: "Format", objectives: "Sequence[Objective]" = ()) -> None:
-    """The front, or whatever entries, on stdout; a table has a column of each of the run's ``objectives``."""
-    from hwnas.report import as_csv, as_json, as_table
+def show_entries(
+    entries: "Sequence[Entry]",
+    form: "Format",
+    objectives: "Sequence[Objective]" = (),
+    *,
+    names: Mapping[str, str] = MappingProxyType({}),
+    all_columns: bool = False,
+) -> None:
+    """The front, or whatever entries, on stdout; a table has a column of each of the run's ``objectives``.
+
+    ``names``: what some entries are called, by their ids; ``all_columns``: those, too, that only an expert reads.
+    """
+    from hwnas.report import as_csv, as_json, as_table, brief_columns
 
     if form == "table":
-        _print_table(as_table(entries, objectives, printable), whole_rows=True)
+        columns = None if all_columns else brief_columns(entries, objectives, names)
+        _print_table(as_table(entries, objectives, printable, columns), whole_rows=True)
     else:
         emit(as_csv(entries).rstrip("\n") if form == "csv" else as_json(entries))
+
+
+def show_front(
+    front: "Sequence[Entry]", objectives: "Sequence[Objective]", folder: str, *, all_columns: bool = False, quiet: bool = False
+) -> None:
+    """A front that fits a screen: a dozen networks that stand for it on stdout, and on stderr how many more there are and which
+    three to look at first, unless ``quiet``; ``folder`` as a shell takes it."""
+    from hwnas.report import names_of, suggestions, thinned_front
+    from hwnas.report.table import in_words
+
+    found, shown = suggestions(front, objectives), thinned_front(front, objectives)
+    show_entries(shown, "table", objectives, names=names_of(found), all_columns=all_columns)
+    if quiet:
+        return
+    if left := len(front) - len(shown):
+        note(f"{left} more: hwnas front {folder} --all-front")
+    note("\nSuggestions:")
+    for each in found:
+        note(f"  {each.name:8}  {in_words(each.entry, objectives)}\n            {each.why}")
 
 
 def emit(text: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from hwnas.cli import console
-from hwnas.cli.options import MaxLatency, MaxMacs, MaxMemory, MaxParameters, Replace, RunFolder, Verbose, numbers
+from hwnas.cli.options import MaxLatency, MaxMacs, MaxMemory, MaxParameters, Replace, RunFolder, Verbose, numbers, quoted
 
 
 class Form(enum.StrEnum):
@@ -20,41 +20,60 @@ class Form(enum.StrEnum):
 
 def front(
     folder: RunFolder,
-    everything: Annotated[bool, typer.Option("--all", help="Dominated, failed and infeasible candidates too.")] = False,
-    form: Annotated[Form, typer.Option("--format", help="How to print it.")] = Form.table,
+    all_front: Annotated[
+        bool, typer.Option("--all-front", help="Every network of the front, not a dozen that stand for it.")
+    ] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Also what is not on the front, failed or over a limit.")] = False,
+    all_columns: Annotated[
+        bool, typer.Option("--all-columns", help="Also test errors, sensitivity, what was changed (operator) and the parent.")
+    ] = False,
+    form: Annotated[Form, typer.Option("--format", help="How to print it; csv and json hold the whole front.")] = Form.table,
     verbose: Verbose = False,
 ) -> None:
-    """Print the Pareto front of a run, also while it is being written."""
+    """Print the Pareto front of a run, also while it is being written: the networks that no other one beats in everything."""
     from hwnas import api
 
     run = api.open_run(folder)
-    found = run.rows() if everything else run.front()
-    if found or form is not Form.table:
-        console.show_entries(found, form.value, run.objectives)
-    else:
+    rows = run.rows()
+    found = rows if everything else [entry for entry in rows if entry.on_front]
+    if not found and form is Form.table:
         console.note(run.why_empty() or "")
-    for warning in filter(None, (run.why_of_no_use(), run.lost())):
+    elif everything or all_front or form is not Form.table:
+        names = api.names_of(api.suggestions([entry for entry in rows if entry.on_front], run.objectives))
+        console.show_entries(found, form.value, run.objectives, names=names, all_columns=all_columns)
+    else:
+        console.show_front(found, run.objectives, quoted(folder), all_columns=all_columns)
+    for warning in filter(None, (api.why_of_no_use(rows, run.objectives), run.lost())):
         console.note(warning)
 
 
 def pick(
     folder: RunFolder,
+    max_error: Annotated[float | None, typer.Option(help="Limit on the validation error, such as 0.05.")] = None,
     max_latency_ms: MaxLatency = None,
     max_parameters: MaxParameters = None,
     max_macs: MaxMacs = None,
     max_memory_kb: MaxMemory = None,
-    prefer: Annotated[str | None, typer.Option(metavar="NAME=WEIGHT,..", help="What matters; by default all alike.")] = None,
+    prefer: Annotated[str | None, typer.Option(metavar="NAME[=WEIGHT],..", help="What matters; by default all alike.")] = None,
+    knee: Annotated[bool, typer.Option("--knee", help="The knee of what is left: beyond it a gain in one costs much.")] = False,
     verbose: Verbose = False,
 ) -> None:
-    """Print one model of the front, and why it is the one."""
+    """Print one network of the front, the runner-up, why it is the one, and what a better one would cost."""
     from hwnas import api
 
-    limits = {"latency_ms": max_latency_ms, "parameters": max_parameters, "macs": max_macs, "memory_kb": max_memory_kb}
-    weights = numbers(prefer.split(",") if prefer else [], "--prefer", float)
+    limits = {
+        "error": max_error,
+        "latency_ms": max_latency_ms,
+        "parameters": max_parameters,
+        "macs": max_macs,
+        "memory_kb": max_memory_kb,
+    }
+    weights = numbers([each if "=" in each else f"{each}=1" for each in prefer.split(",")] if prefer else [], "--prefer", float)
     run = api.open_run(folder)
-    picked = run.pick({name: value for name, value in limits.items() if value is not None}, weights)
-    console.show_entries([picked.entry], "table", run.objectives)
+    picked = run.pick({name: value for name, value in limits.items() if value is not None}, weights, knee=knee)
+    console.show_entries(picked.shown, "table", run.objectives, names=picked.names)
     console.emit(picked.reason)
+    console.emit(picked.next_better)
     if warning := run.why_of_no_use():
         console.note(warning)
 

@@ -145,15 +145,15 @@ def _searching(folder: Path, quiet: bool, verbose: bool, work: Callable[[Any], A
 def _finale(run: Any, quiet: bool) -> None:
     front, folder = run.front(), quoted(run.folder)
     if not front:
-        console.note(f"{run.why_empty()}: hwnas front {folder} --all\nThe run lies in {folder} ({run.ended()}).")
+        console.note(
+            f"{run.why_empty()}: hwnas front {folder} --all\nThe run lies in {folder} ({run.ended()}). "
+            f"More time may help: hwnas resume {folder} --time-budget 10m"
+        )
         return
-    console.show_entries(front, "table", run.objectives)
+    console.show_front(front, run.objectives, folder, quiet=quiet)
     if warning := run.why_of_no_use():
         console.note(f"\n{warning}")
     if not quiet:
-        predicted = run.predictor_error()
-        if predicted is not None:
-            console.note(f"\nLatencies predicted before they were measured: {predicted}.")
         console.note(
             f"\nThe run lies in {folder} ({run.ended()}). Next:\n  hwnas pick {folder} --prefer error=2,parameters=1\n"
             f"  hwnas export {folder} --out bundle\n  hwnas report {folder}"

@@ -151,7 +151,7 @@ def assemble(config: RunConfig, kept: ResumeState = ResumeState()) -> RunContext
         data = load(config.data_settings)
     config = config if config.max_error is not None else config.model_copy(update={"max_error": _largest_useful(config, data)})
     config = config.model_copy(update={"final": _final(config.final, data)})
-    objectives = objectives_named(config.objectives, config.max_error)
+    objectives = objectives_named(config.objectives, config.max_error, config.metric)
     limits = _limits(config, profile, objectives)
     sources = sources_named(config.objectives)
     measured = [source.objective.name for source in sources if isinstance(source, DeviceObjective)]

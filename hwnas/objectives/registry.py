@@ -55,10 +55,16 @@ def sources_named(names: Sequence[str]) -> tuple[Source, ...]:
     return found
 
 
-def objectives_named(names: Sequence[str], max_error: float | None = None) -> tuple[Objective, ...]:
-    """The objectives of these names and references, the error of use up to ``max_error``. Raises as ``sources_named``."""
+def objectives_named(names: Sequence[str], max_error: float | None = None, metric: str = "error") -> tuple[Objective, ...]:
+    """The objectives of these names and references, the error of use up to ``max_error`` and called after the run's ``metric``.
+
+    Raises as ``sources_named``.
+    """
     found = [source.objective for source in sources_named(names)]
-    return tuple(dataclasses.replace(each, upper_bound=max_error) if each.name == "error" else each for each in found)
+    title = "" if metric == "error" else metric.replace("_", " ")
+    return tuple(
+        dataclasses.replace(each, upper_bound=max_error, title=title) if each.name == "error" else each for each in found
+    )
 
 
 def limit_on(name: str, maximum: float, own: Sequence[Objective] = ()) -> Limit:

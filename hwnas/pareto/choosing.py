@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from pymoo.decomposition.asf import ASF
 
 from hwnas.pareto.points import FloatArray, as_points
-from hwnas.pareto.scaling import log_scaled, smallest_positive
+from hwnas.pareto.scaling import losses as losses_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ def choose(points: ArrayLike, *, weights: Sequence[float], log: Sequence[bool]) 
     if len(values) == 0:
         raise ValueError("expected at least one point to choose from, got none")
     shares = _shares(weights, values.shape[1])
-    losses = _losses(log_scaled(values, log, smallest_positive(values)))
+    losses = losses_of(values, log)
     wanted = shares > 0
     # pymoo divides by its weights (they are the direction to walk from the ideal), so ours go in inverted.
     scores = ASF().do(losses[:, wanted], 1 / shares[wanted], _type="many_to_one")
@@ -68,8 +68,3 @@ def _shares(weights: Sequence[float], m: int) -> FloatArray:
         raise ValueError(f"expected {m} finite weights >= 0, at least one above 0, got {list(weights)}")
     array = array / array.max()  # or the sum of large ones would be infinite
     return np.asarray(array / array.sum(), dtype=np.float64)
-
-
-def _losses(scaled: FloatArray) -> FloatArray:
-    ideal, spread = scaled.min(axis=0), np.ptp(scaled, axis=0)
-    return np.asarray((scaled - ideal) / np.where(spread > 0, spread, 1.0), dtype=np.float64)

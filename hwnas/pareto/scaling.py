@@ -34,3 +34,14 @@ def log_scaled(points: ArrayLike, log: ArrayLike, zero: FloatArray) -> FloatArra
     scaled = values.copy()
     scaled[:, flags] = np.log(np.where(values > 0, values, zero)[:, flags])
     return scaled
+
+
+def losses(points: ArrayLike, log: ArrayLike) -> FloatArray:
+    """What each of points `(n, m)`, n >= 1, loses against the best value of each objective: 0 the best, 1 the worst one there is.
+
+    Between logarithms where `log`; 0 throughout for an objective in which all points are alike.
+    """
+    values = as_points(points)
+    scaled = log_scaled(values, log, smallest_positive(values))
+    ideal, spread = scaled.min(axis=0), np.ptp(scaled, axis=0)
+    return np.asarray((scaled - ideal) / np.where(spread > 0, spread, 1.0), dtype=np.float64)

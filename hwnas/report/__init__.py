@@ -6,18 +6,29 @@
 from hwnas.report.entry import Entry, entries, why_of_no_use
 from hwnas.report.interval import with_interval
 from hwnas.report.predictor import predictor_error
+from hwnas.report.share import interval_of, percent, with_range
 from hwnas.report.status import why_ended
-from hwnas.report.table import Format, as_csv, as_json, as_table
+from hwnas.report.suggestions import Suggestion, knee_of, names_of, suggestions, thinned_front
+from hwnas.report.table import Format, as_csv, as_json, as_table, brief_columns
 
 __all__ = [
     "Entry",
     "Format",
+    "Suggestion",
     "as_csv",
     "as_json",
     "as_table",
+    "brief_columns",
     "entries",
+    "interval_of",
+    "knee_of",
+    "names_of",
+    "percent",
     "predictor_error",
+    "suggestions",
+    "thinned_front",
     "why_ended",
     "why_of_no_use",
     "with_interval",
+    "with_range",
 ]

@@ -106,6 +106,6 @@ def why_of_no_use(found: Sequence[Entry], objectives: Sequence[Objective]) -> st
         return None
     found_instead = f"the front is the most accurate one, {least:.4g}"
     return (
-        f"no network is within {error.upper_bound:.4g} validation error (--max-error, by default that of the majority class): "
-        f"{found_instead}"
+        f"no network is within {error.upper_bound:.4g} validation {error.label} (--max-error, by default that of the majority "
+        f"class): {found_instead}"
     )

@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from rich.table import Table
@@ -14,6 +15,8 @@ from hwnas.objective import Notation, Objective
 from hwnas.objectives import OBJECTIVES
 from hwnas.report.entry import Entry
 from hwnas.report.interval import PLUS_MINUS, aligned, with_interval
+from hwnas.report.share import percent as percent
+from hwnas.report.share import with_range
 
 Format: TypeAlias = Literal["table", "csv", "json"]
 
@@ -25,11 +28,6 @@ class Column:
     title: str
     text: Callable[[Entry], str]
     number: bool = True
-
-
-def percent(share: float | None) -> str:
-    """A share as per cent."""
-    return "" if share is None else f"{share:.2%}".replace("%", " %")
 
 
 def size(value: float | None) -> str:
@@ -63,6 +61,15 @@ def text_of(entry: Entry, objective: Objective) -> str:
     return with_interval(value, entry.value(objective.interval) or 0.0)
 
 
+def in_words(entry: Entry, objectives: Sequence[Objective]) -> str:
+    """A network in a line: its id, error with interval, parameters and, where it is known, latency."""
+    (error,) = (objective.label for objective in objectives if objective.name == "error")
+    parts = [f"{entry.id}: {with_range(entry.value('error'), entry.value('error_low'), entry.value('error_high'))} {error}"]
+    parts += [f"{size(entry.value('parameters'))} parameters"] if entry.value("parameters") is not None else []
+    parts += [f"{entry.value('latency_ms'):.3g} ms"] if entry.value("latency_ms") is not None else []
+    return ", ".join(parts)
+
+
 def column_of(objective: Objective) -> Column:
     """An objective's column."""
     title = objective.label if objective.unit == "1" else f"{objective.label} {objective.unit}"
@@ -71,11 +78,20 @@ def column_of(objective: Objective) -> Column:
 
 ID = Column(title="id", text=lambda entry: entry.id, number=False)
 TEST_ERROR = Column(title="test error", text=lambda entry: percent(entry.value("test_error")))
+# In words, for people; JSON and CSV keep the names.
+STATUSES = {
+    "finished": "not on the front",
+    "infeasible": "over a limit",
+    "unfinished": "not trained in time",
+    "stopped_early": "stopped early",
+}
 TRAINED = Column(title="trained", text=lambda entry: "to the end" if entry.is_trained else "", number=False)
 OPERATOR = Column(title="operator", text=lambda entry: entry.row.operator, number=False)
 PARENT = Column(title="parent", text=lambda entry: entry.row.parent or "", number=False)
 IMAGES = Column(title="images", text=lambda entry: size(entry.value("images")))  # that the error was taken after
-STATUS = Column(title="status", text=lambda entry: "front" if entry.on_front else entry.status, number=False)
+STATUS = Column(
+    title="status", text=lambda entry: "front" if entry.on_front else STATUSES.get(entry.status, entry.status), number=False
+)
 
 
 def columns_of(entries: Sequence[Entry], objectives: Sequence[Objective] = ()) -> list[Column]:
@@ -91,13 +107,45 @@ def columns_of(entries: Sequence[Entry], objectives: Sequence[Objective] = ()) -
     return [column for column in columns if any(column.text(entry) for entry in entries)]
 
 
-def as_table(entries: Sequence[Entry], objectives: Sequence[Objective] = (), printable: Callable[[str], str] = str) -> Table:
-    """Entries as a table for a terminal, with a column of each of the run's ``objectives``.
+def brief_columns(
+    entries: Sequence[Entry], objectives: Sequence[Objective], names: Mapping[str, str] = MappingProxyType({})
+) -> list[Column]:
+    """The columns that a newcomer can read: the error with its interval, parameters, latency, and what else the run minimises.
+
+    ``names``: what some of the entries are called, by their ids. What nothing is known of has no column; the status and the
+    images are there as in ``columns_of``.
+    """
+    own = {objective.name: objective for objective in objectives}
+    error = own.get("error", OBJECTIVES["error"])
+    wanted = dict.fromkeys(["parameters", "latency_ms", *own])
+    others = [own[name] if name in own else OBJECTIVES[name] for name in wanted if name != "error"]
+    columns = [ID, _with_range(error), *map(column_of, others)]
+    columns += [Column(title="", text=lambda entry: names.get(entry.id, ""), number=False)]
+    columns += [] if all(entry.on_front for entry in entries) else [STATUS]
+    columns += [IMAGES] if any(entry.status == "stopped_early" for entry in entries) else []
+    return [column for column in columns if any(column.text(entry) for entry in entries)]
+
+
+def _with_range(error: Objective) -> Column:
+    def text(entry: Entry) -> str:
+        return with_range(entry.value("error"), entry.value("error_low"), entry.value("error_high"))
+
+    return Column(title=f"{error.label} (95 %)", text=text)
+
+
+def as_table(
+    entries: Sequence[Entry],
+    objectives: Sequence[Objective] = (),
+    printable: Callable[[str], str] = str,
+    columns: Sequence[Column] | None = None,
+) -> Table:
+    """Entries as a table for a terminal: these ``columns``, by default all that have anything in them, with one of each of the
+    run's ``objectives``.
 
     ``printable`` is what becomes of a cell's text, which may come from a foreign run; it is never read as markup.
     """
     table, texts = Table(box=None, pad_edge=False, header_style="bold"), []
-    for column in columns_of(entries, objectives):
+    for column in columns_of(entries, objectives) if columns is None else columns:
         cells = [column.text(entry) for entry in entries]
         has_intervals = any(PLUS_MINUS in cell for cell in cells)
         texts.append(aligned(cells) if has_intervals else cells)  # which justifying to the right would strip again

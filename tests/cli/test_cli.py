@@ -21,7 +21,8 @@ from hwnas.cli import app
 from hwnas.config import RunConfig
 from hwnas.device import load_profile
 from hwnas.export import emit
-from hwnas.store import RunStore
+from hwnas.report import thinned_front
+from hwnas.store import RunStore, content_hash
 from tests.conftest import TINY, Made, hwnas
 from tests.export.samples import random_state
 from tests.graphs import SAMPLES
@@ -56,9 +57,10 @@ def contents(folder: Path) -> dict[Path, bytes]:
 
 
 def test_a_search_prints_its_front_and_what_to_do_next(tiny_run: Made) -> None:
-    ids = [line.split()[0] for line in tiny_run.stdout.splitlines()[1:]]
-    assert ids == [entry.id for entry in open_run(tiny_run.folder).front()]
+    ids, run = [line.split()[0] for line in tiny_run.stdout.splitlines()[1:]], open_run(tiny_run.folder)
+    assert ids == [entry.id for entry in thinned_front(run.front(), run.objectives)]
     assert len(ids) >= 3
+    assert all(f"  {name} " in tiny_run.stderr for name in ("small", "balanced", "accurate"))
     lines = tiny_run.stderr.splitlines()
     assert [line.split(",")[0] for line in lines if line.startswith("generation")] == ["generation 0", "generation 1"]
     assert "hwnas export run --out bundle" in tiny_run.stderr
@@ -167,9 +169,9 @@ def test_a_run_without_a_front_says_why(tmp_path: Path) -> None:
             store.add_outcome(Outcome(candidate_id=f"g0-{slot}", status="infeasible", values={"parameters": 9.0}), None)
     result = invoke("front", tmp_path / "run")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr == "no network kept to the limits; 2 infeasible, see --all\n"
+    assert result.stderr == "no network kept to the limits; 2 over a limit, see --all\n"
     assert invoke("front", tmp_path / "run", "--format", "json").stdout == "[]\n"
-    assert invoke("front", tmp_path / "run", "--all").stdout.count("infeasible") == 2
+    assert invoke("front", tmp_path / "run", "--all").stdout.count("over a limit") == 2
 
 
 def test_a_limit_that_measuring_showed_to_be_impossible_is_a_wrong_request(tmp_path: Path) -> None:
@@ -201,9 +203,34 @@ def test_pick_says_why(tiny_run: Made) -> None:
     result = invoke("pick", tiny_run.folder, "--max-parameters", middle, "--prefer", "error=1")
     best = next(entry for entry in front if (entry.value("parameters") or 0) <= middle)
     assert result.exit_code == 0
-    assert result.stdout.splitlines()[1].split()[0] == best.id
-    assert "error: 100 %" in result.stdout
-    assert "It gives up nothing" in result.stdout
+    lines = result.stdout.splitlines()
+    assert (lines[1].split()[0], lines[1].endswith("the choice"), lines[2].endswith("runner-up")) == (best.id, True, True)
+    assert f"{best.id} is the best balance of" in result.stdout
+    assert "by error (100 %); it is the best in all of these." in result.stdout
+    assert "No model here has less error." in result.stdout
+    assert invoke("pick", tiny_run.folder, "--prefer", "error").stdout.splitlines()[1].split()[0] == front[0].id
+    assert " is the knee of " in invoke("pick", tiny_run.folder, "--knee", "--max-error", 1).stdout
+
+
+def test_a_long_front_is_thinned_and_fits_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = RunConfig(objectives=("error", "parameters", "latency_ms", "expected_change")).model_dump_json()
+    with RunStore.create(tmp_path / "run", config=config, meta={}) as store:
+        store.add_candidates([initial(slot, "residual" if slot % 2 else "plain") for slot in range(48)])
+        for slot in range(48):
+            data = weights_of(slot)
+            size = {"parameters": 900_000.0 - 15_000 * slot, "latency_ms": 0.9 - 0.01 * slot, "latency_ci_ms": 0.0123}
+            values = {"error": 0.1 + 0.01 * slot, "error_low": 0.09, "error_high": 0.2, "expected_change": 1234.5, **size}
+            store.add_outcome(
+                Outcome(candidate_id=f"g0-{slot}", status="finished", values=values, weights=content_hash(data)), data
+            )
+    short = invoke("front", tmp_path / "run")
+    assert (len(short.stdout.splitlines()), max(map(len, short.stdout.splitlines())) <= 80) == (13, True)
+    assert "36 more: hwnas front " in short.stderr
+    assert "--all-front" in short.stderr
+    assert not {"sensitivity", "operator"} & set(short.stdout.splitlines()[0].split())
+    assert len(invoke("front", tmp_path / "run", "--all-front").stdout.splitlines()) == 49
+    assert "operator" in invoke("front", tmp_path / "run", "--all-columns").stdout.splitlines()[0]
+    assert len(json.loads(invoke("front", tmp_path / "run", "--format", "json").stdout)) == 48
 
 
 def test_report_writes_one_page(tiny_run: Made, tmp_path: Path) -> None:
@@ -316,7 +343,9 @@ def test_wrong_questions_about_a_run(tiny_run: Made, tmp_path: Path) -> None:
     refused(invoke("pick", run, "--max-parameters", 1), 1, "parameters at most 1", "the least on the front is")
     refused(invoke("pick", run, "--max-latency-ms", 1), 2, "has no latency_ms")
     refused(invoke("pick", run, "--prefer", "beauty=1"), 2, "unknown objective beauty")
-    refused(invoke("pick", run, "--prefer", "error"), 2, "--prefer takes NAME=NUMBER")
+    refused(invoke("pick", run, "--prefer", "error=much"), 2, "--prefer takes NAME=NUMBER")
+    refused(invoke("pick", run, "--max-error", 1e-9), 1, "error at most 1e-09", "the least on the front is error")
+    refused(invoke("pick", run, "--knee", "--prefer", "error"), 2, "the knee weighs all objectives alike")
     refused(invoke("pick", run, "--prefer", "error=-1"), 2, "weights of at least 0")
     refused(invoke("pick", run, "--prefer", "error=1,error=2"), 2, "got two for error")
     refused(invoke("pick", run, "--prefer", "memory=1,memory_kb=2"), 2, "several for one: memory, memory_kb")
