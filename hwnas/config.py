@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from hwnas.errors import ConfigError, RequestError, StoreError
+from hwnas.objective import DEFAULT_OBJECTIVES
 from hwnas.search import STRATEGIES, LemonadeSettings, strategy_of, table_of
 from hwnas.settings import Augmentation, DataSettings, Rungs, TrainerSettings
 
@@ -99,7 +100,7 @@ class RunConfig(_Section):
     executor: str = Field(default="local", pattern="^(local|ray)$")
     ray_address: str = "auto"
     metric: str = Field(default="error", pattern="^(error|balanced_error)$")
-    objectives: tuple[str, ...] = ("error", "parameters", "latency_ms", "expected_change")  # see benchmarks/resilience_proxy.py
+    objectives: tuple[str, ...] = DEFAULT_OBJECTIVES
     max_error: float | None = Field(default=None, gt=0, le=1)
     budget: Budget = Budget()
     limits: Mapping[str, float] = Field(default_factory=dict)

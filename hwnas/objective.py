@@ -52,6 +52,7 @@ class Objective:
         return self.upper_bound is None or value <= self.upper_bound
 
 
+DEFAULT_OBJECTIVES = ("error", "parameters", "latency_ms", "expected_change")  # see benchmarks/resilience_proxy.py
 USELESS = 1e30  # above every value, and finite, as dominance and its boxes need it
 
 

@@ -241,7 +241,7 @@ def test_more_workers_than_this_machine_can_bear_are_refused_but_a_cluster_s_are
     assert api.configured(workers=16).workers == 16
 
 
-@pytest.mark.parametrize("text", ["32", "32x", "x32", "-1x3", "3x3x3", "axb"])
+@pytest.mark.parametrize("text", ["", "32x", "x32", "-1x3", "3x3x3", "axb"])
 def test_an_image_size_is_two_numbers(text: str) -> None:
     with pytest.raises(ConfigError, match="height x width"):
         image_size(text)
@@ -265,9 +265,14 @@ def test_one_line_a_generation() -> None:
 def test_a_moment_in_one_line() -> None:
     found = {"trained": 20, "failed": 2, "front_size": 5, "best_error": 0.0123, "hypervolume": 0.5}
     progress = moment(generation=3, elapsed_s=3700, left_s=65, **found)
-    expected = "generation 3, 20 trained, 2 failed, front 5, hypervolume 0.5000, best error 1.23 %, 1:01:40 used, 1:05 left"
-    assert summary(progress) == expected
-    assert "20 trained, 12 stopped early, 2 failed" in summary(dataclasses.replace(progress, stopped=12))
+    assert summary(progress) == "generation 3, 20 trained, 2 failed, front 5, best error 1.23 %, 1:05 left"
+    without = dataclasses.replace(progress, left_s=None, stopped=12, failed=0)
+    assert summary(without) == "generation 3, 20 trained, 12 stopped early, front 5, best error 1.23 %"
+    assert "best balanced error 1.23 %" in summary(dataclasses.replace(progress, metric="balanced_error"))
+    many = dataclasses.replace(progress, generation=123, trained=98765, stopped=5000, failed=1000, front_size=999)
+    assert len(summary(many)) <= 80
+    assert summary(many).startswith("generation 123, 98765 trained, ")
+    assert summary(many).endswith("best error 1.23 %, 1:05 left")
     assert clock(0) == "0:00"
 
 

@@ -12,7 +12,7 @@
   training may import graph: calibration follows its nodes; and candidate: a learning curve is among what came of one.
 - objectives may import deployed, data, device and network, within functions or for their types: a trained network is what one of
   them is computed from, and whoever reads a run knows their names without torch.
-- config may import search: a strategy brings its own section.
+- config may import search: a strategy brings its own section; and objective: the names of what is minimised by default.
 - testing is for tests, ours and a user's: it sees whatever a contract speaks of.
 - onnxfiles reads what others wrote: graph is what it reads into; deployed computes what was read, and device's sessions what the
   file itself says, so that the two can be compared.
@@ -33,8 +33,8 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 MAY_IMPORT: Mapping[str, str] = {
     "cli": "api campaign experiment objective progress report resilience",
-    "api": "campaign config device experiment export graph importing models objective objectives pareto progress report search "
-    "settings store",
+    "api": "campaign config data device experiment export graph importing models objective objectives pareto progress report "
+    "search settings store",
     "campaign": "deployed device execution export graph injection models network onnxfiles resilience store",
     "models": "config data device execution export network settings store",
     "progress": "",
@@ -56,7 +56,7 @@ MAY_IMPORT: Mapping[str, str] = {
     "estimate": "device graph",
     "morphism": "graph settings",
     "resilience": "graph",
-    "config": "device search settings",
+    "config": "device objective search settings",
     "graph": "",
     "pareto": "",
     "objective": "",

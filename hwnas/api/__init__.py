@@ -5,6 +5,7 @@ are imported inside the functions that need them: they load torch, ONNX Runtime,
 pay for.
 """
 
+from hwnas.api.describing import data_card
 from hwnas.api.fault_files import stage_listener, write_fault_plots, write_faults
 from hwnas.api.files import FAULTS, MEASUREMENT, PLOTS, Output
 from hwnas.api.measuring import DeviceCheck, devices, measure
@@ -26,6 +27,7 @@ __all__ = [
     "Pick",
     "Run",
     "configured",
+    "data_card",
     "default_folder",
     "devices",
     "is_run",

@@ -36,6 +36,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "max_memory_kb": ("limits", "memory_kb"),
     "data": ("data", "source"),
     "image_size": ("data", "image_size"),
+    "fit": ("data", "fit"),
     "group_by": ("data", "group_by"),
     "normalisation": ("data", "normalisation"),
 }
@@ -132,19 +133,19 @@ def _value(name: str, value: Any) -> Any:
         value = [part.strip() for part in value.split(",") if part.strip()]
     if isinstance(value, list):
         return tuple(value)
-    if name == "image_size" and isinstance(value, str):
-        return image_size(value)
+    if name == "image_size" and isinstance(value, str | int):
+        return image_size(str(value))
     if name == "normalisation" and isinstance(value, str):
         return normalisation(value)
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
 def image_size(text: str) -> tuple[int, int]:
-    """(height, width) of ``HxW``. Raises ConfigError."""
-    match = re.fullmatch(r"(\d+)x(\d+)", text.strip().lower())
+    """(height, width) of ``HxW``, or of one number for both. Raises ConfigError."""
+    match = re.fullmatch(r"(\d+)(?:x(\d+))?", text.strip().lower())
     if match is None:
-        raise ConfigError(f"an image size is height x width in pixels, such as 32x48, got {text!r}")
-    return int(match[1]), int(match[2])
+        raise ConfigError(f"an image size is height x width in pixels, such as 32x48 or 32, got {text!r}")
+    return int(match[1]), int(match[2] or match[1])
 
 
 def normalisation(text: str) -> tuple[float, ...]:

@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from hwnas.cli import console
+from hwnas.cli.describing import data
 from hwnas.cli.exporting import export, verify
 from hwnas.cli.faulting import faults
 from hwnas.cli.measuring import devices, measure
@@ -25,6 +26,7 @@ from hwnas.errors import HwnasError
 from hwnas.version import __version__
 
 COMMANDS: dict[Callable[..., None], str] = {
+    data: "hwnas data ../photos --image-size 48x48 --fit pad",
     search: "hwnas search --data ../cifar10 --device local-cpu --time-budget 30m --max-latency-ms 2",
     resume: "hwnas resume runs/NAME --time-budget 1h",
     train: "hwnas train runs/NAME --models g7-1,g9-3 --time-budget 1h",

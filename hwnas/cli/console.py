@@ -15,7 +15,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from hwnas.progress.log_file import Generations, clock, summary
+from hwnas.progress.lines import told_in_lines
+from hwnas.progress.log_file import clock, summary
 
 if TYPE_CHECKING:
     from hwnas.experiment import Progress as RunProgress
@@ -71,13 +72,17 @@ class LiveProgress:
         self._children: TaskID = self._bars.add_task("preparing", total=None, text="")
         self._time: TaskID = self._bars.add_task("time", total=None, text="", visible=False)
         self._line = Text("", style="dim", no_wrap=True, overflow="ellipsis")
+        self._said = ""
 
     def __rich__(self) -> Group:
         """Both bars and the line below them."""
         return Group(self._bars, self._line)
 
     def __call__(self, progress: "RunProgress") -> None:
-        """Take a run's progress in."""
+        """Take a run's progress in; what is said while it is prepared stays above the lines that are drawn anew."""
+        if progress.phase == "preparing" and progress.message != self._said:
+            self._said = progress.message
+            note(progress.message)
         in_generation = progress.phase in ("measuring", "training")
         what = f"generation {progress.generation}: {progress.phase}" if in_generation else progress.phase
         self._bars.update(
@@ -97,7 +102,7 @@ class LiveProgress:
 
 @contextmanager
 def progress_shown(*, quiet: bool, verbose: bool) -> "Iterator[Callable[[RunProgress], None] | None]":
-    """A listener that shows a run: live in a terminal, elsewhere a line for each generation, nothing where quiet.
+    """A listener that shows a run: live in a terminal, elsewhere in lines, nothing where quiet.
 
     ``verbose`` prints the lines of the run's log, whatever the terminal.
     """
@@ -117,7 +122,8 @@ def progress_shown(*, quiet: bool, verbose: bool) -> "Iterator[Callable[[RunProg
         with Live(live, console=console, refresh_per_second=4, transient=True):
             yield live
     else:
-        yield Generations(lambda progress: note(summary(progress)))
+        with told_in_lines(note) as lines:
+            yield lines
 
 
 def show_entries(

@@ -37,6 +37,12 @@ WithInitial = Annotated[
 ]
 KeepOption = Annotated[str | None, typer.Option("--keep", metavar="all|front", help="Whose trained weights stay on the disk.")]
 Evaluations = Annotated[int | None, typer.Option(help="Stop after this many trained networks.")]
+Metric = Annotated[str | None, typer.Option(help="error or balanced_error: the mean of the classes' errors.")]
+ImageSize = Annotated[str | None, typer.Option(metavar="HxW", help="Size in pixels that images are brought to, 48x64 or 48.")]
+FitOption = Annotated[
+    str | None, typer.Option("--fit", metavar="crop|stretch|pad", help="How images are brought to it; by default crop, centred.")
+]
+GroupBy = Annotated[str | None, typer.Option(metavar="COLUMN[:REGEX]", help="Rows of one group are not split.")]
 MaxError = Annotated[
     float | None,
     typer.Option(help="Validation error above which a network is of no use, such as 0.1.", show_default="that of guessing"),

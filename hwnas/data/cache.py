@@ -21,7 +21,7 @@ from hwnas.errors import DataError
 from hwnas.settings import DataSettings
 
 # Raise it whenever decoding gives other pixels or the file another layout.
-_VERSION = 2
+_VERSION = 3
 _LOG = logging.getLogger(__name__)
 
 
@@ -47,7 +47,7 @@ def cache_key(files: SourceFiles, settings: DataSettings) -> str:
         for path in paths:
             status = path.stat()
             stats.append([split, str(path), status.st_size, status.st_mtime_ns])
-    read = [settings.image_size, settings.group_by, settings.label_column, settings.max_pixels]
+    read = [settings.image_size, settings.fit, settings.group_by, settings.label_column, settings.max_pixels]
     return hashlib.sha256(json.dumps([_VERSION, stats, read]).encode()).hexdigest()
 
 
@@ -66,8 +66,10 @@ def _read(path: Path) -> Decoded | None:
             for name in ("train", "validation", "test")
             if f"{name}.images" in tensors
         }
-        return Decoded(classes=tuple(json.loads(metadata["classes"])), splits=splits, groups=tensors.get("groups"))
-    except (SafetensorError, DataError, OSError, KeyError, json.JSONDecodeError) as error:
+        sizes = {(height, width): count for height, width, count in json.loads(metadata["sizes"])}
+        classes = tuple(json.loads(metadata["classes"]))
+        return Decoded(classes=classes, splits=splits, groups=tensors.get("groups"), sizes=sizes)
+    except (SafetensorError, DataError, OSError, KeyError, TypeError, ValueError) as error:
         _LOG.warning("%s is damaged (%s): the images are decoded again", path, error)
         return None
 
@@ -77,7 +79,8 @@ def _write(path: Path, made: Decoded) -> None:
     tensors |= {f"{name}.labels": split.labels for name, split in made.splits.items()}
     if made.groups is not None:
         tensors["groups"] = made.groups
-    metadata = {"classes": json.dumps(made.classes), "checksum": _checksum(tensors)}
+    sizes = [[*size, count] for size, count in made.sizes.items()]
+    metadata = {"classes": json.dumps(made.classes), "sizes": json.dumps(sizes), "checksum": _checksum(tensors)}
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
     os.close(handle)

@@ -7,6 +7,7 @@ from typing import Self
 
 import torch
 
+from hwnas.data.origin import Origin
 from hwnas.errors import DataError
 
 
@@ -45,7 +46,7 @@ class DataSet:
     """Three splits of one shape, their class names, and the normalisation constants of the training split.
 
     mean, std: per channel, of images scaled to [0, 1]; std is at least 1/255, so that a constant channel divides by no 0.
-    fingerprint: hash of the splits' contents and the class names.
+    fingerprint: hash of the splits' contents and the class names. origin: where they come from, None where that is not known.
     """
 
     name: str
@@ -56,9 +57,12 @@ class DataSet:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     fingerprint: str
+    origin: Origin | None = None
 
     @classmethod
-    def of(cls, name: str, classes: tuple[str, ...], train: Split, validation: Split, test: Split) -> Self:
+    def of(
+        cls, name: str, classes: tuple[str, ...], train: Split, validation: Split, test: Split, origin: Origin | None = None
+    ) -> Self:
         """Return the data set of three splits, with its normalisation and fingerprint computed; raises DataError."""
         mean, std = channel_statistics(train.images)
         hashes = [split.sha256() for split in (train, validation, test)]
@@ -72,6 +76,7 @@ class DataSet:
             mean=mean,
             std=std,
             fingerprint=fingerprint,
+            origin=origin,
         )
 
     def __post_init__(self) -> None:

@@ -1,7 +1,8 @@
 """From tables of encoded rows to tensors: labels numbered, groups numbered, images decoded to one shape."""
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from hwnas.data.files import SourceFiles
 from hwnas.data.images import decode, read_header
 from hwnas.data.tables import Table, open_tables
 from hwnas.errors import DataError
-from hwnas.settings import DataSettings
+from hwnas.settings import DataSettings, Fit
 
 _FALLBACK_SIZE = (64, 64)
 _REPORT_EVERY = 500
@@ -22,11 +23,11 @@ _REPORT_EVERY = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Survey:
-    """What a first reading of one table finds, without decoding: raw labels, group keys, sizes, and whether all is grey."""
+    """What a first reading of one table finds, undecoded: raw labels, group keys, counts of sizes, and whether all is grey."""
 
     labels: list[int | str]
     keys: list[str]
-    sizes: set[tuple[int, int]]
+    sizes: Counter[tuple[int, int]]
     grey: bool
 
 
@@ -42,11 +43,11 @@ def decode_files(files: SourceFiles, settings: DataSettings, progress: Progress 
     splits = {}
     for split, table in tables.items():
         labels = torch.tensor([numbers[label] for label in surveys[split].labels], dtype=torch.int64)
-        splits[split] = Split(images=_images(table, len(labels), shape, report), labels=labels)
+        splits[split] = Split(images=_images(table, len(labels), shape, settings.fit, report), labels=labels)
     groups = None
     if column is not None:
         groups = torch.from_numpy(np.unique(surveys["train"].keys, return_inverse=True)[1].astype(np.int64))
-    return Decoded(classes=classes, splits=splits, groups=groups)
+    return Decoded(classes=classes, splits=splits, groups=groups, sizes=_sizes(surveys.values()))
 
 
 def _grouping(group_by: str | None) -> tuple[str | None, re.Pattern[str] | None]:
@@ -70,10 +71,10 @@ def _group_key(text: str, pattern: re.Pattern[str] | None, where: str) -> str:
 
 
 def _survey(table: Table, pattern: re.Pattern[str] | None, max_pixels: int) -> _Survey:
-    labels, keys, sizes, grey = [], [], set(), True
+    labels, keys, sizes, grey = [], [], Counter[tuple[int, int]](), True
     for row in table:
         header = read_header(row.encoded, row.where, max_pixels)
-        sizes.add((header.height, header.width))
+        sizes[header.height, header.width] += 1
         grey = grey and header.grey
         labels.append(row.label)
         if table.split == "train":
@@ -84,9 +85,14 @@ def _survey(table: Table, pattern: re.Pattern[str] | None, max_pixels: int) -> _
 
 
 def _common_shape(surveys: list[_Survey], wanted: tuple[int, int] | None) -> tuple[int, int, int]:
-    sizes = set().union(*(survey.sizes for survey in surveys))
-    height, width = wanted or (sizes.pop() if len(sizes) == 1 else _FALLBACK_SIZE)
+    sizes = _sizes(surveys)
+    height, width = wanted or (next(iter(sizes)) if len(sizes) == 1 else _FALLBACK_SIZE)
     return 1 if all(survey.grey for survey in surveys) else 3, height, width
+
+
+def _sizes(surveys: Iterable[_Survey]) -> Counter[tuple[int, int]]:
+    """How many images of all splits have which size."""
+    return sum((survey.sizes for survey in surveys), Counter())
 
 
 def _classes(
@@ -119,7 +125,7 @@ class _Reporter:
             self._progress(self._done, self._total)
 
 
-def _images(table: Table, count: int, shape: tuple[int, int, int], report: _Reporter) -> torch.Tensor:
+def _images(table: Table, count: int, shape: tuple[int, int, int], fit: Fit, report: _Reporter) -> torch.Tensor:
     try:
         images = np.empty((count, *shape), dtype=np.uint8)
     except (MemoryError, ValueError) as error:  # more than there is, and more than numpy can count
@@ -130,6 +136,6 @@ def _images(table: Table, count: int, shape: tuple[int, int, int], report: _Repo
         ) from error
     # One thread: Pillow's decoders of small images hold the interpreter lock (two threads took twice as long).
     for number, row in enumerate(table):
-        images[number] = decode(row.encoded, row.where, shape)
+        images[number] = decode(row.encoded, row.where, shape, fit)
         report.step()
     return torch.from_numpy(images)

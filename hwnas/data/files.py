@@ -23,12 +23,29 @@ _IMAGES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".ti
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFiles:
-    """The files of each split (train, and maybe validation and test), sorted, below `root`; `source` is what the user named."""
+    """The files of each split (train, and maybe validation and test), sorted, below `root`; `source` is what the user named.
+
+    `left_out`: files among images that are none we read; `empty`: folders without any image, where a class was expected.
+    """
 
     source: Path
     kind: Literal["parquet", "images"]
     root: Path
     splits: dict[str, tuple[Path, ...]]
+    left_out: tuple[Path, ...] = ()
+    empty: tuple[Path, ...] = ()
+
+    def left_out_in_words(self) -> list[str]:
+        """What lies there and is not read: files by their kind, with an example of each, and folders without images."""
+        kinds: dict[str, list[Path]] = {}
+        for path in self.left_out:
+            kinds.setdefault(path.suffix, []).append(path)
+        words = [
+            f"{len(paths):,} {suffix or 'unnamed kind of'} {'file' if len(paths) == 1 else 'files'}, no format that is read "
+            f"(such as {paths[0].relative_to(self.root)})"
+            for suffix, paths in sorted(kinds.items())
+        ]
+        return words + [f"the folder {folder.relative_to(self.root)}, which holds no image" for folder in self.empty]
 
 
 def find_files(source: Path) -> SourceFiles:
@@ -54,14 +71,27 @@ def _found(source: Path) -> SourceFiles:
     for pattern in ("*.parquet", "data/*.parquet", "*/*.parquet"):
         if parquets := _visible(root.glob(pattern), root):
             return SourceFiles(source=source, kind="parquet", root=root, splits=_parquet_splits(parquets, source))
-    images = [path for path in _visible(_files_below(root, root), root) if path.suffix.lower() in _IMAGES]
+    folders: list[Path] = []
+    visible = _visible(_files_below(root, root, folders), root)
+    images = [path for path in visible if path.suffix.lower() in _IMAGES]
     if not images:
         raise DataError(f"{source} holds neither parquet files nor images; expected train.parquet, or a folder per class")
-    return SourceFiles(source=source, kind="images", root=root, splits=_image_splits(images, root, source))
+    holding = {above for path in images for above in path.parents}
+    return SourceFiles(
+        source=source,
+        kind="images",
+        root=root,
+        splits=_image_splits(images, root, source),
+        left_out=tuple(path for path in visible if path.suffix.lower() not in _IMAGES),
+        empty=tuple(sorted(folder for folder in folders if folder not in holding and folder.parent in holding)),
+    )
 
 
-def _files_below(folder: Path, root: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
-    """Every file in a folder and below it, through links to folders too, unless one leads back up or to what is found anyway."""
+def _files_below(folder: Path, root: Path, folders: list[Path], above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """Every file in a folder and below it, through links to folders too, unless one leads back up or to what is found anyway.
+
+    The folders on the way are put into `folders`.
+    """
     here = (*above, folder.resolve())
     for path in folder.iterdir():
         if _is_no_data(path, root):
@@ -72,7 +102,8 @@ def _files_below(folder: Path, root: Path, above: tuple[Path, ...] = ()) -> Iter
         real = path.resolve()
         found_anyway = path.is_symlink() and real.is_relative_to(root) and not _is_no_data(real, root)
         if real not in here and not found_anyway:
-            yield from _files_below(path, root, here)
+            folders.append(path)
+            yield from _files_below(path, root, folders, here)
 
 
 def _is_no_data(path: Path, root: Path) -> bool:

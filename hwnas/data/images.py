@@ -14,6 +14,7 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from hwnas.errors import DataError
+from hwnas.settings import Fit
 
 # Pillow tries formats in this order, and only these: of the rest some are slow to tell apart and some run other programs.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM", "TIFF")
@@ -85,11 +86,12 @@ def _turned(image: Image.Image) -> bool:
     return image.getexif().get(ExifTags.Base.Orientation, 1) in {5, 6, 7, 8}
 
 
-def decode(encoded: bytes | Path, where: str, shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
+def decode(encoded: bytes | Path, where: str, shape: tuple[int, int, int], fit: Fit = "crop") -> npt.NDArray[np.uint8]:
     """Return the image as uint8 (C, H, W) = `shape`, C of 1 or 3; raises DataError where it is damaged.
 
     The EXIF orientation is applied, alpha is laid over white, 16-bit grey keeps its upper 8 bits, further frames are ignored.
-    An image of another size is scaled (bilinear, antialiased) until it covers (H, W) and cropped at the centre.
+    An image of another size is scaled (bilinear, antialiased) as `fit` says: until it covers (H, W), and cropped at the centre;
+    to (H, W), its proportions changed; or until it fits, and padded with black.
     """
     channels, height, width = shape
     with _opened(encoded, where) as image:
@@ -98,8 +100,16 @@ def decode(encoded: bytes | Path, where: str, shape: tuple[int, int, int]) -> np
         ImageOps.exif_transpose(image, in_place=True)
         pixels = _opaque(image).convert("L" if channels == 1 else "RGB")
         if pixels.size != (width, height):
-            pixels = ImageOps.fit(pixels, (width, height), Image.Resampling.BILINEAR)
+            pixels = _fitted(pixels, (width, height), fit)
         return np.asarray(pixels).reshape(height, width, channels).transpose(2, 0, 1)
+
+
+def _fitted(pixels: Image.Image, size: tuple[int, int], fit: Fit) -> Image.Image:
+    if fit == "crop":
+        return ImageOps.fit(pixels, size, Image.Resampling.BILINEAR)
+    if fit == "pad":
+        return ImageOps.pad(pixels, size, Image.Resampling.BILINEAR)
+    return pixels.resize(size, Image.Resampling.BILINEAR)
 
 
 def _opaque(image: Image.Image) -> Image.Image:

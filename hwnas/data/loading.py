@@ -1,6 +1,7 @@
 """From settings to a data set: the one way in."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hwnas.data.cache import cached
 from hwnas.data.dataset import DataSet, Split
 from hwnas.data.decoded import Decoded, Progress
 from hwnas.data.files import SourceFiles, find_files
+from hwnas.data.origin import Origin
 from hwnas.data.partition import split_rows
 from hwnas.errors import DataError
 from hwnas.settings import DIGITS, DataSettings
@@ -50,7 +52,24 @@ def _loaded(settings: DataSettings, progress: Progress | None) -> DataSet:
     groups = None if parts.groups is None else parts.groups.numpy()
     name = source.resolve().name.removesuffix(".parquet")
     shares = (settings.validation_share or _VALIDATION_SHARE, settings.test_share or _TEST_SHARE)
-    return _data_set(name, parts.classes, parts.splits, groups, shares, settings.seed or 0)
+    origin = Origin(
+        splits=_taken_from(parts.splits, shares, "folder" if files.kind == "images" else "file", settings.group_by),
+        sizes=parts.sizes,
+        fit=settings.fit,
+        left_out=tuple(files.left_out_in_words()),
+    )
+    return _data_set(name, parts.classes, parts.splits, groups, shares, settings.seed or 0, origin)
+
+
+def _taken_from(
+    splits: Mapping[str, Split], shares: tuple[float, float], place: str, group_by: str | None = None
+) -> dict[str, str]:
+    """Where validation and test come from, in words."""
+    whole = f", whole groups of {group_by}" if group_by else ""
+    return {
+        split: f"your {split} {place}" if split in splits else f"{share:.0%} of the training {place}{whole}".replace("%", " %")
+        for split, share in zip(("validation", "test"), shares, strict=True)
+    }
 
 
 def _decode(files: SourceFiles, settings: DataSettings, progress: Progress | None) -> Decoded:
@@ -72,7 +91,9 @@ def _digits(settings: DataSettings) -> DataSet:
     from hwnas.data.digits import digits
 
     shares = (settings.validation_share or _DIGITS_SHARE, settings.test_share or _DIGITS_SHARE)
-    return _data_set(DIGITS, tuple("0123456789"), {"train": digits()}, None, shares, settings.seed or 0)
+    found = {"train": digits()}
+    origin = Origin(splits=_taken_from(found, shares, "images"))
+    return _data_set(DIGITS, tuple("0123456789"), found, None, shares, settings.seed or 0, origin)
 
 
 def _data_set(
@@ -82,6 +103,7 @@ def _data_set(
     groups: np.ndarray | None,
     shares: tuple[float, float],
     seed: int,
+    origin: Origin,
 ) -> DataSet:
     """Split off what is missing; a share is one of all rows of the training file, so that the order does not matter."""
     train = splits["train"]
@@ -97,7 +119,7 @@ def _data_set(
             found[split] = train.rows(torch.from_numpy(aside))
             train = train.rows(torch.from_numpy(kept))
             groups = None if groups is None else groups[kept]
-    return DataSet.of(name, classes, train, found["validation"], found["test"])
+    return DataSet.of(name, classes, train, found["validation"], found["test"], origin)
 
 
 def _check_split(name: str, split: str, labels: np.ndarray, kept: np.ndarray, aside: np.ndarray) -> None:

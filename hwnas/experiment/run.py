@@ -1,12 +1,14 @@
 """Starting and resuming a run."""
 
 import dataclasses
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
 from hwnas.config import RunConfig
+from hwnas.data import DataCard, default_augmentation, describe
 from hwnas.device import Fingerprint, HardwareProfile
 from hwnas.errors import ConfigError, RequestError
 from hwnas.execution import Executor, InlineExecutor, LocalExecutor
@@ -29,10 +31,13 @@ from hwnas.experiment.tasks import images_per_second
 from hwnas.graph import Graph, from_json, to_json
 from hwnas.importing import NetworkSource
 from hwnas.models.loading import stored_config
-from hwnas.progress.progress import Listener, silent
+from hwnas.progress.progress import Listener, Progress, silent
 from hwnas.store import FORMER_PROFILE, RunStore, refuse_used
 from hwnas.training import TrainerSettings
 from hwnas.version import __version__
+
+_log = logging.getLogger(__name__)
+CARD = "data_card"  # the meta entry that holds what `hwnas.data.describe` said of the run's data
 
 
 @one_thread()
@@ -52,6 +57,7 @@ def start(
     began = time.monotonic()
     refuse_used(folder)
     with closing(assemble(config, ResumeState(initial=tuple(initial), networks=tuple(networks)))) as context:
+        card = _say_what_is_done(context, listener)
         refuse_impossible(context)
         with executor_for(context) as executor:
             executor.warm_up()
@@ -60,7 +66,7 @@ def start(
             with RunStore.create(
                 folder,
                 config=context.config.model_dump_json(),
-                meta=_meta(context, child, initial),
+                meta=_meta(context, child, initial) | {CARD: card.to_json()},
                 given=[each.weights for each in context.starts],
             ) as store:
                 return _search(context, store, executor, clock, child, listener)
@@ -93,6 +99,7 @@ def resume(
         config = config.model_copy(update={"budget": budget, "keep": keep or config.keep})
         with closing(assemble(config, kept(store, remeasure=remeasure))) as context:
             refuse_other(context, store, remeasure=remeasure)
+            _say_what_is_done(context, listener)
             with executor_for(context) as executor:
                 if changes:
                     store.set_meta("budget", config.budget.model_dump())
@@ -100,6 +107,24 @@ def resume(
                 planned = store.find_meta("generations_planned", int)  # None: an older version
                 child = ChildBudget(images=store.meta("images_per_child", int), generations=planned or PLANNED_GENERATIONS[0])
                 return _search(context, store, executor, clock, child, listener, remeasure=remeasure)
+
+
+def _say_what_is_done(context: RunContext, listener: Listener) -> DataCard:
+    """The first lines of every search: what the data hold, and what becomes of each image."""
+    augmentation = context.augmentation or default_augmentation(context.data)
+    card = describe(context.data, augmentation, context.config.metric)
+    for line in card.lines():
+        _log.info("%s", line)
+    listener(Progress(phase="preparing", generation=0, message="\n".join(card.lines())))
+    return card
+
+
+def _training_in_words(context: RunContext, child: ChildBudget) -> str:
+    """How briefly the search trains each network."""
+    passes = child.images / len(context.data.train)
+    usual, now = context.augmentation_for(10**12), context.augmentation_for(child.images)
+    without = "" if now == usual else "; without shifts, for so few passes"
+    return f"Each network of the search is trained on {child.images:,} images ({passes:.1f} passes){without}."
 
 
 def rename_profile(store: RunStore) -> None:
@@ -205,6 +230,7 @@ def _search(
                 listener=listener,
                 interrupt=interrupt,
             )
+            session.report("preparing", message=_training_in_words(context, child))
             ended = (search_steadily if context.config.asynchronous else search_in_generations)(session)
             clock.stop()  # what follows has its own share of the time
             train_front(session, interrupt)

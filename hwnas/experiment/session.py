@@ -103,7 +103,7 @@ class Session:
         )
         self._listener = listener
         self._yardstick: HypervolumeBox | None = None
-        self._progress = Progress(phase="preparing", generation=0)
+        self._progress = Progress(phase="preparing", generation=0, metric=context.config.metric)
         budget, final = context.config.budget, context.config.final
         self._child = child
         self._asked_at_s: float | None = None
@@ -287,8 +287,9 @@ class Session:
     def report(self, phase: Phase, **changes: Any) -> None:
         """Let the listener know; what does not change is kept from the last report."""
         evaluator = self.evaluator
-        errors = [evaluator.outcomes[member].values["error"] for member in self.front[:1]]
-        changes |= {"best_error": errors[0] if errors else None, "trained": evaluator.trained}
+        # Of all that is trained, told to the strategy or not: a reader sees it move with each network.
+        errors = (each.values["error"] for each in evaluator.outcomes.values() if each.status == "finished")
+        changes |= {"best_error": min(errors, default=None), "trained": evaluator.trained}
         changes |= {"failed": evaluator.counts["failed"], "stopped": evaluator.counts["stopped_early"], "phase": phase}
         changes |= {"elapsed_s": self.clock.used_s, "left_s": self.clock.left_s}
         self._progress = dataclasses.replace(self._progress, **changes)

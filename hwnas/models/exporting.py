@@ -115,7 +115,7 @@ def _metadata(store: RunStore, settings: DataSettings) -> dict[str, str]:
     """What every exported file says of the run it comes from; paths of this machine are left out."""
     split: dict[str, Any] = {
         name: getattr(settings, name)
-        for name in ("image_size", "group_by", "label_column", "validation_share", "test_share", "seed", "max_pixels")
+        for name in ("image_size", "fit", "group_by", "label_column", "validation_share", "test_share", "seed", "max_pixels")
     }
     return {
         "test_sha256": store.meta("test_sha256", str),

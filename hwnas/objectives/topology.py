@@ -1,4 +1,7 @@
-"""Objectives that the graph alone decides: size, work, memory and the sensitivity indices."""
+"""Objectives that the graph alone decides: size, work, memory and the sensitivity indices.
+
+``hwnas.resilience`` is imported when an index is computed: it loads scipy, which takes longer than printing a front does.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +9,18 @@ from dataclasses import dataclass
 from hwnas.graph import Graph, cost
 from hwnas.objective import Objective
 from hwnas.objectives.source import GraphObjective
-from hwnas.resilience.topology import adcr, sensitivity, sensitivity_max, sensitivity_mean
+
+
+def _index(name: str) -> Callable[[Graph], float]:
+    """A function of ``hwnas.resilience.topology``, by its name."""
+
+    def value(graph: Graph) -> float:
+        from hwnas.resilience import topology
+
+        index: Callable[[Graph], float] = getattr(topology, name)
+        return index(graph)
+
+    return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,21 +50,21 @@ MEMORY = Topology(
 )
 SENSITIVITY = Topology(
     objective=Objective(name="sensitivity", cheap=True, log_scale=True, resolution=0.25, relative=True, shown=True),
-    value=sensitivity,
+    value=_index("sensitivity"),
 )
 SENSITIVITY_MEAN = Topology(
     objective=Objective(
         name="sensitivity_mean", title="sensitivity, mean", cheap=True, log_scale=True, resolution=0.25, relative=True
     ),
-    value=sensitivity_mean,
+    value=_index("sensitivity_mean"),
 )
 SENSITIVITY_MAX = Topology(
     objective=Objective(
         name="sensitivity_max", title="sensitivity, max", cheap=True, log_scale=True, resolution=0.25, relative=True
     ),
-    value=sensitivity_max,
+    value=_index("sensitivity_max"),
 )
 ADCR = Topology(
     objective=Objective(name="adcr", title="ADCR", cheap=True, log_scale=True, resolution=0.1, relative=True),
-    value=adcr,
+    value=_index("adcr"),
 )

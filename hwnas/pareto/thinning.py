@@ -9,14 +9,16 @@ from hwnas.pareto.scaling import losses
 
 
 def knee(points: ArrayLike, *, log: Sequence[bool]) -> int:
-    """The index of the knee of a front `(n, m)`, n >= 1: from there on every gain in one objective costs much in the others.
+    """The index of the knee of a front `(n, m)`, n >= 1, m >= 2: from there on a gain in the first objective costs a lot.
 
-    It is the point farthest below the plane through the ends of the front [Das1999], where each objective runs from 0, the
-    front's best, to 1, its worst (of logarithms where `log`), and the ends are taken to be those of the unit axes (our
-    simplification): the point with the smallest sum of losses. Of equal ones that whose largest loss is smaller, then the first.
+    It is the point farthest below the line through the ends of the front [Das1999], drawn in two dimensions: what a point loses
+    in the first objective, and what it loses in the others on average (our extension to m > 2), each from 0, the front's best, to
+    1, its worst (of logarithms where `log`). So it is the point with the smallest sum of both; of equal ones that whose larger
+    loss is smaller, then the first.
     """
     lost = losses(points, log)
-    return int(np.lexsort((np.arange(len(lost)), lost.max(axis=1), lost.sum(axis=1)))[0])
+    both = np.column_stack([lost[:, 0], lost[:, 1:].mean(axis=1)])
+    return int(np.lexsort((np.arange(len(both)), both.max(axis=1), both.sum(axis=1)))[0])
 
 
 def thinned(points: ArrayLike, most: int, *, log: Sequence[bool], among: Sequence[int] = ()) -> list[int]:

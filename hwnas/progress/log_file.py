@@ -15,29 +15,33 @@ if TYPE_CHECKING:
 
 LOG = "hwnas.log"
 FINISHING_EVERY_S = 10.0
+LINE = 80  # characters that every terminal has room for
+LEAST_FIRST = ("used", "stopped", "failed", "front", "")  # parts of a line, in the order in which they are left out
 _log = logging.getLogger(__name__)
 
 
 def summary(progress: "Progress") -> str:
-    """A run at one moment in one line."""
+    """A run at one moment in one line of at most 80 characters; what matters least is left out where there is no room."""
     if progress.phase == "finishing":
         return f"finishing the front: {progress.done} of {progress.total} measured finely and tested"
     if progress.phase == "final":
         return f"training to the end: {progress.done} of {progress.total} done; {progress.message}"
-    parts = [f"generation {progress.generation}", f"{progress.trained} trained"]
-    if progress.stopped:
-        parts.append(f"{progress.stopped} stopped early")
-    if progress.failed:
-        parts.append(f"{progress.failed} failed")
-    parts.append(f"front {progress.front_size}")
-    if progress.hypervolume is not None:
-        parts.append(f"hypervolume {progress.hypervolume:.4f}")
-    if progress.best_error is not None:
-        parts.append(f"best error {progress.best_error:.2%}".replace("%", " %"))
-    parts.append(f"{clock(progress.elapsed_s)} used")
-    if progress.left_s is not None:
-        parts.append(f"{clock(progress.left_s)} left")
-    return ", ".join(parts)
+    best = "" if progress.best_error is None else f"{progress.best_error:.2%}".replace("%", " %")
+    parts = {
+        "generation": f"generation {progress.generation}",
+        "trained": f"{progress.trained} trained",
+        "stopped": f"{progress.stopped} stopped early" if progress.stopped else "",
+        "failed": f"{progress.failed} failed" if progress.failed else "",
+        "front": f"front {progress.front_size}",
+        "best": f"best {progress.metric.replace('_', ' ')} {best}" if best else "",
+        "used": f"{clock(progress.elapsed_s)} used",
+        "left": f"{clock(progress.left_s)} left" if progress.left_s is not None else "",
+    }
+    for name in LEAST_FIRST:
+        if len(line := ", ".join(filter(None, parts.values()))) <= LINE:
+            break
+        del parts[name]
+    return line
 
 
 def both(first: "Listener", second: "Listener") -> "Listener":
@@ -104,8 +108,8 @@ class _LogFile(logging.FileHandler):
 def run_log(folder: Path) -> Iterator[Callable[["Progress"], None]]:
     """A listener that logs each generation, while everything that hwnas logs goes to the run's file.
 
-    The file begins with the first progress, when the folder is a run's; what was logged before is kept until then, and is
-    dropped where no run comes of it.
+    The file begins with the first progress after the preparation, when the folder is a run's; what was logged before is kept
+    until then, and is dropped where no run comes of it.
     """
     logger = logging.getLogger("hwnas")
     level = logger.level
@@ -115,6 +119,8 @@ def run_log(folder: Path) -> Iterator[Callable[["Progress"], None]]:
 
     def listen(progress: "Progress") -> None:
         nonlocal file
+        if file is None and progress.phase == "preparing":
+            return  # the folder may not be a run's yet
         if file is None:
             if (folder / LOG).is_dir() or (folder / LOG).is_fifo():
                 raise RunFolderError(f"{folder / LOG} is no file, so the run has nowhere to log to; move it away")

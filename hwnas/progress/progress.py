@@ -12,8 +12,8 @@ class Progress:
     """A run at one moment; its phase ``final`` is that in which networks are trained to the end.
 
     ``done`` of ``total`` networks of this phase; ``trained``, ``stopped`` (early, among those trained) and ``failed`` over the
-    whole run; ``best_error`` a share in [0, 1] and ``hypervolume`` in [0, 1] (None before there is one); times in seconds,
-    ``left_s`` None without a time budget.
+    whole run; ``best_error``, by the run's ``metric``, a share in [0, 1] and ``hypervolume`` in [0, 1] (None before there is
+    one); times in seconds, ``left_s`` None without a time budget. ``message``: what the phase has to say.
     """
 
     phase: Phase
@@ -25,6 +25,7 @@ class Progress:
     failed: int = 0
     front_size: int = 0
     best_error: float | None = None
+    metric: str = "error"
     hypervolume: float | None = None
     elapsed_s: float = 0.0
     left_s: float | None = None

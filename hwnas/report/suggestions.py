@@ -45,15 +45,15 @@ def suggestions(front: Sequence[Entry], objectives: Sequence[Objective]) -> tupl
 
 
 def names_of(found: Sequence[Suggestion]) -> dict[str, str]:
-    """What each suggested network is called, by its id: all of its names."""
+    """What each suggested network is called, by its id: all of its names; that of the knee is balanced."""
     names: dict[str, list[str]] = {}
     for each in found:
-        names.setdefault(each.entry.id, []).append("balanced (knee)" if each.name == "balanced" else each.name)
+        names.setdefault(each.entry.id, []).append(each.name)
     return {member: ", ".join(given) for member, given in names.items()}
 
 
 def knee_of(front: Sequence[Entry], objectives: Sequence[Objective]) -> Entry:
-    """The knee of a front that has a network at least."""
+    """The knee of a front that has a network at least: of its error against all that it costs."""
     return front[knee(_points(front, objectives), log=_log(objectives))]
 
 
@@ -68,11 +68,15 @@ def thinned_front(front: Sequence[Entry], objectives: Sequence[Objective], most:
 
 
 def _points(front: Sequence[Entry], objectives: Sequence[Objective]) -> list[list[float]]:
-    return [[_needed(entry, objective.name) for objective in objectives] for entry in front]
+    return [[_needed(entry, objective.name) for objective in _error_first(objectives)] for entry in front]
 
 
 def _log(objectives: Sequence[Objective]) -> list[bool]:
-    return [objective.log_scale for objective in objectives]
+    return [objective.log_scale for objective in _error_first(objectives)]
+
+
+def _error_first(objectives: Sequence[Objective]) -> list[Objective]:
+    return sorted(objectives, key=lambda objective: objective.name != "error")
 
 
 def _needed(entry: Entry, name: str) -> float:

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from rich.table import Table
 from rich.text import Text
 
-from hwnas.objective import Notation, Objective
+from hwnas.objective import DEFAULT_OBJECTIVES, Notation, Objective
 from hwnas.objectives import OBJECTIVES
 from hwnas.report.entry import Entry
 from hwnas.report.interval import PLUS_MINUS, aligned, with_interval
@@ -110,14 +110,14 @@ def columns_of(entries: Sequence[Entry], objectives: Sequence[Objective] = ()) -
 def brief_columns(
     entries: Sequence[Entry], objectives: Sequence[Objective], names: Mapping[str, str] = MappingProxyType({})
 ) -> list[Column]:
-    """The columns that a newcomer can read: the error with its interval, parameters, latency, and what else the run minimises.
+    """The columns that a newcomer can read: the error with its interval, parameters, latency, and what else the user asked for.
 
-    ``names``: what some of the entries are called, by their ids. What nothing is known of has no column; the status and the
-    images are there as in ``columns_of``.
+    Of the objectives that a run has where none is named, expected change is left out. ``names``: what some of the entries are
+    called, by their ids. What nothing is known of has no column; the status and the images are there as in ``columns_of``.
     """
     own = {objective.name: objective for objective in objectives}
     error = own.get("error", OBJECTIVES["error"])
-    wanted = dict.fromkeys(["parameters", "latency_ms", *own])
+    wanted = dict.fromkeys(["parameters", "latency_ms", *(() if tuple(own) == DEFAULT_OBJECTIVES else own)])
     others = [own[name] if name in own else OBJECTIVES[name] for name in wanted if name != "error"]
     columns = [ID, _with_range(error), *map(column_of, others)]
     columns += [Column(title="", text=lambda entry: names.get(entry.id, ""), number=False)]

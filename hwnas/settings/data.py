@@ -3,12 +3,14 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias, get_args
 
 from pydantic import ConfigDict
 
 from hwnas.errors import ConfigError
 
 DIGITS = "digits"
+Fit: TypeAlias = Literal["crop", "stretch", "pad"]
 MAX_PIXELS = 50_000_000
 IMAGENET = (0.485, 0.456, 0.406, 0.229, 0.224, 0.225)  # mean and standard deviation, as most networks trained on it use
 
@@ -19,6 +21,8 @@ class DataSettings:
 
     source: "digits" (scikit-learn's, built in), or the path of a parquet file, a folder of them, or an image folder.
     image_size: (height, width) in pixels; None takes the size that all images share, or 64 x 64 where they differ.
+    fit: how an image of another size is brought to that one: "crop" scales it until it covers it and cuts off the rest at the
+        centre, "stretch" changes its proportions, "pad" scales it until it fits and lays it over black.
     group_by: "COLUMN" or "COLUMN:REGEX" (grouped by the text that matches first); rows of one group are never split.
         `path` is the image's own path where no column has that name: GTSRB's frames of one sign are `path:^\\d+/\\d+_`.
     label_column: needed only where there are several and none is called "label".
@@ -37,6 +41,7 @@ class DataSettings:
 
     source: str = DIGITS
     image_size: tuple[int, int] | None = None
+    fit: Fit = "crop"
     group_by: str | None = None
     label_column: str | None = None
     validation_share: float | None = None
@@ -51,6 +56,8 @@ class DataSettings:
             raise ConfigError('the data source is empty; expected "digits" or the path of a data set')
         if self.image_size is not None and (len(self.image_size) != 2 or min(self.image_size) < 1):
             raise ConfigError(f"the image size must be (height, width), both at least 1, not {self.image_size}")
+        if self.fit not in get_args(Fit):
+            raise ConfigError(f"fit is {', '.join(get_args(Fit))}, got {self.fit!r}")
         for name in ("validation_share", "test_share"):
             share = getattr(self, name)
             if share is not None and not 0 < share < 0.5:

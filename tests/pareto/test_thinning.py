@@ -14,6 +14,8 @@ def test_the_knee_of_a_bent_front_is_where_it_bends() -> None:
     points = np.column_stack([error, parameters])
     assert knee(points, log=[False, True]) == 1
     assert knee(points[:, ::-1], log=[True, False]) == 1
+    others = np.column_stack([points, points[:, 1], points[:, 1]])  # three that say the same weigh as much as one
+    assert knee(others, log=[False, True, True, True]) == 1
     assert knee(points[:1], log=[False, True]) == 0
 
 

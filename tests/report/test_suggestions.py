@@ -29,7 +29,7 @@ def test_small_balanced_and_accurate() -> None:
 
 def test_one_network_is_all_three_and_of_none_there_is_none() -> None:
     only = front((0.1, 10.0))
-    assert names_of(suggestions(only, OBJECTIVES)) == {"g0-0": "small, balanced (knee), accurate"}
+    assert names_of(suggestions(only, OBJECTIVES)) == {"g0-0": "small, balanced, accurate"}
     assert suggestions([], OBJECTIVES) == ()
 
 
