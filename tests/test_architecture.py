@@ -47,7 +47,7 @@ MAY_IMPORT: Mapping[str, str] = {
     "spaces": "graph morphism",
     "candidate": "graph morphism objective",
     "training": "candidate data graph network settings",
-    "export": "deployed device graph network",
+    "export": "deployed device graph network objectives",
     "injection": "data deployed device export graph network onnxfiles resilience",
     "onnxfiles": "deployed device graph",
     "deployed": "graph network resilience",

@@ -6,6 +6,7 @@ pay for.
 """
 
 from hwnas.api.describing import data_card
+from hwnas.api.exported import exported_table
 from hwnas.api.fault_files import stage_listener, write_fault_plots, write_faults
 from hwnas.api.files import FAULTS, MEASUREMENT, PLOTS, Output
 from hwnas.api.measuring import DeviceCheck, devices, measure
@@ -30,6 +31,7 @@ __all__ = [
     "data_card",
     "default_folder",
     "devices",
+    "exported_table",
     "is_run",
     "measure",
     "names_of",

@@ -183,8 +183,11 @@ class Run:
         models: str | Sequence[str] = "front",
         precisions: Sequence[str] = ("float32",),
         guard: bool = False,
+        replace: bool = False,
     ) -> "Manifest":
-        """Write models (``"front"``, or ids) as checked ONNX files into a new folder, or nothing at all.
+        """Write models (``"front"``, or ids) as checked ONNX files into a new folder or an export folder, or nothing at all.
+
+        What is in an export folder stays there, unless ``replace``.
 
         ``guard`` adds ``<id>.guard.onnx`` and ``<id>.int8.guard.onnx``: activations clipped to their range on training data,
         int8 ones to that of all but outliers, against bit flips. Raises
@@ -195,7 +198,8 @@ class Run:
 
         chosen = self._chosen(models)
         with self._store() as store:
-            return export_models(store, [entry.row for entry in chosen], Path(out), precisions=precisions, guard=guard)
+            rows = [entry.row for entry in chosen]
+            return export_models(store, rows, Path(out), precisions=precisions, guard=guard, replace=replace)
 
     def faults(
         self,

@@ -14,20 +14,26 @@ if TYPE_CHECKING:
 
 def export(
     folder: RunFolder,
-    out: Annotated[Path, typer.Option(help="Folder of the bundle, new or an old bundle.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Export folder: new, or one that files are added to.", show_default=False)],
     models: Annotated[str, typer.Option(metavar="front|ID,..", help="Which models.")] = "front",
     precision: Annotated[str, typer.Option(metavar="P,..", help="float32, float16, int8.")] = "float32",
-    guard: Annotated[bool, typer.Option("--guard", help="Also float32 and int8 files guarded against bit flips.")] = False,
+    guard: Annotated[
+        bool, typer.Option("--guard", help="Also files that are clipped against bit flips; some per cent slower.")
+    ] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Delete what the export folder holds.")] = False,
     verbose: Verbose = False,
 ) -> None:
-    """Write models as ONNX files, each checked against the trained network before it lands in the folder."""
+    """Write models as ONNX files with a card each, all checked against the trained networks before they land in the folder."""
     from hwnas import api
 
     chosen = models if models == "front" else named(models)
-    manifest = api.open_run(folder).export(out, models=chosen, precisions=named(precision), guard=guard)
-    rows = [[f.name, f"{f.size_bytes:,}", f"{f.difference:.1e}", f"{f.top1_agreement:.1%}"] for f in manifest.files]
-    console.show_table(["file", "bytes", "logits differ by", "same class as torch"], rows)
-    console.note(f"{len(rows)} files, all checked, are in {out}. Check them again anywhere: hwnas verify {quoted(out)}")
+    manifest = api.open_run(folder).export(out, models=chosen, precisions=named(precision), guard=guard, replace=replace)
+    console.show_table(*api.exported_table(manifest))
+    count = len(manifest.files)
+    console.note(
+        f"\n{count} {'file' if count == 1 else 'files'} in {out}, all checked; README.md there says what to feed them. Try one:\n"
+        f"  python {quoted(out / 'classify.py')} {quoted(out / manifest.files[0].name)} photo.jpg\n  hwnas verify {quoted(out)}"
+    )
 
 
 def verify(
@@ -35,11 +41,13 @@ def verify(
     data: Annotated[str | None, typer.Option(metavar="PATH", help="The data, to compute the test errors anew.")] = None,
     verbose: Verbose = False,
 ) -> None:
-    """Check an exported bundle: hashes, parity on its stored inputs, and the test errors where the data are given."""
+    """Check an export folder: no file was changed, each gives the answers that it gave, and the test error it states (--data)."""
     from hwnas import api
 
     checks = api.verify(bundle, data)
-    console.show_table(["file", "result", "logits differ by", "test error", "stated"], [_cells(check) for check in checks])
+    console.show_table(
+        ["file", "result", "largest difference of an output", "test error", "stated"], [_cells(check) for check in checks]
+    )
     if not all(check.passed for check in checks):
         console.complain(f"{sum(not check.passed for check in checks)} of {len(checks)} files are not as they were exported")
         raise typer.Exit(1)

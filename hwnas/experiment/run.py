@@ -57,9 +57,9 @@ def start(
     began = time.monotonic()
     refuse_used(folder)
     with closing(assemble(config, ResumeState(initial=tuple(initial), networks=tuple(networks)))) as context:
-        card = _say_what_is_done(context, listener)
         refuse_impossible(context)
         with executor_for(context) as executor:
+            card = _say_what_is_done(context, listener)
             executor.warm_up()
             clock = Clock(search_budget(context.config.budget, context.config.final), time.monotonic() - began)
             child = _child_budget(context, executor)
@@ -99,8 +99,8 @@ def resume(
         config = config.model_copy(update={"budget": budget, "keep": keep or config.keep})
         with closing(assemble(config, kept(store, remeasure=remeasure))) as context:
             refuse_other(context, store, remeasure=remeasure)
-            _say_what_is_done(context, listener)
             with executor_for(context) as executor:
+                _say_what_is_done(context, listener)
                 if changes:
                     store.set_meta("budget", config.budget.model_dump())
                 clock = Clock(search_budget(config.budget, config.final), store.meta("used_s", float))

@@ -17,15 +17,27 @@ from safetensors.numpy import save
 from torch import Tensor
 
 from hwnas.errors import ConfigError, ExportError, ModelError
+from hwnas.export.documents import documents
 from hwnas.export.emit import class_names, emit
+from hwnas.export.former import Former, Origin
 from hwnas.export.guard import INT8_COVERAGE, guarded
-from hwnas.export.manifest import ID_PATTERN, MANIFEST, REFERENCES, Evaluated, Manifest, ModelFile, read_manifest, sha256
+from hwnas.export.manifest import (
+    ID_PATTERN,
+    MANIFEST,
+    REFERENCE_IMAGES,
+    REFERENCES,
+    Evaluated,
+    Manifest,
+    ModelFile,
+    read_manifest,
+    sha256,
+)
+from hwnas.export.model_input import input_metadata
 from hwnas.export.parity import TOLERANCES, Array, Predict, classification_error, compare, reference_logits
 from hwnas.export.precision import PRECISIONS, Precision, convert
 from hwnas.graph import Graph, architecture_id
 from hwnas.version import __version__
 
-REFERENCE_IMAGES = 32
 WAITING = ".hwnas-export-"  # where files wait until all are written; an export that was killed leaves it behind
 ABANDONED_S = 3600.0  # old enough that no export still waits there: writing the files is a matter of seconds
 GUARDED: tuple[Precision, ...] = ("float32", "int8")  # what a guard is for
@@ -66,14 +78,15 @@ class Evaluation:
 class ExportSettings:
     """How networks become files.
 
-    ``mean`` and ``std`` are the training images' per channel; ``calibration`` (n, C, H, W) are training images, needed for int8
-    and ``guard``, which adds to each float32 and int8 file one with its activations clipped; ``reduce_range`` is for devices
-    without int8 dot instructions.
+    ``mean`` and ``std`` are the training images' per channel; ``fit`` is how images were brought to one size, which the files
+    say; ``calibration`` (n, C, H, W) are training images, needed for int8 and ``guard``, which adds to each float32 and int8 file
+    one with its activations clipped; ``reduce_range`` is for devices without int8 dot instructions.
     """
 
     classes: Sequence[str]
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    fit: str = "crop"
     precisions: Sequence[Precision] = ("float32",)
     opset: int = 17
     ir_version: int = 8
@@ -115,38 +128,63 @@ def write_bundle(
     images: Array,
     predict: Predict,
     settings: ExportSettings,
+    replace: bool = False,
 ) -> Manifest:
-    """Write every network in every precision into ``folder``, or nothing at all.
+    """Write every network in every precision into ``folder``, with a card for each, or nothing at all.
 
     Args:
-        folder: new, empty, or a bundle, which is replaced.
+        folder: new, empty, or a bundle, which the files are added to; with ``replace`` it is replaced.
         entries: the networks; their ids differ.
         images: real ones (n, C, H, W) in [0, 1]; the first 32 are the reference inputs, stored beside the models.
         predict: runs a file, as ``runtime(profile)`` and ``Device.predict`` do.
         settings: how networks become files.
 
     Raises:
-        ConfigError: the folder holds something else or cannot be written, or there is nothing to export.
+        ConfigError: the folder holds something else, or other files of these names, or cannot be written; or there is nothing to
+            export.
+        ModelError: the bundle that the files are to be added to is damaged.
         ExportError: a file does not compute what its network computes; nothing was written.
     """
     target = Path(folder)
-    old = _replaceable(target)
+    there, names = _bundle_in(target)
     ids = [entry.id for entry in entries]
     if not ids or len(set(ids)) != len(ids) or not len(images):
         raise ConfigError(f"expected models with different ids and at least one image, got {ids} and {len(images)} images")
     references = np.ascontiguousarray(images[:REFERENCE_IMAGES], np.float32)
+    old = None if replace or there is None else Former.read(target, there)
+    if old is not None:
+        old.refuse_other(_wanted(entries, settings), references)
     exported = [
         export_model(entry, precision, guard=guard, images=references, predict=predict, settings=settings)
         for entry in entries
         for precision, guard in settings.variants()
     ]
-    stored = save({"images": references} | {f"logits/{made.file.name}": made.logits for made in exported})
-    manifest = Manifest(hwnas_version=__version__, references_sha256=sha256(stored), files=tuple(made.file for made in exported))
-    contents = {made.file.name: made.model for made in exported} | {REFERENCES: stored}
+    new = tuple(made.file for made in exported)
+    tensors = {"images": references} | {f"logits/{made.file.name}": made.logits for made in exported}
+    stored = save(tensors if old is None else old.tensors | tensors)
+    kept = () if old is None else old.without(new)
+    manifest = Manifest(hwnas_version=__version__, references_sha256=sha256(stored), files=(*kept, *new))
+    contents = {made.file.name: made.model for made in exported} | {REFERENCES: stored} | documents(manifest, new)
     _land(target, contents | {MANIFEST: manifest.model_dump_json(indent=2).encode()})
-    for name in old - manifest.names():
+    for name in names - manifest.names():
         (target / name).unlink(missing_ok=True)
     return manifest
+
+
+def _wanted(entries: Sequence[BundleEntry], settings: ExportSettings) -> dict[str, Origin]:
+    """Which files there will be, and what each is of."""
+    return {
+        file_name(entry.id, precision, guard=guard): Origin(
+            architecture_id=architecture_id(entry.graph), run=entry.metadata.get("run")
+        )
+        for entry in entries
+        for precision, guard in settings.variants()
+    }
+
+
+def file_name(entry_id: str, precision: Precision, *, guard: bool) -> str:
+    """The name of a network's file: ``g2-6.onnx``, ``g2-6.int8.guard.onnx``."""
+    return ".".join([entry_id, *([] if precision == "float32" else [precision]), *(["guard"] if guard else []), "onnx"])
 
 
 def export_model(
@@ -164,14 +202,14 @@ def export_model(
     ExportError where it is not.
     """
     exact = precision == "float32" and not guard
-    name = ".".join([entry.id, *([] if precision == "float32" else [precision]), *(["guard"] if guard else []), "onnx"])
+    name = file_name(entry.id, precision, guard=guard)
     facts = {"id": entry.id, "precision": precision} | ({"guarded": "true"} if guard else {})
     float32 = emit(
         entry.graph,
         entry.state,
         mean=settings.mean,
         std=settings.std,
-        metadata=class_names(settings.classes) | facts | _metadata(entry, exact),
+        metadata=class_names(settings.classes) | _input(entry, settings) | facts | _metadata(entry, exact),
         opset=settings.opset,
         ir_version=settings.ir_version,
     )
@@ -213,11 +251,16 @@ def _check_logits(name: str, got: Array, difference: float, allowed: float | Non
         raise ExportError(f"{name} gives logits that are not finite; leave this precision out for this model")
 
 
+def _input(entry: BundleEntry, settings: ExportSettings) -> dict[str, str]:
+    return input_metadata(entry.graph.shapes[entry.graph.input.id], settings.fit)
+
+
 def _metadata(entry: BundleEntry, exact: bool) -> dict[str, str]:
-    """The caller's metadata; in a file that computes otherwise the float32 network's errors must not pass for its own."""
+    """The caller's metadata; in a file that computes otherwise what is known of the float32 network must not pass for its own."""
     if exact:
         return dict(entry.metadata)
-    return {f"float32_{key}" if key.endswith("_error") else key: value for key, value in entry.metadata.items()}
+    measured = ("_error", "latency_ms", "latency_ci_ms")
+    return {f"float32_{key}" if key.endswith(measured) else key: value for key, value in entry.metadata.items()}
 
 
 def _check_onnx(name: str, model: bytes) -> None:
@@ -247,22 +290,25 @@ def _with_metadata(model: bytes, key: str, value: str) -> bytes:
     return serialised
 
 
-def _replaceable(folder: Path) -> set[str]:
-    """Names in the folder, all of which an older bundle put there. Raises ConfigError if there is anything else."""
+def _bundle_in(folder: Path) -> tuple[Manifest | None, set[str]]:
+    """The manifest of the bundle in a folder, if any, and the names there. Raises ConfigError if there is anything else."""
     if not folder.exists():
-        return set()
+        return None, set()
     if not folder.is_dir():
         raise ConfigError(f"{folder} is a file; give a folder for the bundle")
     names = {path.name for path in folder.iterdir() if not path.name.startswith(WAITING)}
+    if not names:
+        return None, names
     try:
-        foreign = names - (read_manifest(folder).names() if names else set())
+        manifest = read_manifest(folder)
+        foreign = names - manifest.names()
     except ModelError:
         foreign = names
     if foreign:
         raise ConfigError(
             f"{folder} holds something else ({', '.join(sorted(foreign)[:3])}); give a new folder, or an old bundle"
         )
-    return names
+    return manifest, names
 
 
 def _land(folder: Path, contents: Mapping[str, bytes]) -> None:

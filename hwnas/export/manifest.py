@@ -11,6 +11,8 @@ from hwnas.export.precision import Precision
 
 MANIFEST = "manifest.json"
 REFERENCES = "references.safetensors"
+REFERENCE_IMAGES = 32
+README, CLASSIFY = "README.md", "classify.py"  # for people; they may be changed or deleted
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # no separators: a manifest from outside names no file outside its folder
 
 FileName: TypeAlias = Annotated[str, Field(pattern=ID_PATTERN)]
@@ -62,7 +64,13 @@ class Manifest(_Table):
 
     def names(self) -> set[str]:
         """Every file name in the bundle's folder."""
-        return {MANIFEST, REFERENCES} | {file.name for file in self.files}
+        documents = {README, CLASSIFY} | {card_name(file.name) for file in self.files}
+        return {MANIFEST, REFERENCES} | {file.name for file in self.files} | documents
+
+
+def card_name(name: str) -> str:
+    """The name of a model's card, from that of its file: ``g2-6.int8.md``."""
+    return f"{name.removesuffix('.onnx')}.md"
 
 
 def sha256(content: bytes) -> str:

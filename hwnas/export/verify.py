@@ -4,13 +4,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.numpy import load
-
 from hwnas.errors import DeviceError, ExportError, ModelError
 from hwnas.export.manifest import REFERENCES, ModelFile, read_manifest, sha256
 from hwnas.export.parity import TOLERANCES, Array, Predict, compare
 from hwnas.export.precision import Precision
+from hwnas.export.references import read_references
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,25 +44,11 @@ def verify_bundle(folder: str | os.PathLike[str], predict: Predict) -> list[File
     """
     place = Path(folder)
     manifest = read_manifest(place)
-    references = _references(place, manifest.references_sha256)
+    references = read_references(place, manifest.references_sha256)
     missing = [file.name for file in manifest.files if f"logits/{file.name}" not in references]
     if missing or "images" not in references:
         raise ModelError(f"{place / REFERENCES} lacks the images, or logits of {missing}; export the bundle again")
     return [_verify(place, file, references["images"], references[f"logits/{file.name}"], predict) for file in manifest.files]
-
-
-def _references(folder: Path, expected: str) -> dict[str, Array]:
-    path = folder / REFERENCES
-    try:
-        content = path.read_bytes() if path.is_file() else b""
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}; check its permissions") from error
-    if sha256(content) != expected:
-        raise ModelError(f"{path} is missing or was changed since the export; export the bundle again")
-    try:
-        return dict(load(content))
-    except SafetensorError as error:
-        raise ModelError(f"{path} cannot be read: {error}; export the bundle again") from error
 
 
 def _verify(folder: Path, file: ModelFile, images: Array, expected: Array, predict: Predict) -> FileReport:

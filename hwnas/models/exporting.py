@@ -35,24 +35,27 @@ _split = TypeAdapter(dict[str, Any])
 
 
 def export_models(
-    store: RunStore, rows: Sequence[Row], folder: Path, *, precisions: Sequence[str], guard: bool = False
+    store: RunStore, rows: Sequence[Row], folder: Path, *, precisions: Sequence[str], guard: bool = False, replace: bool = False
 ) -> Manifest:
-    """Write trained candidates as a bundle; reference images are of the validation split, calibration images of training.
+    """Write trained candidates as a bundle, or into the one that is there, or with ``replace`` in its place.
+
+    Reference images are of the validation split, calibration images of training.
 
     Other precisions than float32, and guarded files, are evaluated on the test split, since nothing else tells their error.
     Raises RequestError where the data are not the run's, StoreError where stored weights are damaged; then nothing is written.
     """
     refuse_untrained(rows, "exported")
-    facts = _metadata(store, data_settings(store))
-    entries = [_entry(store, row, facts) for row in rows]
     data = stored_data(store)
-    profile = store.meta("profile", HardwareProfile)
+    counts = {"validation_images": str(len(data.validation)), "test_images": str(len(data.test))}
+    facts = _metadata(store, data_settings(store)) | counts
+    entries = [_entry(store, row, facts, len(data.train)) for row in rows]
     return write_bundle(
         folder,
         entries,
         images=pixels(data.validation),
         predict=runtime(load_profile(_HOST)),
-        settings=_settings(data, profile, store.meta("device_fingerprint", Fingerprint | None), precisions, guard),
+        settings=_settings(store, data, precisions, guard),
+        replace=replace,
     )
 
 
@@ -127,23 +130,25 @@ def _metadata(store: RunStore, settings: DataSettings) -> dict[str, str]:
     }
 
 
-def _entry(store: RunStore, row: Row, facts: Mapping[str, str]) -> BundleEntry:
+def _entry(store: RunStore, row: Row, facts: Mapping[str, str], train_images: int) -> BundleEntry:
     # The run's errors are those of its device's precision: a file in another one must not claim them as its own.
-    precision = store.meta("profile", HardwareProfile).precision
-    prefix = "" if precision == "float32" else f"{precision}_"
+    profile = store.meta("profile", HardwareProfile)
+    prefix = "" if profile.precision == "float32" else f"{profile.precision}_"
     metadata = {**facts, f"{prefix}validation_error": repr(row.needed("plain_error"))}
     if "test_plain_error" in row.final:
         metadata[f"{prefix}test_error"] = repr(row.final["test_plain_error"])
+    known = {**row.values, **row.final}
+    if "latency_ms" in known:
+        metadata |= {f"{prefix}{name}": repr(known[name]) for name in ("latency_ms", "latency_ci_ms") if name in known}
+        metadata["device"] = profile.description
+    if images := row.values.get("images"):
+        length = "to the end" if row.is_trained else "briefly, as a search does; hwnas train goes on"
+        metadata["training"] = f"{images / train_images:.1f} passes over {train_images:,} images, {length}"
     return BundleEntry(id=row.id, graph=row.candidate.graph, state=trained_state(store, row), metadata=metadata)
 
 
-def _settings(
-    data: DataSet,
-    profile: HardwareProfile,
-    fingerprint: Fingerprint | None,
-    precisions: Sequence[str],
-    guard: bool,
-) -> ExportSettings:
+def _settings(store: RunStore, data: DataSet, precisions: Sequence[str], guard: bool) -> ExportSettings:
+    profile, fingerprint = store.meta("profile", HardwareProfile), store.meta("device_fingerprint", Fingerprint | None)
     evaluation, calibration = None, None
     if guard or any(precision != "float32" for precision in precisions):
         evaluation = Evaluation(images=pixels(data.test), labels=data.test.labels.numpy())
@@ -152,6 +157,7 @@ def _settings(
         classes=data.classes,
         mean=data.mean,
         std=data.std,
+        fit=data_settings(store).fit,
         precisions=cast(Sequence[Precision], precisions),  # checked by ExportSettings
         opset=profile.opset,
         ir_version=profile.ir_version,

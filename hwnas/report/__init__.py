@@ -3,10 +3,10 @@
 `hwnas.report.page` is imported by its own name: it loads plotly, which a table of the front does not need.
 """
 
+from hwnas.objectives.share import interval_95, percent, with_range
 from hwnas.report.entry import Entry, entries, why_of_no_use
 from hwnas.report.interval import with_interval
 from hwnas.report.predictor import predictor_error
-from hwnas.report.share import interval_of, percent, with_range
 from hwnas.report.status import why_ended
 from hwnas.report.suggestions import Suggestion, knee_of, names_of, suggestions, thinned_front
 from hwnas.report.table import Format, as_csv, as_json, as_table, brief_columns
@@ -20,7 +20,7 @@ __all__ = [
     "as_table",
     "brief_columns",
     "entries",
-    "interval_of",
+    "interval_95",
     "knee_of",
     "names_of",
     "percent",

@@ -13,10 +13,10 @@ from rich.text import Text
 
 from hwnas.objective import DEFAULT_OBJECTIVES, Notation, Objective
 from hwnas.objectives import OBJECTIVES
+from hwnas.objectives.share import percent as percent
+from hwnas.objectives.share import with_range
 from hwnas.report.entry import Entry
 from hwnas.report.interval import PLUS_MINUS, aligned, with_interval
-from hwnas.report.share import percent as percent
-from hwnas.report.share import with_range
 
 Format: TypeAlias = Literal["table", "csv", "json"]
 

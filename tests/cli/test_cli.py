@@ -179,7 +179,12 @@ def test_a_limit_that_measuring_showed_to_be_impossible_is_a_wrong_request(tmp_p
     asked = ("search", "--config", tmp_path / "tiny.toml", "--max-latency-ms", "1e-5", "--out", tmp_path / "run")
     for command in (asked, ("resume", tmp_path / "run")):
         result = invoke(*command)
-        refused(result, 2, "latency_ms at most 1e-05", "raise that limit, in a new run", f"hwnas front {tmp_path / 'run'} --all")
+        *said, error = result.stderr.splitlines()  # what is said of the data comes first, for these were measured
+        assert said[0].startswith("Data: digits")
+        assert error.startswith("error: no network")
+        for words in ("latency_ms at most 1e-05", "raise that limit, in a new run", f"hwnas front {tmp_path / 'run'} --all"):
+            assert words in error
+        assert (result.exit_code, result.stdout) == (2, "")
         assert "Go on with" not in result.stderr
     assert "latency ms" in invoke("front", tmp_path / "run", "--all").stdout
 
@@ -296,7 +301,7 @@ def test_commands_that_read_load_nothing_heavy(
         (("--strategy", "magic"), ("magic", "lemonade")),
         (("--metric", "f1"), ("metric", "f1")),
         (("--device", "toaster"), ("toaster", "local-cpu")),
-        (("--image-size", "32"), ("32x48", "'32'")),
+        (("--image-size", "32 by 48"), ("32x48", "'32 by 48'")),
         (("--max-latency-ms", "-1"), ("latency_ms", "-1")),
         (("--config", "missing.toml"), ("missing.toml",)),
     ],
@@ -354,7 +359,7 @@ def test_wrong_questions_about_a_run(tiny_run: Made, tmp_path: Path) -> None:
     run = tiny_run.folder
     refused(invoke("pick", run, "--max-parameters", 1), 1, "parameters at most 1", "the least on the front is")
     refused(invoke("pick", run, "--max-latency-ms", 1), 2, "has no latency_ms")
-    refused(invoke("pick", run, "--prefer", "beauty=1"), 2, "unknown objective beauty")
+    refused(invoke("pick", run, "--prefer", "beauty=1"), 2, "unknown objective 'beauty'; known are error, parameters")
     refused(invoke("pick", run, "--prefer", "error=much"), 2, "--prefer takes NAME=NUMBER")
     refused(invoke("pick", run, "--max-error", 1e-9), 1, "error at most 1e-09", "the least on the front is error")
     refused(invoke("pick", run, "--knee", "--prefer", "error"), 2, "the knee weighs all objectives alike")

@@ -48,7 +48,7 @@ def test_what_stdout_cannot_take_is_no_bug(tiny_run: Made) -> None:
     assert done.stderr.startswith("error: No space left on device")
     program = (
         "from unittest.mock import patch; from hwnas.cli import console; from hwnas.cli import main\n"
-        "def front(*_): console.emit('1.0 \\u00b1 0.1')\n"
+        "def front(*_, **__): console.emit('1.0 \\u00b1 0.1')\n"
         "with patch.object(console, 'show_entries', front): main()"
     )
     env = {**os.environ, "PYTHONIOENCODING": "ascii"}

@@ -34,6 +34,7 @@ from tests.export.samples import images, random_state
 from tests.graphs import SAMPLES
 
 MEAN, STD = (0.4,), (0.25,)
+DOCUMENTS = ["README.md", "classify.py", "g1-0.md", "g1-0.onnx"]
 
 
 @pytest.fixture(scope="module")
@@ -137,12 +138,12 @@ def test_a_guard_needs_float32_or_int8_and_training_images() -> None:
 
 def test_a_bundle_replaces_a_bundle_and_nothing_else(tmp_path: Path, predict: Predict) -> None:
     write_bundle(tmp_path, entries("plain", "flat"), images=pictures(), predict=predict, settings=settings())
-    write_bundle(tmp_path, entries("flat"), images=pictures(), predict=predict, settings=settings())
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["g1-0.onnx", "manifest.json", "references.safetensors"]
+    write_bundle(tmp_path, entries("flat"), images=pictures(), predict=predict, settings=settings(), replace=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [*DOCUMENTS, "manifest.json", "references.safetensors"]
     (tmp_path / "thesis.txt").write_text("mine")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(ConfigError, match=r"holds something else \(thesis.txt\)"):
-        write_bundle(tmp_path, entries("plain"), images=pictures(), predict=predict, settings=settings())
+        write_bundle(tmp_path, entries("plain"), images=pictures(), predict=predict, settings=settings(), replace=True)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     with pytest.raises(ConfigError, match="is a file"):
         write_bundle(tmp_path / "thesis.txt", entries("plain"), images=pictures(), predict=predict, settings=settings())
@@ -163,7 +164,7 @@ def test_what_a_killed_export_left_behind_goes_and_what_another_writes_stays(tmp
         (tmp_path / name / "g1-0.onnx").touch()
         os.utime(tmp_path / name, (time.time() - 3600 * hours,) * 2)
     write_bundle(tmp_path, entries("flat"), images=pictures(), predict=predict, settings=settings())
-    left = [".hwnas-export-at-work", "g1-0.onnx", "manifest.json", "references.safetensors"]
+    left = [".hwnas-export-at-work", *DOCUMENTS, "manifest.json", "references.safetensors"]
     assert sorted(path.name for path in tmp_path.iterdir()) == left
     assert (tmp_path / left[0] / "g1-0.onnx").exists()
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwnas.objectives import objectives_named
-from hwnas.report import Entry, as_table, brief_columns, interval_of, knee_of, names_of, suggestions, thinned_front, with_range
+from hwnas.report import Entry, as_table, brief_columns, interval_95, knee_of, names_of, suggestions, thinned_front, with_range
 from hwnas.report.table import in_words
 from hwnas.training.evaluation import wilson_95
 from tests.report.test_entry import row
@@ -83,7 +83,7 @@ def test_a_share_has_the_digits_that_its_interval_lets_count() -> None:
 @given(st.integers(1, 10_000), st.data())
 def test_the_interval_is_that_of_the_evaluation(images: int, data: st.DataObject) -> None:
     wrong = data.draw(st.integers(0, images))
-    low, high = interval_of(wrong / images, images)
+    low, high = interval_95(wrong / images, images)
     expected = wilson_95(wrong, images)
     assert abs(low - expected[0]) < 1e-12
     assert abs(high - expected[1]) < 1e-12

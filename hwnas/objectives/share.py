@@ -18,7 +18,7 @@ def with_range(share: float | None, low: float | None, high: float | None) -> st
     return f"{percent(share, decimals)} ({low * 100:.{decimals}f}-{high * 100:.{decimals}f})"
 
 
-def interval_of(share: float, images: int) -> tuple[float, float]:
+def interval_95(share: float, images: int) -> tuple[float, float]:
     """The ends of the 95 % score interval [Wilson1927] of a share of ``images`` images that were looked at."""
     z2 = Z_95**2
     centre = (share + z2 / (2 * images)) / (1 + z2 / images)
