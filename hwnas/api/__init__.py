@@ -9,11 +9,12 @@ from hwnas.api.describing import data_card
 from hwnas.api.exported import exported_table
 from hwnas.api.fault_files import stage_listener, write_fault_plots, write_faults
 from hwnas.api.files import FAULTS, MEASUREMENT, PLOTS, Output
-from hwnas.api.measuring import DeviceCheck, devices, measure
+from hwnas.api.measuring import DeviceCheck, devices, measure, new_profile, profiles_folder
 from hwnas.api.options import OPTIONS, default_folder
 from hwnas.api.picking import Pick
 from hwnas.api.run import Run, is_run, open_run
 from hwnas.api.starting import configured, start
+from hwnas.api.templates import default_config
 from hwnas.api.verifying import BundleCheck, verify
 from hwnas.report import names_of, suggestions, why_of_no_use
 
@@ -29,13 +30,16 @@ __all__ = [
     "Run",
     "configured",
     "data_card",
+    "default_config",
     "default_folder",
     "devices",
     "exported_table",
     "is_run",
     "measure",
     "names_of",
+    "new_profile",
     "open_run",
+    "profiles_folder",
     "stage_listener",
     "start",
     "suggestions",

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwnas.errors import HwnasError
@@ -26,13 +27,13 @@ class DeviceCheck:
     def reached(self) -> str:
         """How the device is reached."""
         if self.profile.runtime is None:
-            return "not at all: analytic"
+            return "nothing: its latencies are computed, not measured"
         connection = self.profile.connection
         return "here" if connection.type == "local" else f"SSH to {connection.host}"
 
     def facts(self) -> dict[str, str]:
         """What there is to say, by name."""
-        facts = {"profile": f"{self.name}: {self.profile.description}", "reached": self.reached}
+        facts = {"profile": f"{self.name}: {self.profile.description}", "reached by": self.reached}
         if self.problem is not None:
             facts["problem"] = self.problem
         if self.fingerprint is not None:
@@ -99,6 +100,20 @@ def devices(*, check: bool = False, names: Sequence[str] | None = None) -> list[
     with ThreadPoolExecutor() as pool:  # each may keep us waiting
         checks |= zip(remote, pool.map(_checked, remote, remote.values()), strict=True)
     return [checks[name] for name in profiles]
+
+
+def new_profile(kind: str) -> str:
+    """The text of a profile to fill in, of a device that is reached by ``ssh`` or is this machine (``local``)."""
+    from hwnas.device.new_profile import new_profile
+
+    return new_profile(kind)
+
+
+def profiles_folder() -> Path:
+    """Where the profiles lie that come with hwnas."""
+    from hwnas.device.profile import profiles_folder
+
+    return profiles_folder()
 
 
 def _checked(name: str, profile: "HardwareProfile") -> DeviceCheck:

@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from hwnas.cli import console
+from hwnas.cli.configuring import config
 from hwnas.cli.describing import data
 from hwnas.cli.exporting import export, verify
 from hwnas.cli.faulting import faults
@@ -36,6 +37,7 @@ COMMANDS: dict[Callable[..., None], str] = {
     verify: "hwnas verify bundle --data ../cifar10",
     measure: "hwnas measure model.onnx --device local-cpu --json latency.json",
     devices: "hwnas devices --check",
+    config: "hwnas config --default > run.toml",
     report: "hwnas report runs/NAME --out report.html",
     faults: "hwnas faults runs/NAME --half-width 0.5 --json faults.json",
 }

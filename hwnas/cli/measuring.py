@@ -41,15 +41,23 @@ def measure(
 def devices(
     check: Annotated[bool, typer.Option("--check", help="Reach each device, say what it is and how quiet.")] = False,
     device: Annotated[list[str] | None, typer.Option(metavar="NAME|PATH.toml", help="Only this one; may be repeated.")] = None,
+    new: Annotated[
+        str | None, typer.Option("--new", metavar="ssh|local", help="Print a profile of your own device, to fill in and save.")
+    ] = None,
     verbose: Verbose = False,
 ) -> None:
     """List the hardware profiles. Exit code 1 where one named by --device was not reached."""
     from hwnas import api
 
+    if new is not None:
+        console.emit(api.new_profile(new).rstrip("\n"))
+        return
     found = api.devices(check=check, names=device)
     if not check:
         rows = [[each.name, each.profile.kind, each.reached, each.profile.description] for each in found]
         console.show_table(["name", "kind", "reached", "description"], rows)
+        if device is None:
+            console.note(f"\nThey lie in {api.profiles_folder()}. One of your own: hwnas devices --new ssh > mine.toml")
     for each in found if check else ():
         console.show_facts(each.facts())
         console.emit("")

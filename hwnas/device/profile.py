@@ -126,14 +126,15 @@ class HardwareProfile(_Table):
         return nominal.value
 
 
-def _folder() -> Path:
+def profiles_folder() -> Path:
+    """Where the profiles lie that come with hwnas."""
     packaged = Path(str(resources.files("hwnas"))) / "hardware_profiles"
     return packaged if packaged.is_dir() else Path(__file__).parents[2] / "hardware_profiles"
 
 
 def profile_names() -> list[str]:
     """Names of the profiles that come with hwnas, sorted."""
-    return sorted(path.stem for path in _folder().glob("*.toml"))
+    return sorted(path.stem for path in profiles_folder().glob("*.toml"))
 
 
 def load_profile(name_or_path: str) -> HardwareProfile:
@@ -144,7 +145,7 @@ def load_profile(name_or_path: str) -> HardwareProfile:
     """
     given = Path(name_or_path)
     is_path = given.suffix == ".toml" or given.name != name_or_path
-    path = given if is_path else _folder() / f"{name_or_path}.toml"
+    path = given if is_path else profiles_folder() / f"{name_or_path}.toml"
     if not path.is_file():
         known = ", ".join(profile_names())
         raise ProfileError(f"no hardware profile {name_or_path!r}; give the path of a TOML file, or one of: {known}")

@@ -19,8 +19,11 @@ def read_image(path: str, channels: int, height: int, width: int, fit: str) -> n
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
     image = image.convert("L" if channels == 1 else "RGB")
     if image.size != (width, height):
-        ways = {"crop": ImageOps.fit, "pad": ImageOps.pad, "stretch": Image.Image.resize}
-        image = ways[fit](image, (width, height), Image.Resampling.BILINEAR)
+        if fit == "stretch":
+            image = image.resize((width, height), Image.Resampling.BILINEAR)
+        else:
+            brought = ImageOps.pad if fit == "pad" else ImageOps.fit
+            image = brought(image, (width, height), Image.Resampling.BILINEAR)
     pixels = np.asarray(image, np.float32).reshape(height, width, channels) / 255
     return pixels.transpose(2, 0, 1)[None]
 

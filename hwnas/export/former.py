@@ -28,7 +28,7 @@ class Former:
 
     folder: Path
     files: tuple[ModelFile, ...]
-    tensors: Mapping[str, Array]
+    tensors: dict[str, Array]
 
     @classmethod
     def read(cls, folder: Path, manifest: Manifest) -> "Former":

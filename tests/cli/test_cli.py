@@ -32,7 +32,7 @@ FIELDS = {
     "id", "error", "parameters", "macs", "latency_ms", "latency_ci_ms", "sensitivity", "parent", "operator", "generation",
     "status",
 }  # fmt: skip
-COMMANDS = ("data", "search", "resume", "front", "pick", "export", "verify", "measure", "devices", "report", "faults")
+COMMANDS = ("config", "data", "search", "resume", "front", "pick", "export", "verify", "measure", "devices", "report", "faults")
 
 
 def invoke(*arguments: object) -> Result:
