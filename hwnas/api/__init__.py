@@ -8,7 +8,8 @@ pay for.
 from hwnas.api.describing import data_card
 from hwnas.api.exported import exported_table
 from hwnas.api.fault_files import stage_listener, write_fault_plots, write_faults
-from hwnas.api.files import FAULTS, MEASUREMENT, PLOTS, Output
+from hwnas.api.files import FAULTS, IMPORTED, MEASUREMENT, PLOTS, Output
+from hwnas.api.importing import inspect, inspected_facts, inspected_json
 from hwnas.api.measuring import DeviceCheck, devices, measure, new_profile, profiles_folder
 from hwnas.api.options import OPTIONS, default_folder
 from hwnas.api.picking import Pick
@@ -20,6 +21,7 @@ from hwnas.report import names_of, suggestions, why_of_no_use
 
 __all__ = [
     "FAULTS",
+    "IMPORTED",
     "MEASUREMENT",
     "OPTIONS",
     "PLOTS",
@@ -34,6 +36,9 @@ __all__ = [
     "default_folder",
     "devices",
     "exported_table",
+    "inspect",
+    "inspected_facts",
+    "inspected_json",
     "is_run",
     "measure",
     "names_of",

@@ -37,6 +37,7 @@ PLOTS = Kind(
     in_run="faults/faults.html",
 )
 FAULTS = Kind(words="a JSON file of hwnas faults", begins=re.compile(rb'\{\s*"settings": \{\s*"fault": '))
+IMPORTED = Kind(words="a JSON file of hwnas import", begins=re.compile(rb'\{\s*"name": "[^\n]*\n\s*"shape": '))
 MEASUREMENT = Kind(
     words="a JSON file of hwnas measure", begins=re.compile(rb'\{\s*"model": "[^\n]*\n\s*"device": "[^\n]*\n\s*"latency_ms": ')
 )

@@ -18,6 +18,7 @@ from hwnas.cli.configuring import config
 from hwnas.cli.describing import data
 from hwnas.cli.exporting import export, verify
 from hwnas.cli.faulting import faults
+from hwnas.cli.importing import import_
 from hwnas.cli.measuring import devices, measure
 from hwnas.cli.options import INTERRUPTED
 from hwnas.cli.reading import front, pick, report
@@ -30,6 +31,7 @@ COMMANDS: dict[Callable[..., None], str] = {
     data: "hwnas data ../photos --image-size 48x48 --fit pad",
     search: "hwnas search --data ../cifar10 --device local-cpu --time-budget 30m --max-latency-ms 2",
     resume: "hwnas resume runs/NAME --time-budget 1h",
+    import_: "hwnas import timm:mobilenetv3_small_100 --weights model.safetensors --data ../photos",
     train: "hwnas train runs/NAME --models g7-1,g9-3 --time-budget 1h",
     front: "hwnas front runs/NAME --format json",
     pick: "hwnas pick runs/NAME --max-latency-ms 0.2 --prefer error=2,latency=1",
@@ -79,7 +81,7 @@ app = typer.Typer(
     help="Find, export and check networks that are small, fast and accurate on your device.",
 )
 for command, example in COMMANDS.items():
-    app.command(epilog=f"Example: {example}")(command)
+    app.command(command.__name__.rstrip("_"), epilog=f"Example: {example}")(command)
 
 
 def _version(value: bool) -> None:

@@ -1,6 +1,17 @@
 """Networks from outside as a graph and its state: torch modules, exported programs, ONNX files, timm's models."""
 
-from hwnas.importing.source import Given, ImportedNetwork, NetworkSource, Normalisation, network_of
-from hwnas.importing.torch_export import import_module, import_program
+from hwnas.importing.source import Given, ImportedNetwork, NetworkSource, network_of, shape_of
+from hwnas.importing.taken import Normalisation, Parity, parity
+from hwnas.importing.torch_export import import_module
 
-__all__ = ["Given", "ImportedNetwork", "NetworkSource", "Normalisation", "import_module", "import_program", "network_of"]
+__all__ = [
+    "Given",
+    "ImportedNetwork",
+    "NetworkSource",
+    "Normalisation",
+    "Parity",
+    "import_module",
+    "network_of",
+    "parity",
+    "shape_of",
+]

@@ -1,25 +1,25 @@
 """A classifier in an ONNX file as a graph and its state."""
 
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from hwnas.device import load_profile, read_model, session
 from hwnas.device.agent import ORT_ERRORS
 from hwnas.device.model import parse
 from hwnas.errors import ModelError
-from hwnas.graph import Graph
-from hwnas.network import Network, State
+from hwnas.importing.taken import Answers, Normalisation, Taken, in_batches, parity
 from hwnas.onnxfiles import Translated, cut_at_logits, translate
+from hwnas.onnxfiles.image_input import image_of
+from hwnas.onnxfiles.translation import FLOATS
 
-Normalisation: TypeAlias = tuple[tuple[float, ...], tuple[float, ...]]
 TOLERANCE = 1e-4  # of max(1, largest logit)
 
 
-def import_onnx(path: Path, *, channels: int, height: int, width: int) -> tuple[Graph, State, Normalisation | None]:
-    """The graph, the state and (where the file normalises its images itself) mean and standard deviation of each channel.
+def take_onnx(path: Path, *, channels: int, height: int, width: int) -> Taken:
+    """The network in a file; its normalisation is what the file itself does to images from 0 to 1.
 
     Batch norms stay batch norms, so that the network can be trained on. Raises ModelError, UnsupportedOperatorError.
     """
@@ -35,8 +35,20 @@ def import_onnx(path: Path, *, channels: int, height: int, width: int) -> tuple[
     _refuse_shared(translated, path)
     state = {name: torch.from_numpy(np.array(array, np.float32)) for name, array in translated.tensors.items()}
     normalisation = _normalisation(translated)
-    _refuse_other_answers(proto.SerializeToString(), graph, state, normalisation, path)
-    return graph, state, normalisation
+    answers, tolerance = _answers(proto.SerializeToString(), normalisation, path)
+    pixels = torch.from_numpy(np.random.default_rng(0).random((2, *takes), dtype=np.float32))
+    images = pixels if normalisation is None else (pixels - _column(normalisation[0])) / _column(normalisation[1])
+    found = parity(graph, state, images, answers(images))
+    if not found.relative <= tolerance:
+        raise ModelError(f"the network that was read from {path} does not compute what the file does; please report it")
+    names = dict(translated.sources)
+    return Taken(graph=graph, state=state, names=names, answers=answers, parity=found, normalisation=normalisation)
+
+
+def onnx_shape(path: Path) -> tuple[int, ...]:
+    """The shape (C, H, W) of the images that a file takes. Raises ModelError."""
+    graph = parse(read_model(path)).graph
+    return image_of(graph, {tensor.name for tensor in graph.initializer}, FLOATS)[1]
 
 
 def _refuse_shared(translated: Translated, path: Path) -> None:
@@ -55,23 +67,24 @@ def _normalisation(translated: Translated) -> Normalisation | None:
     return tuple((-offset / scale).tolist()), tuple((1 / scale).tolist())
 
 
-def _refuse_other_answers(model: bytes, graph: Graph, state: State, normalisation: Normalisation | None, path: Path) -> None:
-    """Raise ModelError unless the network gives the file's logits, as ONNX Runtime computes them."""
+def _column(values: tuple[float, ...]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32)[:, None, None]
+
+
+def _answers(model: bytes, normalisation: Normalisation | None, path: Path) -> tuple[Answers, float]:
+    """The file's logits for normalised images, as ONNX Runtime computes them, and how far from them a network may be."""
     opened = session(model, load_profile("local-cpu"))
     put = opened.get_inputs()[0]
-    batch = put.shape[0] if isinstance(put.shape[0], int) else 2
     dtype = np.float16 if "float16" in put.type else np.float32
-    images = np.random.default_rng(0).random((batch, *graph.shapes[graph.input.id]), dtype=np.float32).astype(dtype)
-    try:
-        expected = torch.from_numpy(opened.run(None, {put.name: images})[0].astype(np.float32))
-    except ORT_ERRORS as error:
-        raise ModelError(f"ONNX Runtime cannot run {path}: {str(error).splitlines()[0]}") from error
-    pixels = torch.from_numpy(images.astype(np.float32))
-    if normalisation is not None:
-        mean, std = (torch.tensor(each, dtype=torch.float32)[:, None, None] for each in normalisation)
-        pixels = (pixels - mean) / std
-    with torch.no_grad():
-        got = Network(graph, state).eval()(pixels)
-    allowed = (TOLERANCE if dtype is np.float32 else 100 * TOLERANCE) * max(1.0, float(expected.abs().max()))
-    if expected.shape != got.shape or not float((expected - got).abs().max()) <= allowed:
-        raise ModelError(f"the network that was read from {path} does not compute what the file does; please report it")
+
+    def run(pixels: Tensor) -> Tensor:
+        try:
+            return torch.from_numpy(opened.run(None, {put.name: pixels.numpy().astype(dtype)})[0].astype(np.float32))
+        except ORT_ERRORS as error:
+            raise ModelError(f"ONNX Runtime cannot run {path}: {str(error).splitlines()[0]}") from error
+
+    def answers(images: Tensor) -> Tensor:
+        pixels = images if normalisation is None else images * _column(normalisation[1]) + _column(normalisation[0])
+        return in_batches(run, pixels, put.shape[0] if isinstance(put.shape[0], int) else None)
+
+    return answers, TOLERANCE if dtype is np.float32 else 100 * TOLERANCE

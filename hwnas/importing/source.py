@@ -13,14 +13,14 @@ from torch.export import ExportedProgram
 from hwnas.errors import ModelError
 from hwnas.graph import Graph
 from hwnas.importing.head import with_new_head
-from hwnas.importing.onnx_file import import_onnx
+from hwnas.importing.onnx_file import onnx_shape, take_onnx
+from hwnas.importing.taken import Normalisation, Taken
 from hwnas.importing.timm_models import timm_model
-from hwnas.importing.torch_export import import_module, import_program
+from hwnas.importing.torch_export import image_shape, take_module, take_program
 from hwnas.importing.weights import PICKLES, load_weights, refuse_pickle
 from hwnas.network import State
 from hwnas.settings.reference import resolve
 
-Normalisation: TypeAlias = tuple[tuple[float, ...], tuple[float, ...]]  # mean and standard deviation of each channel
 Given: TypeAlias = str | os.PathLike[str] | nn.Module | ExportedProgram
 FORMS = "PACKAGE.MODULE:FACTORY, MODEL.onnx, MODEL.pt2 (torch.export.save) or timm:NAME"
 
@@ -40,14 +40,25 @@ class NetworkSource:
 class ImportedNetwork:
     """A network from outside. ``is_new``: its head was replaced for other classes, so it has to be trained.
 
-    ``normalisation`` is what its images are normalised by, where the source says so.
+    ``taken`` is the network before that, with what its source says of it.
     """
 
     name: str
     graph: Graph
     state: State
+    taken: Taken
     is_new: bool = False
-    normalisation: Normalisation | None = None
+
+    @property
+    def normalisation(self) -> Normalisation | None:
+        """What its images are normalised by, where the source says so."""
+        return self.taken.normalisation
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The source's own names of the graph's tensors; those of a new head have none."""
+        before, now = self.taken.graph.tensors(), self.graph.tensors()
+        return {name: own for name, own in self.taken.names.items() if now.get(name) == before[name]}
 
 
 def network_of(source: NetworkSource, *, channels: int, height: int, width: int, classes: int | None = None) -> ImportedNetwork:
@@ -55,49 +66,65 @@ def network_of(source: NetworkSource, *, channels: int, height: int, width: int,
 
     Raises ModelError.
     """
-    size = {"channels": channels, "height": height, "width": width}
-    taken = _taken(source, size)
+    name, taken = _taken(source, {"channels": channels, "height": height, "width": width})
     if classes is None or taken.graph.classes == classes:
-        return taken
+        return ImportedNetwork(name=name, graph=taken.graph, state=taken.state, taken=taken)
     graph, state = with_new_head(taken.graph, taken.state, classes)
-    return replace(taken, graph=graph, state=state, is_new=True)
+    return ImportedNetwork(name=name, graph=graph, state=state, taken=taken, is_new=True)
 
 
-def _taken(source: NetworkSource, size: dict[str, int]) -> ImportedNetwork:
+def shape_of(source: NetworkSource) -> tuple[int, ...] | None:
+    """The shape (C, H, W) of the images that a source itself says it takes; None where it does not. Raises ModelError."""
     given = source.given
     if isinstance(given, nn.Module):
-        return _of_module(given, type(given).__name__, source, size)
+        return None
+    if not isinstance(given, ExportedProgram):
+        name = os.fspath(given)
+        if name.startswith("timm:"):
+            return timm_model(name.removeprefix("timm:")).shape
+        suffix = Path(name).suffix.lower()
+        if suffix == ".onnx":
+            return onnx_shape(Path(name))
+        if suffix != ".pt2":
+            return None
+        given = _loaded(Path(name))
+    sizes = [size for size in image_shape(given)[1:] if size is not None]
+    return tuple(sizes) if len(sizes) == 3 else None
+
+
+def _taken(source: NetworkSource, size: dict[str, int]) -> tuple[str, Taken]:
+    """What the source is called, and its network."""
+    given = source.given
+    if isinstance(given, nn.Module):
+        return type(given).__name__, _of_module(given, source, size)
     if isinstance(given, ExportedProgram):
-        return _of_program(given, "the exported program", source, size)
+        return "the exported program", _of_program(given, source, size)
     name = os.fspath(given)
     if name.startswith("timm:"):
         model = timm_model(name.removeprefix("timm:"))
-        return replace(_of_module(model.module, name, source, size), normalisation=model.normalisation)
+        return name, replace(_of_module(model.module, source, size), normalisation=model.normalisation)
     suffix = Path(name).suffix.lower()
     if suffix in PICKLES:
         refuse_pickle(Path(name))
     if suffix == ".onnx":
         _refuse_weights(source, "an ONNX file")
-        graph, state, normalisation = import_onnx(Path(name), **size)
-        return ImportedNetwork(name=name, graph=graph, state=state, normalisation=normalisation)
+        return name, take_onnx(Path(name), **size)
     if suffix == ".pt2":
-        return _of_program(_loaded(Path(name)), name, source, size)
+        return name, _of_program(_loaded(Path(name)), source, size)
     if ":" in name:
-        return _of_module(_made(name), name, source, size)
+        return name, _of_module(_made(name), source, size)
     raise ModelError(f"expected a network as {FORMS}, got {name!r}")
 
 
-def _of_module(module: nn.Module, name: str, source: NetworkSource, size: dict[str, int]) -> ImportedNetwork:
+def _of_module(module: nn.Module, source: NetworkSource, size: dict[str, int]) -> Taken:
     if source.weights is not None:
         load_weights(module, Path(source.weights))
-    graph, state = import_module(module, **size)
-    return ImportedNetwork(name=name, graph=graph, state=state)
+    return take_module(module, **size)
 
 
-def _of_program(program: ExportedProgram, name: str, source: NetworkSource, size: dict[str, int]) -> ImportedNetwork:
+def _of_program(program: ExportedProgram, source: NetworkSource, size: dict[str, int]) -> Taken:
     _refuse_weights(source, "an exported program")
-    graph, state = import_program(program, **size)
-    return ImportedNetwork(name=name, graph=graph, state=state)
+    return take_program(program, **size)
 
 
 def _refuse_weights(source: NetworkSource, what: str) -> None:

@@ -10,6 +10,7 @@ import operator
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -21,8 +22,9 @@ from hwnas.errors import GraphError, ModelError
 from hwnas.graph import Graph, Input
 from hwnas.importing.aten import ATEN
 from hwnas.importing.call import Call, Constant, Held, Parts, Value
+from hwnas.importing.taken import Answers, Taken, in_batches, parity
 from hwnas.importing.translation import Translation
-from hwnas.network.network import Network, State
+from hwnas.network import State
 
 TOLERANCE = 1e-4  # of max(1, largest logit)
 BATCH = 2  # one image would make the batch look like any other axis of size 1
@@ -36,37 +38,53 @@ def import_module(module: nn.Module, *, channels: int, height: int, width: int) 
     Raises:
         ModelError: naming the operation that cannot be taken, and the line that it stands in.
     """
+    taken = take_module(module, channels=channels, height=height, width=width)
+    return taken.graph, taken.state
+
+
+def take_module(module: nn.Module, *, channels: int, height: int, width: int) -> Taken:
+    """As ``import_module``, with the module's own names and answers. Raises ModelError."""
     _refuse_other_inputs(module)
     _refuse_cumulative(module)
     images = _images(BATCH, channels, height, width)
+
+    def answers(images: Tensor) -> Tensor:
+        with _in_eval_mode(module):
+            return _run(module, images)
+
+    expected = answers(images)
     with _in_eval_mode(module):
-        expected = _run(module, images)
         program = _exported(module, images)
-        return _imported(program, images, expected)
+    return replace(_taken_of(program, images, expected, answers), module=module)
 
 
-def import_program(program: ExportedProgram, *, channels: int, height: int, width: int) -> tuple[Graph, State]:
-    """As ``import_module``, of a program that torch.export made of a model in eval mode, such as ``torch.export.load`` gives.
+def take_program(program: ExportedProgram, *, channels: int, height: int, width: int) -> Taken:
+    """As ``take_module``, of a program that torch.export made of a model in eval mode, such as ``torch.export.load`` gives.
 
     Raises ModelError.
     """
+    size = image_shape(program)[0]
+    images = _images(size or BATCH, channels, height, width)
+    module = program.module()
+    expected = _run(module, images)
+    if size is None:  # the sizes of a program for any batch are symbols; this one has numbers
+        program = _exported(module, images)
+    return _taken_of(program, images, expected, lambda images: in_batches(lambda part: _run(module, part), images, size))
+
+
+def image_shape(program: ExportedProgram) -> tuple[int | None, ...]:
+    """The shape (n, C, H, W) of the images that a program takes, None for a size that may be any. Raises ModelError."""
     takes = [tuple(node.meta["val"].shape) for node in program.graph.nodes if node.name in program.graph_signature.user_inputs]
     if len(takes) != 1 or len(takes[0]) != 4:
         raise ModelError(f"expected a program with one input, images (n, C, H, W), got {takes}; export the model for these")
-    batch = takes[0][0] if isinstance(takes[0][0], int) else BATCH
-    images = _images(batch, channels, height, width)
-    module = program.module()
-    expected = _run(module, images)
-    if not isinstance(takes[0][0], int):  # the sizes of a program for any batch are symbols; this one has numbers
-        program = _exported(module, images)
-    return _imported(program, images, expected)
+    return tuple(size if isinstance(size, int) else None for size in takes[0])
 
 
 def _images(batch: int, channels: int, height: int, width: int) -> Tensor:
     return torch.randn(batch, channels, height, width, generator=torch.Generator().manual_seed(0))
 
 
-def _imported(program: ExportedProgram, images: Tensor, expected: Tensor) -> tuple[Graph, State]:
+def _taken_of(program: ExportedProgram, images: Tensor, expected: Tensor, answers: Answers) -> Taken:
     _, channels, height, width = images.shape
     with warnings.catch_warnings():  # of torch's own use of what it deprecates itself
         warnings.simplefilter("ignore", FutureWarning)
@@ -77,8 +95,13 @@ def _imported(program: ExportedProgram, images: Tensor, expected: Tensor) -> tup
         graph, state = made.finished(output)
     except GraphError as error:
         raise ModelError(f"the model is no classifier of {channels}x{height}x{width} images: {error}") from error
-    _refuse_other_answers(graph, state, images, expected)
-    return graph, state
+    found = parity(graph, state, images, expected)
+    if not found.relative <= TOLERANCE:
+        raise ModelError(
+            "the imported network does not compute what the model computes; it changes from call to call, or hwnas took it "
+            "wrongly: please report it"
+        )
+    return Taken(graph=graph, state=state, names=made.names(output), answers=answers, parity=found)
 
 
 def _translate(program: ExportedProgram, made: Translation) -> Value:
@@ -166,18 +189,6 @@ def _run(module: Callable[[Tensor], Any], images: Tensor) -> Tensor:
     if given.dim() != 2:
         raise ModelError(f"the model is no classifier of {size} images: it gives {tuple(given.shape)}, not logits (n, classes)")
     return given
-
-
-def _refuse_other_answers(graph: Graph, state: State, images: Tensor, expected: Tensor) -> None:
-    """Raise ModelError unless the graph gives the model's logits."""
-    with torch.no_grad():
-        got = Network(graph, state).eval()(images)
-    allowed = TOLERANCE * max(1.0, float(expected.abs().max()))
-    if expected.shape != got.shape or not float((expected - got).abs().max()) <= allowed:
-        raise ModelError(
-            "the imported network does not compute what the model computes; it changes from call to call, or hwnas took it "
-            "wrongly: please report it"
-        )
 
 
 def _refuse_other_inputs(module: nn.Module) -> None:

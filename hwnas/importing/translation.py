@@ -82,24 +82,37 @@ class Translation:
 
     def finished(self, output: Value) -> tuple[Graph, State]:
         """The graph of all that the output needs, and its state, which shares no memory with the model. Raises ModelError."""
+        numbers = self._numbers(output)
+        self._refuse_shared(set(numbers))
+        nodes = tuple(
+            Node(new, self.nodes[old].op, tuple(numbers[source] for source in self.nodes[old].inputs))
+            for old, new in numbers.items()
+        )
+        state = {
+            f"{new}.{name}": constant.tensor.detach().clone(memory_format=torch.contiguous_format)
+            for old, new in numbers.items()
+            for name, constant in self._tensors[old].items()
+        }
+        return Graph(nodes, numbers[output.node]), state
+
+    def names(self, output: Value) -> dict[str, str]:
+        """The model's own names of the graph's tensors; what is made of several of them, or of none, has none."""
+        return {
+            f"{new}.{name}": next(iter(constant.names))
+            for old, new in self._numbers(output).items()
+            for name, constant in self._tensors[old].items()
+            if len(constant.names) == 1
+        }
+
+    def _numbers(self, output: Value) -> dict[int, int]:
+        """The nodes that the output needs, in order, numbered from 1."""
         needed, waiting = {1}, [output.node]
         while waiting:
             number = waiting.pop()
             if number not in needed:
                 needed.add(number)
                 waiting += self.nodes[number].inputs
-        numbers = {old: new for new, old in enumerate(sorted(needed), 1)}
-        self._refuse_shared(needed)
-        nodes = tuple(
-            Node(numbers[old], self.nodes[old].op, tuple(numbers[source] for source in self.nodes[old].inputs))
-            for old in sorted(needed)
-        )
-        state = {
-            f"{numbers[old]}.{name}": constant.tensor.detach().clone(memory_format=torch.contiguous_format)
-            for old in sorted(needed)
-            for name, constant in self._tensors[old].items()
-        }
-        return Graph(nodes, numbers[output.node]), state
+        return {old: new for new, old in enumerate(sorted(needed), 1)}
 
     def _refuse_shared(self, numbers: set[int]) -> None:
         """Raise ModelError where two layers have one tensor: a graph shares none."""

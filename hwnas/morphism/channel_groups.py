@@ -15,6 +15,7 @@ Each operation says which case it is (``Op.layout``):
 A group is a set of runs tied together. All of them have one width.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -59,6 +60,42 @@ def channel_groups(graph: Graph) -> tuple[ChannelGroup, ...]:
     """Every group of the graph, in the order of their first producers."""
     walk = _Walk(graph)
     return tuple(walk.group(root) for root in walk.roots())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pinned:
+    """A layer whose filters nothing may add or remove, and ``why``."""
+
+    node: int
+    why: str
+
+
+def pinned_layers(graph: Graph) -> tuple[Pinned, ...]:
+    """The convolutions and linear layers whose channels are no group, in topological order."""
+    walk = _Walk(graph)
+    reasons = walk.pinned_roots()
+    return tuple(Pinned(node=node, why=reasons[root]) for node, root in walk.producers() if root in reasons)
+
+
+def prunable_share(graph: Graph) -> float:
+    """The share in [0, 1] of a network's parameters that removing channels can remove (our definition).
+
+    A parameter counts where the filter that it belongs to is a channel of a group, or the channel that it reads is one.
+    """
+    fixed = dict.fromkeys(graph.parameters(), 1.0)  # of each tensor, the share that no axis lets go
+    covered: dict[tuple[str, int], int] = {}
+    sizes: dict[tuple[str, int], int] = {}
+    for group in channel_groups(graph):
+        for place in group.places:
+            key = (place.tensor, place.axis)
+            covered[key] = covered.get(key, 0) + len(place.starts) * group.width * place.block
+            sizes[key] = place.size
+    for (tensor, axis), count in covered.items():
+        if tensor in fixed:
+            fixed[tensor] *= 1 - count / sizes[tensor, axis]
+    elements = {name: math.prod(shape) for name, shape in graph.parameters().items()}
+    total = sum(elements.values())
+    return sum(elements[name] * (1 - share) for name, share in fixed.items()) / total if total else 0.0
 
 
 def read_channels(graph: Graph, concat: int, position: int) -> ChannelGroup | None:
@@ -118,7 +155,7 @@ class _Walk:
     def __init__(self, graph: Graph, cut: tuple[int, int] | None = None) -> None:
         self._parent: list[int] = []
         self._width: list[int] = []
-        self._pinned: list[int] = []
+        self._pinned: dict[int, str] = {}  # run -> why
         self._producers: dict[int, int] = {}  # run -> node
         self._tensors: list[tuple[Node, str, int, _Layout, Initial]] = []
         self.cut_run = -1
@@ -129,7 +166,7 @@ class _Walk:
                 read[cut[1]] = self._new(sum(run.entries for run in read[cut[1]]))
                 self.cut_run = read[cut[1]][0].run
             layouts[node.id] = self._visit(graph, node, read)
-        self._pin(layouts[graph.output])
+        self._pin(layouts[graph.output], "its channels are the classes")
 
     def find(self, run: int) -> int:
         """The root of a run."""
@@ -137,9 +174,13 @@ class _Walk:
             run = self._parent[run]
         return run
 
-    def pinned_roots(self) -> set[int]:
-        """Roots whose width is fixed."""
-        return {self.find(run) for run in self._pinned}
+    def pinned_roots(self) -> dict[int, str]:
+        """Roots whose width is fixed, and why."""
+        return {self.find(run): why for run, why in reversed(self._pinned.items())}
+
+    def producers(self) -> list[tuple[int, int]]:
+        """The layers that begin a run, in topological order, each with the root of its run."""
+        return [(node, self.find(run)) for run, node in self._producers.items()]
 
     def roots(self) -> list[int]:
         """Roots of the groups, in the order of their first producers."""
@@ -186,7 +227,7 @@ class _Walk:
                 return tuple(_Run(run.run, run.entries * block) for run in read[0])
             case Pins():  # 5.
                 out = self._new(graph.shapes[node.id][0])
-                self._pin(sum(read, out))
+                self._pin(sum(read, out), f"a {node.op.kind} reads or makes them, whose channels are fixed")
                 return out
 
     def _new(self, width: int) -> _Layout:
@@ -201,14 +242,15 @@ class _Walk:
     def _hold(self, node: Node, layout: _Layout, name: str, *, axis: int, fill: Initial) -> None:
         self._tensors.append((node, name, axis, layout, fill))
 
-    def _pin(self, layout: _Layout) -> None:
-        self._pinned.extend(run.run for run in layout)
+    def _pin(self, layout: _Layout, why: str) -> None:
+        for run in layout:
+            self._pinned.setdefault(run.run, why)
 
     def _tie(self, layouts: list[_Layout]) -> None:
         cuts = {tuple((run.entries, self._width[run.run]) for run in layout) for layout in layouts}
         if len(cuts) > 1:
             for layout in layouts:
-                self._pin(layout)
+                self._pin(layout, "they are added to or multiplied by channels that are cut in other ways")
             return
         for column in zip(*layouts, strict=True):
             for run in column[1:]:

@@ -1,0 +1,65 @@
+"""A network from outside as it is taken, beside what its source itself computes."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from hwnas.graph import Graph
+from hwnas.network import Network, State
+
+Normalisation: TypeAlias = tuple[tuple[float, ...], tuple[float, ...]]  # mean and standard deviation of each channel
+Answers: TypeAlias = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parity:
+    """How far a network's logits are from its source's: the largest ``difference`` on ``images`` images, whose ``largest``
+    logit the source gives."""
+
+    difference: float
+    largest: float
+    images: int
+
+    @property
+    def relative(self) -> float:
+        """The difference as a share of max(1, largest logit)."""
+        return self.difference / max(1.0, self.largest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """A network from outside: its graph and state, the source's ``names`` of the graph's tensors, and the ``parity`` of the two.
+
+    ``answers`` gives the source's own logits (n, classes) for images (n, C, H, W), normalised as the graph takes them;
+    ``normalisation`` is what they are normalised by, where the source says so. ``module`` is the source where that is a module.
+    """
+
+    graph: Graph
+    state: State
+    names: Mapping[str, str]
+    answers: Answers
+    parity: Parity
+    normalisation: Normalisation | None = None
+    module: nn.Module | None = None
+
+
+def parity(graph: Graph, state: State, images: Tensor, expected: Tensor) -> Parity:
+    """The difference between a network's logits and those that its source gives; infinite where the shapes differ."""
+    with torch.no_grad():
+        got = Network(graph, state).eval()(images)
+    difference = float((expected - got).abs().max()) if expected.shape == got.shape else float("inf")
+    return Parity(difference=difference, largest=float(expected.abs().max()), images=len(images))
+
+
+def in_batches(run: Answers, images: Tensor, batch: int | None) -> Tensor:
+    """What ``run`` gives for images, ``batch`` at a time (None: all at once); the last images are repeated to fill a batch."""
+    size = batch or len(images)
+    parts = []
+    for start in range(0, len(images), size):
+        part = images[start : start + size]
+        missing = part[-1:].expand(size - len(part), *part.shape[1:])
+        parts.append(run(torch.cat((part, missing)))[: len(part)])
+    return torch.cat(parts)
