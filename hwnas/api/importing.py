@@ -15,17 +15,18 @@ def inspect(
     data: str | None = None,
     image_size: tuple[int, int] | str | None = None,
     normalisation: tuple[float, ...] | str | None = None,
+    validation: str | None = None,
 ) -> "Inspection":
     """What would be taken of a network: its layers, cost, which of its channels can be pruned, and that it computes the same.
 
-    ``model`` and ``weights`` are what ``start`` takes; ``data``, its ``image_size`` and ``normalisation`` as in a search. Without
-    data the images have the size that the network says, or ``image_size``. Raises ModelError, ConfigError, DataError.
+    ``model`` and ``weights`` are what ``start`` takes; the others mean what they mean in a search. Without ``data`` the images
+    have the size that the network says, or ``image_size``. Raises ModelError, ConfigError, DataError.
     """
     from hwnas.api.options import merged_config
     from hwnas.experiment.inspection import inspect as inspected
     from hwnas.importing import NetworkSource
 
-    options = {"data": data, "image_size": image_size, "normalisation": normalisation}
+    options = {"data": data, "image_size": image_size, "normalisation": normalisation, "validation": validation}
     settings = merged_config({}, {name: value for name, value in options.items() if value is not None}).data_settings
     size = settings.image_size if data is None else None
     return inspected(NetworkSource(given=model, weights=weights), None if data is None else settings, size)

@@ -39,6 +39,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "fit": ("data", "fit"),
     "group_by": ("data", "group_by"),
     "normalisation": ("data", "normalisation"),
+    "validation": ("data", "validation"),
 }
 RUNS = Path("runs")
 MANY_WORKERS = 16  # are allowed on any machine
@@ -75,7 +76,9 @@ def merged_config(tables: Mapping[str, Any], options: Mapping[str, Any]) -> RunC
     _refuse_too_many_workers(config)
     source, device = config.data.source, config.device
     if source != DIGITS:
-        config = config.model_copy(update={"data": dataclasses.replace(config.data, source=_absolute(source))})
+        held_out = config.data.validation and _absolute(config.data.validation)
+        data = dataclasses.replace(config.data, source=_absolute(source), validation=held_out)
+        config = config.model_copy(update={"data": data})
     if Path(device).suffix == ".toml":
         config = config.model_copy(update={"device": _absolute(device)})
     return config

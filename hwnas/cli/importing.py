@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from hwnas.cli import console
-from hwnas.cli.options import NormalisationOption, Replace, Verbose, WeightsOption
+from hwnas.cli.options import NormalisationOption, Replace, ValidationOption, Verbose, WeightsOption
 
 
 def import_(
@@ -22,6 +22,7 @@ def import_(
     data: Annotated[str | None, typer.Option(metavar="PATH", help="Data that it is tried on: parquet or image folder.")] = None,
     image_size: Annotated[str | None, typer.Option(metavar="HxW", help="Size of its images, where nothing else says so.")] = None,
     normalisation: NormalisationOption = None,
+    validation: ValidationOption = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="F", help="Write all of it as JSON.")] = None,
     replace: Replace = False,
     verbose: Verbose = False,
@@ -37,7 +38,9 @@ def import_(
     output = None if json_file is None else api.Output(path=json_file, kind=api.IMPORTED, reads=reads, replace=replace)
     if output is not None:
         output.refuse_unwritable()
-    found = api.inspect(model, weights=weights, data=data, image_size=image_size, normalisation=normalisation)
+    found = api.inspect(
+        model, weights=weights, data=data, image_size=image_size, normalisation=normalisation, validation=validation
+    )
     if output is not None:
         output.write_json(api.inspected_json(found))
     console.show_facts(api.inspected_facts(found))

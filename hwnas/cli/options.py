@@ -32,6 +32,9 @@ NormalisationOption = Annotated[
     str | None,
     typer.Option(metavar="MEAN,STD|imagenet|none", help="Of images; by default the network's, if known, or the data's."),
 ]
+ValidationOption = Annotated[
+    str | None, typer.Option("--validation", metavar="PATH", help="Data of which all images are validation images.")
+]
 WithInitial = Annotated[
     bool | None, typer.Option("--with-initial", help="The search space's own networks begin with those of --start.")
 ]

@@ -49,16 +49,42 @@ def _loaded(settings: DataSettings, progress: Progress | None) -> DataSet:
     source = Path(os.path.expanduser(settings.source))  # which leaves the home of an unknown user as it is
     files = find_files(source)
     parts = cached(files, settings, lambda: _decode(files, settings, progress))
+    found = dict(parts.splits)
+    if settings.validation is not None:
+        found["validation"] = _own_validation(settings, parts, progress)
     groups = None if parts.groups is None else parts.groups.numpy()
     name = source.resolve().name.removesuffix(".parquet")
     shares = (settings.validation_share or _VALIDATION_SHARE, settings.test_share or _TEST_SHARE)
     origin = Origin(
-        splits=_taken_from(parts.splits, shares, "folder" if files.kind == "images" else "file", settings.group_by),
+        splits=_taken_from(parts.splits, shares, "folder" if files.kind == "images" else "file", settings.group_by)
+        | ({} if settings.validation is None else {"validation": f"all of {settings.validation}"}),
         sizes=parts.sizes,
         fit=settings.fit,
         left_out=tuple(files.left_out_in_words()),
+        has_own_validation="validation" in found,
     )
-    return _data_set(name, parts.classes, parts.splits, groups, shares, settings.seed or 0, origin)
+    return _data_set(name, parts.classes, found, groups, shares, settings.seed or 0, origin)
+
+
+def _own_validation(settings: DataSettings, parts: Decoded, progress: Progress | None) -> Split:
+    """The images of ``settings.validation``, in the source's size, colour and classes. Raises DataError."""
+    assert settings.validation is not None
+    channels, height, width = parts.splits["train"].images.shape[1:]
+    own = replace(settings, source=settings.validation, image_size=(height, width), group_by=None, validation=None)
+    files = find_files(Path(os.path.expanduser(own.source)))
+    decoded = cached(files, own, lambda: _decode(files, own, progress))
+    split = decoded.splits.get("validation", decoded.splits["train"])
+    if "validation" not in decoded.splits and len(decoded.splits) > 1:
+        raise DataError(f"{own.source} has several splits and none is called validation; name the one file or folder")
+    if unknown := [name for name in decoded.classes if name not in parts.classes]:
+        raise DataError(f"{own.source} has classes that {settings.source} has not: {', '.join(unknown)}; rename or remove them")
+    numbers = torch.tensor([parts.classes.index(name) for name in decoded.classes])
+    images = split.images
+    if images.shape[1] == 1:  # grey images are coloured ones of three equal channels
+        images = images.expand(-1, channels, -1, -1).contiguous()
+    if images.shape[1] != channels:
+        raise DataError(f"the images of {own.source} are coloured and those of {settings.source} grey; bring them to one of both")
+    return Split(images=images, labels=numbers[split.labels])
 
 
 def _taken_from(

@@ -13,13 +13,14 @@ class Origin:
 
     ``splits``: for validation and test, what they were taken from, in words. ``sizes``: how many images had each (height, width)
     before they were brought to one; ``fit``: how they were, as in ``DataSettings``. ``left_out``: what lay there and was not
-    read, in words.
+    read, in words. ``has_own_validation``: the validation images were not split off the training images.
     """
 
     splits: Mapping[str, str] = field(default_factory=dict)
     sizes: Sizes = field(default_factory=dict)
     fit: str = "crop"
     left_out: tuple[str, ...] = ()
+    has_own_validation: bool = False
 
     def cropped(self, height: int, width: int) -> int:
         """How many images lost a part of two of their sides where they were scaled until they covered (height, width)."""

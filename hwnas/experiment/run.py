@@ -113,10 +113,23 @@ def _say_what_is_done(context: RunContext, listener: Listener) -> DataCard:
     """The first lines of every search: what the data hold, and what becomes of each image."""
     augmentation = context.augmentation or default_augmentation(context.data)
     card = describe(context.data, augmentation, context.config.metric)
+    card = dataclasses.replace(card, warnings=(*card.warnings, *_of_seen_images(context)))
     for line in card.lines():
         _log.info("%s", line)
     listener(Progress(phase="preparing", generation=0, message="\n".join(card.lines())))
     return card
+
+
+def _of_seen_images(context: RunContext) -> tuple[str, ...]:
+    """A warning where networks that have seen images are judged by some of them, for all that is known here."""
+    seen = [start.name for start in context.starts if not start.is_new]
+    origin = context.data.origin
+    if not seen or (origin is not None and origin.has_own_validation):
+        return ()
+    return (
+        f"the validation images are split off the training images, which {' and '.join(seen)} may have been trained on: its "
+        "validation error then looks too good, and so do its children's; give images that it has not seen with --validation PATH",
+    )
 
 
 def _training_in_words(context: RunContext, child: ChildBudget) -> str:

@@ -28,6 +28,8 @@ class DataSettings:
     label_column: needed only where there are several and none is called "label".
     validation_share, test_share: of the rows of the training file, in (0, 0.5), unused where a split has its own file;
         None is 0.2 and 0.2 for digits, else 0.1 and 0.2.
+    validation: the path of a data set of which all images are validation images, with the classes of the source: needed where a
+        network that has already seen the source's training images is judged. None takes what the source has, or splits it.
     seed: of the split; None is that of the run, and 0 where there is none.
     max_pixels: an image that says it has more is refused undecoded.
     cache_folder: where decoded images are kept; None is the user's cache folder.
@@ -46,6 +48,7 @@ class DataSettings:
     label_column: str | None = None
     validation_share: float | None = None
     test_share: float | None = None
+    validation: str | None = None
     seed: int | None = None
     max_pixels: int = MAX_PIXELS
     cache_folder: Path | None = None
@@ -62,6 +65,8 @@ class DataSettings:
             share = getattr(self, name)
             if share is not None and not 0 < share < 0.5:
                 raise ConfigError(f"{name} must lie between 0 and 0.5, not {share}")
+        if self.validation is not None and (not self.validation or self.source == DIGITS):
+            raise ConfigError("validation is the path of a data set; the built-in digits have a split of their own: leave it out")
         if self.seed is not None and self.seed < 0:
             raise ConfigError(f"the seed of the split must be at least 0, not {self.seed}")
         if self.normalisation is not None:

@@ -49,6 +49,12 @@ def test_the_network_is_a_finished_candidate_with_its_own_error(run: Path, modul
     assert all(row.generation > 0 and row.parent is not None for row in others)  # the space's own do not join unasked
 
 
+def test_that_its_validation_images_may_be_known_to_it_is_said(run: Path) -> None:
+    with RunStore.open(run, write=False) as store:
+        warnings = store.meta("data_card")["warnings"]
+    assert any("Digits may have been trained on" in warning and "--validation" in warning for warning in warnings)
+
+
 def test_its_weights_are_stored_as_they_came(run: Path, module: Digits) -> None:
     with RunStore.open(run, write=False) as store:
         (begun,) = stored_starts(store)
