@@ -86,7 +86,9 @@ class RunConfig(_Section):
     ``operators`` are the names of those that children are made by, all where none is given; ``imports`` are modules that are
     imported first, such as those that register operations. ``start`` names networks that the run begins with, their weights kept
     (see ``hwnas.importing.network_of``), ``weights`` a safetensors file for one of them; ``with_initial``: the search space's own
-    begin with them. What ``trainer`` leaves open, and an ``augmentation`` that is left out, are chosen to suit the data.
+    begin with them. ``original_teaches``: such a network teaches those that descend from it and err more often, where they are
+    distilled and when they are trained to the end. What ``trainer`` leaves open, and an ``augmentation`` that is left out, are
+    chosen to suit the data.
     """
 
     seed: int = Field(default=0, ge=0)
@@ -113,6 +115,7 @@ class RunConfig(_Section):
     start: tuple[str, ...] = ()
     weights: str | None = None
     with_initial: bool = False
+    original_teaches: bool = True
 
     @model_validator(mode="before")
     @classmethod

@@ -25,6 +25,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "start": ("start",),
     "weights": ("weights",),
     "with_initial": ("with_initial",),
+    "original_teaches": ("original_teaches",),
     "max_error": ("max_error",),
     "rungs": ("rungs", "enabled"),
     "generations": ("budget", "generations"),

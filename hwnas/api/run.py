@@ -139,15 +139,16 @@ class Run:
         epochs: int | None = None,
         time_budget: str | float | None = None,
         init: str = "inherited",
-        teacher: str = "none",
+        teacher: str = "original",
         workers: int | None = None,
         listener: "Listener | None" = None,
     ) -> "Trained":
         """Train models (``"front"``, or ids) to the end; each gives a candidate of its own, ``t<number>-<slot>``.
 
         Each gets ``epochs``, or all together ``time_budget``; by default what the run's ``[final]`` says. ``init``: from the
-        weights that a model has ("inherited") or new ones ("scratch"). ``teacher``: an id, "best" of the run or "none". The same
-        asked for again goes on with what was cut off. Raises RequestError where it cannot be done as asked.
+        weights that a model has ("inherited") or new ones ("scratch"). ``teacher``: an id, "best" of the run, "original" (the
+        network that the run began with, for those that descend from it and err more often) or "none". The same asked for again
+        goes on with what was cut off. Raises RequestError where it cannot be done as asked.
         """
         from hwnas.experiment import Wanted, silent, train
 

@@ -35,6 +35,10 @@ NormalisationOption = Annotated[
 ValidationOption = Annotated[
     str | None, typer.Option("--validation", metavar="PATH", help="Data of which all images are validation images.")
 ]
+Teaches = Annotated[
+    bool | None,
+    typer.Option("--teacher/--no-teacher", help="The network of --start teaches those that descend from it; by default it does."),
+]
 WithInitial = Annotated[
     bool | None, typer.Option("--with-initial", help="The search space's own networks begin with those of --start.")
 ]

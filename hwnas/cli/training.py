@@ -19,8 +19,13 @@ def train(
         "inherited"
     ),
     teacher: Annotated[
-        str, typer.Option(metavar="best|ID|none", help="Whose answers are learned too: best teaches those it clearly beats.")
-    ] = "none",
+        str,
+        typer.Option(
+            metavar="original|best|ID|none",
+            help="Whose answers are learned, too: those of the network that the run began with, if it did with yours; best "
+            "teaches those that it clearly beats.",
+        ),
+    ] = "original",
     workers: Annotated[int | None, typer.Option(help="Training processes; by default as in the search.")] = None,
     quiet: Quiet = False,
     verbose: Verbose = False,

@@ -17,6 +17,7 @@ from hwnas.experiment.budget import Clock
 from hwnas.experiment.context import RunContext
 from hwnas.experiment.device_model import DeviceModel
 from hwnas.experiment.latency import LatencySource
+from hwnas.experiment.original import teaching_original
 from hwnas.experiment.outcomes import UNUSABLE, failed, outcome_of, unusable
 from hwnas.experiment.rungs import Ladder
 from hwnas.experiment.tasks import inherit, task_for
@@ -268,8 +269,10 @@ class Evaluator:
     def _task(self, candidate: Candidate) -> EvaluationTask:
         teacher = None
         if candidate.parent is not None and not candidate.exact and self._context.strategy_settings.inherits:
-            parent = self._store.candidate(candidate.parent)
-            teacher = Teacher(graph=to_json(parent.graph), weights=self._weights_of(candidate.parent))
+            teaching = self._store.candidate(candidate.parent)
+            if self._context.config.original_teaches and self._context.starts:
+                teaching = teaching_original(self._store, candidate.parent, self.outcomes) or teaching
+            teacher = Teacher(graph=to_json(teaching.graph), weights=self._weights_of(teaching.id))
         images = 0 if candidate.is_trained_already else self.budgets.get(candidate.generation, self._images)
         task = task_for(candidate, self._state(candidate), teacher, self._context, images)
         del self._inherited[candidate.id]

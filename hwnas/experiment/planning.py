@@ -14,12 +14,14 @@ from hwnas.execution import Executor
 from hwnas.experiment.budget import time_limit_s
 from hwnas.experiment.context import RunContext
 from hwnas.experiment.final import EVENT, Goal, Plan, along_the_front, epochs_each, epochs_in_time, refuse_short
+from hwnas.experiment.original import teaching_row
 from hwnas.experiment.recipe import final_augmentation, final_trainer
 from hwnas.graph import Graph
 from hwnas.models.loading import refuse_untrained
 from hwnas.search.front import front_of
 from hwnas.store import Row, RunStore
 
+ORIGINAL = "original"  # the teacher is the network that was brought
 SEARCH = "search"  # the request of a plan that ends a search
 BETTER = 0.8  # a teacher is of use to networks that err more: whose error times this is above its own
 MOST_EPOCHS = 10_000.0  # in a time budget, whatever is left of it
@@ -34,14 +36,15 @@ class Wanted:
 
     ``models`` are ids, or none for the front; each gets ``epochs``, or all together ``time_s``; None for both is the
     configuration's ``[final]``. ``inherits``: they start from their search's weights, not from new ones. ``teacher``: an id,
-    ``best`` (of the run, for networks that it is clearly better than) or ``none``.
+    ``best`` (of the run, for networks that it is clearly better than), ``original`` (the network that was brought, for those that
+    descend from it and err more often) or ``none``.
     """
 
     models: tuple[str, ...] = ()
     epochs: int | None = None
     time_s: float | None = None
     inherits: bool = True
-    teacher: str = "none"
+    teacher: str = "original"
 
     def __post_init__(self) -> None:
         if self.epochs is not None and self.epochs < 1:
@@ -96,7 +99,10 @@ def plan_after_search(context: RunContext, store: RunStore, executor: Executor, 
         epochs = epochs_in_time(seconds, left_s, workers=executor.workers, models=final.models, most=most)
     else:
         return None
-    goals = _goals(context, [rows[name] for name in ordered[: len(epochs)]], epochs, most=final.epochs or final.most_epochs)
+    chosen = [rows[name] for name in ordered[: len(epochs)]]
+    goals = _goals(
+        context, chosen, epochs, _teachers(context, store, rows, chosen, ORIGINAL), most=final.epochs or final.most_epochs
+    )
     return _plan_of(context, goals, number=len(earlier), request=SEARCH, searched=len(outcomes), limit_s=left_s)
 
 
@@ -114,7 +120,7 @@ def plan_as_wanted(context: RunContext, store: RunStore, executor: Executor, wan
     done = {goal.parent for plan in earlier if plan.request == wanted.request for goal in plan.goals}
     names = wanted.models or [name for name in front if not rows[name].is_trained]
     chosen = [rows[name] for name in names if name not in done]
-    teacher = {"none": None, "best": front[0] if front else None}.get(wanted.teacher, wanted.teacher)
+    teacher = {"none": None, ORIGINAL: None, "best": front[0] if front else None}.get(wanted.teacher, wanted.teacher)
     _refuse_unusable(store, rows, chosen, teacher)
     if not chosen:
         return None
@@ -124,8 +130,8 @@ def plan_as_wanted(context: RunContext, store: RunStore, executor: Executor, wan
         seconds = [_epoch_s(row, context) for row in chosen]
         epochs, most = epochs_each(seconds, wanted.time_s, executor.workers), math.inf
         refuse_short(seconds, wanted.time_s, epochs)
-    teaching = None if teacher is None else rows[teacher]
-    goals = _goals(context, chosen, epochs, most=most, teacher=teaching, always=wanted.teacher != "best")
+    teachers = _teachers(context, store, rows, chosen, wanted.teacher, None if teacher is None else rows[teacher])
+    goals = _goals(context, chosen, epochs, teachers, most=most)
     return _plan_of(
         context,
         goals,
@@ -165,32 +171,36 @@ def refuse_other_teacher(teacher: Graph, student: Graph) -> None:
         )
 
 
+def _teachers(
+    context: RunContext, store: RunStore, rows: Mapping[str, Row], chosen: Sequence[Row], asked: str, teacher: Row | None = None
+) -> list[str | None]:
+    """The teacher of each chosen network: the one asked for, the best for those that it is clearly better than, its original."""
+    found: list[str | None] = []
+    for row in chosen:
+        taught = teacher
+        if asked == ORIGINAL:
+            taught = teaching_row(store, row, rows) if context.config.original_teaches and context.starts else None
+        if taught is not None and asked == "best" and taught.values["error"] >= BETTER * row.values["error"]:
+            taught = None
+        found.append(taught.id if taught is not None and taught.id != row.id else None)
+    return found
+
+
 def _goals(
-    context: RunContext,
-    chosen: Sequence[Row],
-    epochs: Sequence[float],
-    *,
-    most: float,
-    teacher: Row | None = None,
-    always: bool = False,
+    context: RunContext, chosen: Sequence[Row], epochs: Sequence[float], teachers: Sequence[str | None], *, most: float
 ) -> tuple[Goal, ...]:
-    """A goal for each network; the teacher for those that it is clearly better than, or ``always``."""
-    images, made = len(context.data.train), []
-    for row, times in zip(chosen, epochs, strict=True):
-        taught = teacher is not None and teacher.id != row.id
-        if taught and not always:
-            assert teacher is not None
-            taught = teacher.values["error"] < BETTER * row.values["error"]
-        made.append(
-            Goal(
-                parent=row.id,
-                images=max(1, round(times * images)),
-                most=round(min(most, MOST_EPOCHS) * images),
-                seconds_per_image=_epoch_s(row, context) / images,
-                teacher=teacher.id if taught and teacher is not None else None,
-            )
+    """A goal for each network."""
+    images = len(context.data.train)
+    return tuple(
+        Goal(
+            parent=row.id,
+            images=max(1, round(times * images)),
+            most=round(min(most, MOST_EPOCHS) * images),
+            seconds_per_image=_epoch_s(row, context) / images,
+            teacher=teacher,
         )
-    return tuple(made)
+        for row, times, teacher in zip(chosen, epochs, teachers, strict=True)
+    )
 
 
 def _epoch_s(row: Row, context: RunContext) -> float:
