@@ -90,8 +90,9 @@ def imported_timm() -> Any:
 def row_of(timm: Any, name: str) -> dict[str, Any]:
     """What became of one model."""
     torch.manual_seed(0)
-    module = with_statistics(timm.create_model(name, pretrained=False)).eval()
-    channels, height, width = module.pretrained_cfg["input_size"]
+    model = timm.create_model(name, pretrained=False)
+    channels, height, width = model.pretrained_cfg["input_size"]
+    module = with_statistics(model).eval()
     size = {"channels": channels, "height": height, "width": width}
     row: dict[str, Any] = {"name": name, "size": [channels, height, width]}
     started = time.perf_counter()

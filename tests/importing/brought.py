@@ -31,6 +31,19 @@ class Digits(nn.Module):
         return self.fc(F.dropout(x.mean((2, 3)), 0.2, self.training))
 
 
+class Photos(nn.Module):
+    """A network for coloured images of two classes."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.conv, self.norm, self.fc = nn.Conv2d(3, 8, 3, stride=2, bias=False), nn.BatchNorm2d(8), nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(F.relu(self.norm(self.conv(x))).mean((2, 3)))
+
+
 def raises() -> nn.Module:
     raise ValueError("no")
 
