@@ -28,12 +28,12 @@ from hwnas.search import STRATEGIES, LemonadeSettings, strategy_of, table_of
 from hwnas.settings import Augmentation, DataSettings, Rungs, TrainerSettings
 
 T = TypeVar("T")
-_UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_UNITS_S = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def seconds(text: object) -> float:
     """A duration in seconds: a number, or ``90s``, ``30m``, ``1.5h``, ``2d``. Raises ConfigError for anything else."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", str(text))
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|sec|m|min|h|d)?\s*", str(text))
     if match is None or not float(match[1]) > 0:
         raise ConfigError(f"a duration is a positive number with s, m, h or d behind it, such as 30m, got {text!r}")
     return float(match[1]) * _UNITS_S[match[2] or "s"]

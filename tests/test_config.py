@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwnas.api.starting import configured
-from hwnas.config import config_from_json, make_config
+from hwnas.config import config_from_json, make_config, seconds
 from hwnas.errors import ConfigError
 from hwnas.search import LemonadeSettings
 from hwnas.settings import DataSettings, Rungs
@@ -85,3 +85,17 @@ def test_a_configuration_that_is_given_again_leaves_open_what_was_left_open() ->
     once = configured(None, time_budget="60s", workers=1)
     assert configured(once) == once
     assert configured(once).final.model_fields_set == set()
+
+
+def test_a_duration_may_be_written_as_people_do() -> None:
+    assert [seconds(text) for text in ("90", "90s", "90 sec", "5m", "5min", "1.5h", "2d")] == [90, 90, 90, 300, 300, 5400, 172800]
+    for wrong in ("5minutes", "-5m", "m", "0s"):
+        with pytest.raises(ConfigError, match="such as 30m"):
+            seconds(wrong)
+
+
+def test_one_number_is_both_sides_of_an_image() -> None:
+    assert make_config({"data": {"image_size": 48}}).data.image_size == (48, 48)
+    assert configured(image_size="48").data.image_size == configured(image_size=48).data.image_size == (48, 48)
+    with pytest.raises(ConfigError, match=r"data\.image_size"):
+        make_config({"data": {"image_size": "48"}})

@@ -40,8 +40,8 @@ class DeviceCheck:
             facts |= self.fingerprint.in_words()
         if self.noise is not None:
             busy = "" if self.noise.other_cores is None else f", others keep {self.noise.other_cores:.2f} cores busy"
-            facts["noise"] = f"the reference model varies by {self.noise.spread:.1%}{busy}"
-            facts["quiet"] = "yes" if self.noise.quiet else "no: measurements will have wide intervals"
+            facts["noise"] = f"a fixed yardstick model, run in between, varies by {self.noise.spread:.1%}{busy}"
+            facts["quiet"] = "yes" if self.noise.quiet else "no: other programs disturb, so measurements will have wide intervals"
         return facts
 
 
@@ -75,12 +75,12 @@ def measured_facts(device: str, profile: "HardwareProfile", latency: "Latency", 
     percentiles = {"50 %": latency.p50_ms, "90 %": latency.p90_ms, "99 %": latency.p99_ms}
     facts = {
         "latency": f"{with_interval(latency.latency_ms, latency.ci_ms)} ms (95 % interval)",
-        "uncorrected": f"{latency.raw_ms:.3g} ms",
+        "as timed": f"{latency.raw_ms:.3g} ms, before disturbance was subtracted",
         "samples": f"{latency.samples:,} in {latency.blocks} blocks, {latency.elapsed_s:.1f} s",
         "percentiles": ", ".join(f"{name}: {value:.3g} ms" for name, value in percentiles.items()),
         "memory": "unknown" if latency.peak_memory_kb is None else f"{latency.peak_memory_kb:,} kB at most",
         "loading": f"{latency.load_ms:.1f} ms",
-        "quiet": "yes" if latency.quiet else "no: other work disturbed, see the interval",
+        "quiet": "yes" if latency.quiet else "no: other programs disturbed the measurement, so its interval is wide",
         "device": f"{device}: {fingerprint.cpu}, ONNX Runtime {fingerprint.onnxruntime}",
     }
     if profile.precision != "float32":

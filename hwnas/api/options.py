@@ -137,8 +137,8 @@ def _value(name: str, value: Any) -> Any:
         value = [part.strip() for part in value.split(",") if part.strip()]
     if isinstance(value, list):
         return tuple(value)
-    if name == "image_size" and isinstance(value, str | int):
-        return image_size(str(value))
+    if name == "image_size" and isinstance(value, str):
+        return image_size(value)
     if name == "normalisation" and isinstance(value, str):
         return normalisation(value)
     return os.fspath(value) if isinstance(value, os.PathLike) else value

@@ -3,15 +3,14 @@
 import dataclasses
 import inspect
 import json
-import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel
 
-from hwnas.config import Budget, Final, RunConfig
+from hwnas.config import Budget, Duration, Final, RunConfig
 from hwnas.objectives import OBJECTIVES
 from hwnas.search import LemonadeSettings
 from hwnas.settings import Augmentation, DataSettings, Rungs, TrainerSettings
@@ -29,7 +28,6 @@ HEAD = """\
 # A run of hwnas: hwnas search --config run.toml. Options of the command override what stands here.
 # Every key is commented out and shows its default; what has none is not set, or chosen to suit the data.
 """
-_WIDTH = 118
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path", tuple: "a list"}
 
 
@@ -53,13 +51,12 @@ def _explained(kind: type) -> Iterator[str]:
     """The documentation of a class as comments."""
     for paragraph in inspect.cleandoc(kind.__doc__ or "").split("\n\n"):
         if not paragraph.startswith("Raises"):
-            for line in paragraph.splitlines():
-                yield from textwrap.wrap(line.replace("``", ""), _WIDTH, initial_indent="# ", subsequent_indent="#     ")
+            yield from (f"# {line.replace('``', '')}" for line in paragraph.splitlines())
 
 
 def _keys(kind: type) -> Iterator[str]:
     """A line for each field of a settings class."""
-    hints = get_type_hints(kind)
+    hints = get_type_hints(kind, include_extras=True)
     for name, default in _defaults(kind).items():
         yield f"# {name} = {_toml(default)}" if _has_toml(default) else f"# {name} =  # not set; {_in_words(hints[name])}"
 
@@ -87,6 +84,10 @@ def _toml(value: Any) -> str:
 
 def _in_words(hint: Any) -> str:
     """What a value of a type is, in words."""
+    if hint == Duration:
+        return 'a duration such as "30m"'
+    if get_origin(hint) is Annotated:
+        return _in_words(get_args(hint)[0])
     if get_origin(hint) in (Union, UnionType):
         return _in_words(next(each for each in get_args(hint) if each is not type(None)))
     return _WORDS.get(get_origin(hint) or hint, "see above")

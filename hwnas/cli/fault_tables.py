@@ -44,6 +44,26 @@ def remarks(report: "FaultReport", faults: Sequence[str], half_width: float = ma
     return left_out
 
 
+def legend(report: "FaultReport") -> list[str]:
+    """How to read the tables, a line for each word that is in one of them."""
+    words = ["points: percentage points of accuracy; [..]: 95 % interval"]
+    if any(network.single is not None for network in report.networks):
+        words += [
+            "drop of one fault: what one fault costs on average; less is better",
+            "changed (CCR): answers that one fault changes; critical: faults that cost more than a point; "
+            "DUE: answers with outputs that are NaN or infinite, which a program can notice",
+            "device at 1e-6: the drop where one bit in a million is faulty; a smaller network has fewer bits to hit",
+        ]
+    if any(network.curve is not None for network in report.networks):
+        words += [
+            "area: accuracy kept over all bit error rates, 1 all and 0 none; more is better. "
+            "half at BER: the rate at which half of what is better than guessing is lost; higher is better",
+        ]
+    if report.by_drop or report.by_area:
+        words += ["p after Holm: corrected for the many comparisons; real: yes where p is below 0.05"]
+    return words
+
+
 def summary_table(report: "FaultReport") -> Table:
     """What one fault does, a line a network; intervals are 95 %, points are of accuracy: 1 is one image in a hundred."""
     rows = []

@@ -18,7 +18,7 @@ def faults(
     target: Annotated[str, typer.Option(help="weights or activations.")] = "weights",
     dtype: Annotated[str, typer.Option(help="float32, float16, bfloat16, int8, log8.")] = "float32",
     ber: Annotated[str | None, typer.Option(metavar="P,..", help="Bit error rates; by default 1e-7 to 1e-3.")] = None,
-    half_width: Annotated[float, typer.Option(help="Of the 95 % interval to stop at, in points of accuracy.")] = 0.5,
+    half_width: Annotated[float, typer.Option(help="Of the 95 % interval to stop at, in percentage points of accuracy.")] = 0.5,
     seed: Annotated[int, typer.Option(help="Of the list of faults.")] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="F", help="Write every figure and fault as JSON.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="F.html", help="Plots; by default faults/faults.html in the run.")] = None,
@@ -60,6 +60,8 @@ def faults(
     for table in fault_tables.tables(report):
         console.show_table(*table)
         console.emit("")
+    for words in fault_tables.legend(report):
+        console.note(words)
     for remark in fault_tables.remarks(report, names, half_width):
         console.note(remark)
     console.note(f"Plots: {page}")

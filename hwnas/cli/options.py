@@ -1,5 +1,6 @@
 """Options that several commands share, and what their texts mean."""
 
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +12,24 @@ from hwnas.errors import ConfigError
 
 INTERRUPTED = 130  # the exit code of Ctrl-C
 
+_THOUSANDS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
+
+
+def size(text: str) -> float:
+    """A number with k, M or G behind it, or none. Raises ConfigError."""
+    match = re.fullmatch(r"\s*([-+0-9.e_]+?)\s*([kmg]?)\s*", str(text).lower())
+    try:
+        return float(match[1]) * _THOUSANDS[match[2]] if match else float(text)
+    except ValueError:
+        raise ConfigError(f"a limit is a number, with k, M or G behind it where that is shorter, got {text!r}") from None
+
+
 RunFolder = Annotated[Path, typer.Argument(help="Folder of the run.", show_default=False)]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Log lines, and the traceback of a bug.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
-Generations = Annotated[int | None, typer.Option(help="Stop after this many generations, the initial one not counted.")]
+Generations = Annotated[
+    int | None, typer.Option(help="Stop after this many generations (rounds of new networks), the first one not counted.")
+]
 TimeBudget = Annotated[
     str | None,
     typer.Option(
@@ -42,7 +57,9 @@ Teaches = Annotated[
 WithInitial = Annotated[
     bool | None, typer.Option("--with-initial", help="The search space's own networks begin with those of --start.")
 ]
-KeepOption = Annotated[str | None, typer.Option("--keep", metavar="all|front", help="Whose trained weights stay on the disk.")]
+KeepOption = Annotated[
+    str | None, typer.Option("--keep", metavar="all|front", help="Whose weights stay on the disk; front where it is small.")
+]
 Evaluations = Annotated[int | None, typer.Option(help="Stop after this many trained networks.")]
 Metric = Annotated[str | None, typer.Option(help="error or balanced_error: the mean of the classes' errors.")]
 ImageSize = Annotated[str | None, typer.Option(metavar="HxW", help="Size in pixels that images are brought to, 48x64 or 48.")]
@@ -55,8 +72,12 @@ MaxError = Annotated[
     typer.Option(help="Validation error above which a network is of no use, such as 0.1.", show_default="that of guessing"),
 ]
 MaxLatency = Annotated[float | None, typer.Option(help="Latency limit on the device, in ms.")]
-MaxParameters = Annotated[float | None, typer.Option(help="Limit on the number of parameters.")]
-MaxMacs = Annotated[float | None, typer.Option(help="Limit on multiply-accumulates of one image.")]
+MaxParameters = Annotated[
+    float | None, typer.Option(parser=size, metavar="N", help="Limit on the number of parameters: 50000 or 50k, 2M.")
+]
+MaxMacs = Annotated[
+    float | None, typer.Option(parser=size, metavar="N", help="Limit on multiply-accumulates of one image: 3M, 1.5G.")
+]
 MaxMemory = Annotated[float | None, typer.Option(help="Limit on peak activations plus weights, in kB.")]
 
 

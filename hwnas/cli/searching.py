@@ -50,10 +50,12 @@ def search(
     executor: Annotated[str | None, typer.Option(help="Where networks are trained: local (default) or ray.")] = None,
     ray_address: Annotated[str | None, typer.Option(metavar="A", help="Ray cluster: auto (default), HOST:PORT, local.")] = None,
     asynchronous: Annotated[
-        bool | None, typer.Option("--async", help="Steady state: a child whenever a worker is free; eight are a generation.")
+        bool | None,
+        typer.Option("--async", help="A new network whenever a worker is free: where trainings differ in length."),
     ] = None,
     rungs: Annotated[
-        bool | None, typer.Option("--rungs/--no-rungs", help="Stop the worse children early; by default all are trained fully.")
+        bool | None,
+        typer.Option("--stop-early/--train-fully", "--rungs/--no-rungs", help="Stop the worse half of the trainings early; off."),
     ] = None,
     generations: Generations = None,
     time_budget: TimeBudget = None,

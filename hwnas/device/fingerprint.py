@@ -16,12 +16,12 @@ NAMES: Mapping[str, str] = {
     "architecture": "architecture",
     "cores": "cores",
     "memory_kb": "memory in kB",
-    "governor": "governor",
+    "governor": "CPU clock policy",
     "system": "system",
     "python": "Python",
     "onnxruntime": "ONNX Runtime",
-    "providers": "execution providers",
-    "int8_dot": "int8 dot instructions",
+    "providers": "ONNX Runtime backends",
+    "int8_dot": "fast int8 (dot products)",
 }
 
 

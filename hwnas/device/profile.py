@@ -148,6 +148,8 @@ def load_profile(name_or_path: str) -> HardwareProfile:
     path = given if is_path else profiles_folder() / f"{name_or_path}.toml"
     if not path.is_file():
         known = ", ".join(profile_names())
+        if (here := Path(f"{name_or_path}.toml")).is_file():
+            raise ProfileError(f"no hardware profile {name_or_path!r} comes with hwnas; the file here is given as {here}")
         raise ProfileError(f"no hardware profile {name_or_path!r}; give the path of a TOML file, or one of: {known}")
     try:
         return HardwareProfile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))

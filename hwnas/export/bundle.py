@@ -306,7 +306,7 @@ def _bundle_in(folder: Path) -> tuple[Manifest | None, set[str]]:
         foreign = names
     if foreign:
         raise ConfigError(
-            f"{folder} holds something else ({', '.join(sorted(foreign)[:3])}); give a new folder, or an old bundle"
+            f"{folder} holds something else ({', '.join(sorted(foreign)[:3])}); give a new folder, or one that hwnas export wrote"
         )
     return manifest, names
 

@@ -72,7 +72,7 @@ def limit_on(name: str, maximum: float, own: Sequence[Objective] = ()) -> Limit:
     known = {**OBJECTIVES, **{objective.name: objective for objective in own}}
     if name not in known or not known[name].cheap:
         cheap = ", ".join(each for each, objective in known.items() if objective.cheap)
-        raise ConfigError(f"a limit is set on a cheap objective ({cheap}), got {name}")
+        raise ConfigError(f"a limit is set on what is known without training ({cheap}), got {name}")
     return Limit(objective=name, maximum=maximum)
 
 

@@ -3,9 +3,9 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Annotated, Literal, TypeAlias, get_args
 
-from pydantic import ConfigDict
+from pydantic import BeforeValidator, ConfigDict
 
 from hwnas.errors import ConfigError
 
@@ -15,12 +15,17 @@ MAX_PIXELS = 50_000_000
 IMAGENET = (0.485, 0.456, 0.406, 0.229, 0.224, 0.225)  # mean and standard deviation, as most networks trained on it use
 
 
+def _both_sides(given: object) -> object:
+    """One number is that of both sides."""
+    return (given, given) if isinstance(given, int) else given
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSettings:
     """Where the images lie and how they become three splits.
 
     source: "digits" (scikit-learn's, built in), or the path of a parquet file, a folder of them, or an image folder.
-    image_size: (height, width) in pixels; None takes the size that all images share, or 64 x 64 where they differ.
+    image_size: (height, width) in pixels, or one number for both; None takes the size that all images share, or 64 x 64.
     fit: how an image of another size is brought to that one: "crop" scales it until it covers it and cuts off the rest at the
         centre, "stretch" changes its proportions, "pad" scales it until it fits and lays it over black.
     group_by: "COLUMN" or "COLUMN:REGEX" (grouped by the text that matches first); rows of one group are never split.
@@ -42,7 +47,7 @@ class DataSettings:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     source: str = DIGITS
-    image_size: tuple[int, int] | None = None
+    image_size: Annotated[tuple[int, int] | None, BeforeValidator(_both_sides)] = None
     fit: Fit = "crop"
     group_by: str | None = None
     label_column: str | None = None

@@ -358,6 +358,9 @@ def test_a_folder_that_is_no_run_is_refused(command: str, tmp_path: Path) -> Non
 def test_wrong_questions_about_a_run(tiny_run: Made, tmp_path: Path) -> None:
     run = tiny_run.folder
     refused(invoke("pick", run, "--max-parameters", 1), 1, "parameters at most 1", "the least on the front is")
+    assert invoke("pick", run, "--max-parameters", "1M").stdout == invoke("pick", run, "--max-parameters", 1_000_000).stdout
+    few = invoke("pick", run, "--max-parameters", "few")  # what typer refuses is told with the usage
+    assert (few.exit_code, "with k, M or G behind it" in few.stderr) == (2, True)
     refused(invoke("pick", run, "--max-latency-ms", 1), 2, "has no latency_ms")
     refused(invoke("pick", run, "--prefer", "beauty=1"), 2, "unknown objective 'beauty'; known are error, parameters")
     refused(invoke("pick", run, "--prefer", "error=much"), 2, "--prefer takes NAME=NUMBER")

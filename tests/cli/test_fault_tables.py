@@ -7,7 +7,7 @@ import pytest
 
 from hwnas.api import stage_listener
 from hwnas.campaign import Examples, FaultReport, FaultSettings, Stage, Subject, report, study
-from hwnas.cli.fault_tables import PAIRS, remarks, tables
+from hwnas.cli.fault_tables import PAIRS, legend, remarks, tables
 from hwnas.injection import TorchTarget
 from hwnas.resilience import Difference
 from tests.injection.injection_samples import batch, program, tiny
@@ -93,3 +93,12 @@ def test_progress_is_told_now_and_then_for_each_network(monkeypatch: pytest.Monk
         for model in "ab":
             watch(Stage(model=model, what="single", faults=int(now), estimate=None))
     assert [line[0] for line in said].count("a") == [line[0] for line in said].count("b") == 5
+
+
+def test_the_words_of_the_tables_are_explained(found: FaultReport) -> None:
+    text = "\n".join(legend(many(found, 2)))
+    for heading in ("points", "CCR", "critical", "DUE", "area", "half at BER", "device at 1e-6", "p after Holm", "real"):
+        assert heading in text
+        assert any(heading in title for titles, _ in tables(many(found, 2)) for title in titles), heading
+    single = report([replace(found.networks[0], curve=None)])
+    assert "area" not in "\n".join(legend(single))

@@ -112,11 +112,15 @@ def test_int8_dot_instructions_are_found_in_the_flags(flags: str | None, has: bo
 def test_two_devices_are_told_apart_in_words() -> None:
     here = Fingerprint.from_facts(agent.facts())
     other = dataclasses.replace(here, cpu="Some ARM", cores=1, providers=("OtherProvider",), python="3.14")
-    assert other.beside(here) == f"Some ARM, 1 core, ONNX Runtime {here.onnxruntime}, execution providers OtherProvider"
-    assert here.beside(other).endswith(f"execution providers {', '.join(here.providers)}")
+    assert other.beside(here) == f"Some ARM, 1 core, ONNX Runtime {here.onnxruntime}, ONNX Runtime backends OtherProvider"
+    assert here.beside(other).endswith(f"ONNX Runtime backends {', '.join(here.providers)}")
     assert here.beside(here) == f"{here.cpu}, {here.cores} core{'s' * (here.cores > 1)}, ONNX Runtime {here.onnxruntime}"
     facts = dataclasses.replace(here, memory_kb=4_000_000, int8_dot=(), governor=None).in_words()
-    assert (facts["memory in kB"], facts["int8 dot instructions"], facts["governor"]) == ("4,000,000", "none", "unknown")
+    assert (facts["memory in kB"], facts["fast int8 (dot products)"], facts["CPU clock policy"]) == (
+        "4,000,000",
+        "none",
+        "unknown",
+    )
 
 
 def test_the_hash_tells_devices_apart_but_not_their_moods() -> None:

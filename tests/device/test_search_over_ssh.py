@@ -146,7 +146,7 @@ def test_devices_says_which_are_reached_and_why_the_others_are_not(server: Serve
     assert result.exit_code == 1, result.output
     here, reached, closed, mute = result.stdout.strip().split("\n\n")
     for facts in (here, reached):
-        assert "the reference model varies by" in facts
+        assert "a fixed yardstick model, run in between, varies by" in facts
     assert "cannot be reached" in closed
     assert "no answer within 1 s" in mute
     assert CliRunner().invoke(app, ["devices", "--check", "--device", files[0]]).exit_code == 0
