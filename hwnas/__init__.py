@@ -14,15 +14,28 @@ from typing import TYPE_CHECKING, Any
 from hwnas.version import __version__
 
 if TYPE_CHECKING:
-    from hwnas.api import Run, open_run, start
+    from hwnas.api import Run, devices, measure, open_run, start, verify
     from hwnas.graph.ops import register_op
     from hwnas.network import register_compute
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-__all__ = ["Run", "__version__", "open_run", "register_compute", "register_op", "start"]
+__all__ = [
+    "Run",
+    "__version__",
+    "devices",
+    "measure",
+    "open_run",
+    "register_compute",
+    "register_op",
+    "start",
+    "verify",
+]
 _MODULES = {
     "Run": "hwnas.api",
+    "devices": "hwnas.api",
+    "measure": "hwnas.api",
+    "verify": "hwnas.api",
     "open_run": "hwnas.api",
     "start": "hwnas.api",
     "register_op": "hwnas.graph.ops",
@@ -34,3 +47,7 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'hwnas' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return __all__  # what completes, without loading it

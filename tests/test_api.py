@@ -316,3 +316,14 @@ def test_no_log_where_no_run_came_of_it(tmp_path: Path) -> None:
     with pytest.raises(ConfigError), run_log(tmp_path / "run"):
         raise ConfigError("no")
     assert not (tmp_path / "run").exists()
+
+
+def test_what_there_is_completes_and_says_what_it_is(tiny_run: Made) -> None:
+    assert {"start", "open_run", "measure", "verify", "devices", "Run"} <= set(dir(hwnas))
+    assert [getattr(hwnas, name) for name in ("measure", "verify", "devices")] == [api.measure, api.verify, api.devices]
+    run = hwnas.open_run(tiny_run.folder)
+    count = len(run.front())
+    assert repr(run) == f"<hwnas run in {tiny_run.folder}: {count} networks on the front, 1 generation is done>"
+    picked = run.pick(prefer={"error": 1})
+    assert repr(picked).startswith(f"<{picked.entry.id}, picked among {count} models. ")
+    assert len(repr(picked)) < 300

@@ -27,6 +27,9 @@ class Pick:
     objectives: tuple[Objective, ...]
     among: tuple[Entry, ...]
 
+    def __repr__(self) -> str:
+        return f"<{self.entry.id}, picked among {len(self.among)} models. {self.reason}>"
+
     @property
     def runner_up(self) -> Entry | None:
         """The model that is chosen where this one is left out; None where there is no other."""

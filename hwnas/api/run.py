@@ -44,6 +44,9 @@ class Run:
         import_modules(config.imports)
         self.objectives: tuple[Objective, ...] = objectives_named(config.objectives, config.max_error, config.metric)
 
+    def __repr__(self) -> str:
+        return f"<hwnas run in {self.folder}: {len(self.front())} networks on the front, {self.ended() or 'not ended'}>"
+
     def _store(self) -> RunStore:
         return RunStore.open(self.folder, write=False)
 

@@ -30,18 +30,20 @@ class BundleCheck:
         return self.problem is None
 
 
-def verify(bundle: str | os.PathLike[str], data: str | None = None) -> list[BundleCheck]:
+def verify(bundle: str | os.PathLike[str], data: str | None = None, *, device: str = "local-cpu") -> list[BundleCheck]:
     """Check every file of a bundle: its hash, what it computes on the stored inputs and, with ``data``, its test error.
 
-    Raises ModelError where the folder is no bundle, DataError where the data are not those its errors were computed on.
+    ``device``: the name or path of the profile of the device that computes it all. Raises ModelError where the folder is no
+    bundle, DataError where the data are not those its errors were computed on, DeviceError where the device cannot be reached.
     """
-    from hwnas.device import load_profile
-    from hwnas.export import runtime, verify_bundle
+    from hwnas.device import load_profile, open_device
+    from hwnas.export import verify_bundle
 
-    reports = verify_bundle(bundle, runtime(load_profile("local-cpu")))
-    if data is None or not all(report.passed for report in reports):
-        return [BundleCheck(file=report) for report in reports]
-    from hwnas.models.exporting import recomputed_errors
+    with open_device(load_profile(device)) as opened:
+        reports = verify_bundle(bundle, opened.predict)
+        if data is None or not all(report.passed for report in reports):
+            return [BundleCheck(file=report) for report in reports]
+        from hwnas.models.exporting import recomputed_errors
 
-    errors = recomputed_errors(Path(bundle), data)
-    return [BundleCheck(file=report, test=errors[report.name]) for report in reports]
+        errors = recomputed_errors(Path(bundle), data, opened.predict)
+        return [BundleCheck(file=report, test=errors[report.name]) for report in reports]

@@ -39,12 +39,13 @@ def export(
 def verify(
     bundle: Annotated[Path, typer.Argument(help="Folder that hwnas export wrote.", show_default=False)],
     data: Annotated[str | None, typer.Option(metavar="PATH", help="The data, to compute the test errors anew.")] = None,
+    device: Annotated[str, typer.Option(metavar="NAME|PATH.toml", help="The device that computes it.")] = "local-cpu",
     verbose: Verbose = False,
 ) -> None:
     """Check an export folder: no file was changed, each gives the answers that it gave, and the test error it states (--data)."""
     from hwnas import api
 
-    checks = api.verify(bundle, data)
+    checks = api.verify(bundle, data, device=device)
     console.show_table(
         ["file", "result", "largest difference of an output", "test error", "stated"], [_cells(check) for check in checks]
     )

@@ -20,6 +20,7 @@ from hwnas.export import (
     Manifest,
     ModelFile,
     Precision,
+    Predict,
     classification_error,
     read_manifest,
     runtime,
@@ -73,8 +74,8 @@ class RecomputedError:
         return self.stated is None or abs(self.error - self.stated) * self.images < 1.5
 
 
-def recomputed_errors(folder: Path, source: str) -> dict[str, RecomputedError]:
-    """For each file of a bundle its error on the test split of ``source``, by its name.
+def recomputed_errors(folder: Path, source: str, predict: Predict) -> dict[str, RecomputedError]:
+    """For each file of a bundle its error on the test split of ``source``, computed by ``predict``, by its name.
 
     Raises DataError where that split is not the one that the bundle's errors were computed on, or the bundle's metadata, which
     no hash guards, do not say.
@@ -88,7 +89,7 @@ def recomputed_errors(folder: Path, source: str) -> dict[str, RecomputedError]:
             f"the test split of {source} is not the one that the bundle's errors were computed on "
             f"(sha256 {test.sha256()}, expected {stated['test_sha256']})"
         )
-    predict, images, labels = runtime(load_profile(_HOST)), pixels(test), test.labels.numpy()
+    images, labels = pixels(test), test.labels.numpy()
     errors: dict[str, RecomputedError] = {}
     for file in manifest.files:
         error = classification_error(predict((folder / file.name).read_bytes(), images), labels)
