@@ -153,7 +153,7 @@ def show_front(
     """A front that fits a screen: a dozen networks that stand for it on stdout, and on stderr how many more there are and which
     three to look at first, unless ``quiet``; ``folder`` as a shell takes it."""
     from hwnas.report import names_of, suggestions, thinned_front
-    from hwnas.report.table import in_words
+    from hwnas.report.table import hidden_objectives, in_words
 
     found, shown = suggestions(front, objectives), thinned_front(front, objectives)
     show_entries(shown, "table", objectives, names=names_of(found), all_columns=all_columns)
@@ -161,6 +161,8 @@ def show_front(
         return
     if left := len(front) - len(shown):
         note(f"{left} more: hwnas front {folder} --all-front")
+    if hidden := hidden_objectives(shown, objectives):
+        note(f"Not shown, though the front goes by it: {', '.join(hidden)} (--all-columns)")
     note("\nSuggestions:")
     for each in found:
         note(f"  {each.name:8}  {in_words(each.entry, objectives)}\n            {each.why}")

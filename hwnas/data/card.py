@@ -16,9 +16,9 @@ FEW_VALIDATION, FEW_TRAINING = 50, 10  # images, of all classes and of one: fewe
 UNEVEN = 10  # times the images of the smallest class
 TYPICAL_ERROR, Z_95 = 0.05, 1.96
 FITS = {
-    "crop": "scaled until it is covered, the rest cut off at the centre",
-    "stretch": "stretched, its proportions changed",
-    "pad": "scaled until it fits, black around it",
+    "crop": "scaled to cover it, cropped at the centre",
+    "stretch": "stretched to it, whatever its proportions",
+    "pad": "scaled to fit into it, black around",
 }
 
 
@@ -70,7 +70,7 @@ class DataCard:
         colour = "grey" if self.shape[0] == 1 else "RGB"
         each_has = f"{min(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
         lines = [
-            f"Data: {self.name}, {len(self.classes)} classes of {each_has} training images, {colour}",
+            f"Data: {self.name}, {len(self.classes)} classes of {each_has} training images each, {colour}",
             f"  {self.train:,} training images",
             f"  {self.validation:,} validation images ({self.validation_from})",
             f"  {self.test:,} test images ({self.test_from}); the search never sees them",
@@ -85,8 +85,10 @@ class DataCard:
         size = f"{self.shape[1]}x{self.shape[2]} pixels"
         if self.fit == "kept":
             return f"{size}, as they are"
-        loses = f"; {self.cropped:,} of {self.read:,} lose edges (--fit stretch or pad keeps them)" if self.cropped else ""
-        return f"each image {FITS[self.fit]}: {size}{loses}"
+        loses = (
+            f"\n  {self.cropped:,} of {self.read:,} images lose edges; --fit stretch or pad keeps them" if self.cropped else ""
+        )
+        return f"{size}: each image is {FITS[self.fit]}{loses}"
 
 
 def describe(data: DataSet, augmentation: Augmentation, metric: str = "error") -> DataCard:

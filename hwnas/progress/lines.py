@@ -23,6 +23,7 @@ class Lines:
         self._now = now
         self._began = self._told_at = now()
         self._last: Progress | None = None
+        self._told = ""
         self._lock = threading.Lock()
 
     def __call__(self, progress: Progress) -> None:
@@ -34,7 +35,7 @@ class Lines:
             ends = progress.phase in ("final", "finishing", "done")
             is_in_generation = last is not None and last.phase in ("measuring", "training")
             if last is not None and is_in_generation and (ends or last.generation != progress.generation):
-                self._tell(summary(last))
+                self._end(last)
         self.tick()
 
     def tick(self) -> None:
@@ -49,8 +50,13 @@ class Lines:
             return f"preparing: reading data, starting workers, measuring this machine's speed; {used} so far"
         return summary(progress)
 
+    def _end(self, last: Progress) -> None:
+        """A generation's last line, unless that was just written."""
+        if summary(last) != self._told:
+            self._tell(summary(last))
+
     def _tell(self, text: str) -> None:
-        self._told_at = self._now()
+        self._told_at, self._told = self._now(), text
         self._write(text)
 
 

@@ -32,7 +32,7 @@ def summary(progress: "Progress") -> str:
         "trained": f"{progress.trained} trained",
         "stopped": f"{progress.stopped} stopped early" if progress.stopped else "",
         "failed": f"{progress.failed} failed" if progress.failed else "",
-        "front": f"front {progress.front_size}",
+        "front": f"front {progress.front_size}" if progress.front_size else "",  # it is known once the first generation is done
         "best": f"best {progress.metric.replace('_', ' ')} {best}" if best else "",
         "used": f"{clock(progress.elapsed_s)} used",
         "left": f"{clock(progress.left_s)} left" if progress.left_s is not None else "",

@@ -126,6 +126,12 @@ def brief_columns(
     return [column for column in columns if any(column.text(entry) for entry in entries)]
 
 
+def hidden_objectives(entries: Sequence[Entry], objectives: Sequence[Objective]) -> list[str]:
+    """The objectives of a run for which ``brief_columns`` has no column."""
+    titles = {column.title for column in brief_columns(entries, objectives)}
+    return [each.label for each in objectives if each.name != "error" and column_of(each).title not in titles]
+
+
 def _with_range(error: Objective) -> Column:
     def text(entry: Entry) -> str:
         return with_range(entry.value("error"), entry.value("error_low"), entry.value("error_high"))

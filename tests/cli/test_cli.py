@@ -236,6 +236,7 @@ def test_a_long_front_is_thinned_and_fits_a_terminal(tmp_path: Path, monkeypatch
     assert "36 more: hwnas front " in short.stderr
     assert "--all-front" in short.stderr
     assert not {"sensitivity", "operator"} & set(short.stdout.splitlines()[0].split())
+    assert "Not shown, though the front goes by it: expected change (--all-columns)" in short.stderr
     assert len(invoke("front", tmp_path / "run", "--all-front").stdout.splitlines()) == 49
     assert "operator" in invoke("front", tmp_path / "run", "--all-columns").stdout.splitlines()[0]
     assert len(json.loads(invoke("front", tmp_path / "run", "--format", "json").stdout)) == 48
@@ -244,7 +245,7 @@ def test_a_long_front_is_thinned_and_fits_a_terminal(tmp_path: Path, monkeypatch
 def test_data_says_what_is_done_to_them() -> None:
     said = invoke("data", "digits")
     assert said.exit_code == 0, said.output
-    assert "Data: digits, 10 classes of 104 to 110 training images, grey" in said.stdout
+    assert "Data: digits, 10 classes of 104 to 110 training images each, grey" in said.stdout
     assert "8x8 pixels, as they are" in said.stdout
     assert len(said.stdout.splitlines()) == 7 + 1 + 11
     assert json.loads(invoke("data", "digits", "--json", "--metric", "balanced_error").stdout)["metric"] == "balanced_error"

@@ -31,10 +31,12 @@ def test_a_card_says_what_is_there_and_what_is_done_to_it(tmp_path: Path, load_f
     counts = [(each.name, each.train + each.validation, each.test) for each in card.classes]
     assert counts == [("keep left", 40, 5), ("stop", 41, 5)]
     text = "\n".join(card.lines())
-    assert "Data: signs, 2 classes of " in text
+    assert "Data: signs, 2 classes of 36 to 37 training images each, RGB" in text
     assert "8 validation images (10 % of the training folder)" in text
     assert "10 test images (your test folder); the search never sees them" in text
-    assert "scaled until it is covered, the rest cut off at the centre: 8x8 pixels; 91 of 91 lose edges (--fit stretch" in text
+    assert (
+        "8x8 pixels: each image is scaled to cover it, cropped at the centre\n  91 of 91 images lose edges; --fit stretch" in text
+    )
     assert "shifts by up to 1 pixels, never mirrored" in text
     assert "metric: balanced error; differences below 15 points are noise" in text
     assert "left out: 3 .HEIC files, no format that is read (such as train/stop/IMG_0.HEIC)" in text

@@ -60,6 +60,15 @@ def test_what_is_said_of_the_data_comes_at_once_and_each_generation_has_its_line
     ]
 
 
+def test_the_end_of_a_generation_is_not_said_twice(watch: Watch) -> None:
+    said = list[str]()
+    lines = Lines(said.append, watch)
+    watch.seconds = EVERY_S
+    for phase in ("training", "training", "finishing"):
+        lines(Progress(phase=phase, generation=0, trained=8))  # type: ignore[arg-type]
+    assert said == ["generation 0, 8 trained, 0:00 used"]
+
+
 def test_a_thread_looks_after_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines_module, "EVERY_S", 0.0)
     monkeypatch.setattr(lines_module, "TICK_S", 0.01)
