@@ -277,7 +277,11 @@ def test_a_moment_in_one_line() -> None:
 
 
 def test_live_progress_shows_what_there_is_to_know() -> None:
-    live = LiveProgress()
+    said = list[str]()
+    live = LiveProgress(said.append)
+    for _ in range(2):
+        live(moment(phase="preparing", message="Data: digits"))
+    assert said == ["Data: digits"]
     live(moment(generation=4, done=3, total=8, front_size=6, best_error=0.02, elapsed_s=60, left_s=120))
     console = Console(file=io.StringIO(), width=120, force_terminal=True)
     console.print(live)

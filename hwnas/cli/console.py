@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # Made at each use: tests and callers replace sys.stdout and sys.stderr.
 _TURNS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+PHASES = {"final": "training to the end", "finishing": "measuring the front"}
 _WIDTH, _WIDEST = 160, 10_000  # of a table where there is no terminal, so that no column is cut in a file; of any
 
 
@@ -51,7 +52,11 @@ def err() -> Console:
 
 def note(message: str) -> None:
     """Say something to the user."""
-    err().print(Text(printable(message)), soft_wrap=True)
+    _note_on(err(), message)
+
+
+def _note_on(console: Console, message: str) -> None:
+    console.print(Text(printable(message)), soft_wrap=True)
 
 
 def complain(message: str) -> None:
@@ -65,9 +70,10 @@ class _Printable(logging.Formatter):
 
 
 class LiveProgress:
-    """A run's progress in a few lines of a terminal that are drawn anew."""
+    """A run's progress in a few lines of a terminal that are drawn anew; ``say`` writes above them what stays."""
 
-    def __init__(self) -> None:
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
         self._bars = Progress(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}"))
         self._children: TaskID = self._bars.add_task("preparing", total=None, text="")
         self._time: TaskID = self._bars.add_task("time", total=None, text="", visible=False)
@@ -82,9 +88,11 @@ class LiveProgress:
         """Take a run's progress in; what is said while it is prepared stays above the lines that are drawn anew."""
         if progress.phase == "preparing" and progress.message != self._said:
             self._said = progress.message
-            note(progress.message)
+            self._say(progress.message)
         in_generation = progress.phase in ("measuring", "training")
-        what = f"generation {progress.generation}: {progress.phase}" if in_generation else progress.phase
+        what = (
+            f"generation {progress.generation}: {progress.phase}" if in_generation else PHASES.get(progress.phase, progress.phase)
+        )
         self._bars.update(
             self._children,
             description=what,
@@ -118,7 +126,7 @@ def progress_shown(*, quiet: bool, verbose: bool) -> "Iterator[Callable[[RunProg
     elif quiet:
         yield None
     elif console.is_terminal and not console.is_dumb_terminal:
-        live = LiveProgress()
+        live = LiveProgress(lambda text: _note_on(console, text))  # the one that draws: another would write into its lines
         with Live(live, console=console, refresh_per_second=4, transient=True):
             yield live
     else:

@@ -74,21 +74,20 @@ class DataCard:
             f"  {self.train:,} training images",
             f"  {self.validation:,} validation images ({self.validation_from})",
             f"  {self.test:,} test images ({self.test_from}); the search never sees them",
-            f"  {self._size()}",
+            *(f"  {each}" for each in self._size()),
             f"  changed at random in training: {self.augmentation}",
             f"  metric: {self.metric.replace('_', ' ')}; differences below {self.noise_points:.2g} points are noise",
         ]
         lines += [f"  left out: {each}" for each in self.left_out]
         return lines + [f"  warning: {each}" for each in self.warnings]
 
-    def _size(self) -> str:
+    def _size(self) -> list[str]:
         size = f"{self.shape[1]}x{self.shape[2]} pixels"
         if self.fit == "kept":
-            return f"{size}, as they are"
-        loses = (
-            f"\n  {self.cropped:,} of {self.read:,} images lose edges; --fit stretch or pad keeps them" if self.cropped else ""
-        )
-        return f"{size}: each image is {FITS[self.fit]}{loses}"
+            return [f"{size}, as they are"]
+        said = [f"{size}: each image is {FITS[self.fit]}"]
+        cut = [f"{self.cropped:,} of {self.read:,} images lose edges; --fit stretch or pad keeps them"] if self.cropped else []
+        return said + cut
 
 
 def describe(data: DataSet, augmentation: Augmentation, metric: str = "error") -> DataCard:
