@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from hwnas.api import default_config, new_profile
 from hwnas.api.templates import SECTIONS
@@ -32,6 +33,12 @@ def test_every_key_shows_its_default() -> None:
     assert made.model_dump() | {"trainer": None} == plain | {"trainer": None}
     assert trainer == RunConfig().trainer.model_dump()
     assert made.augmentation == SECTIONS["augmentation"]()
+
+
+def test_every_part_of_a_configuration_is_there() -> None:
+    for name, field in RunConfig.model_fields.items():
+        has_keys = isinstance(field.default, BaseModel) or dataclasses.is_dataclass(field.default)
+        assert (f"\n[{name}]" if has_keys else f"\n# {name} =") in default_config() or name in ("limits", "augmentation"), name
 
 
 @pytest.mark.parametrize("section", ["", *SECTIONS])

@@ -10,7 +10,7 @@ from hwnas.pareto.thinning import knee, thinned
 
 def test_the_knee_of_a_bent_front_is_where_it_bends() -> None:
     error = [0.50, 0.10, 0.09, 0.08, 0.07]
-    parameters = [10.0, 100.0, 1000.0, 10_000.0, 100_000.0]
+    parameters = [10.0, 400.0, 1000.0, 10_000.0, 100_000.0]
     points = np.column_stack([error, parameters])
     assert knee(points, log=[False, True]) == 1
     assert knee(points[:, ::-1], log=[True, False]) == 1
