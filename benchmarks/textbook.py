@@ -66,7 +66,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    data = load(DataSettings(source=arguments.data, group_by=arguments.group_by))
+    data = load(DataSettings(source=arguments.data, group_by=arguments.group_by, seed=arguments.seed))  # a search's own splits
     arguments.out.mkdir(parents=True, exist_ok=True)
     rows = [
         trained_row(name, member, data, arguments.seconds / len(FAMILY), arguments.seed, arguments.out)

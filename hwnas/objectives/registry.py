@@ -26,6 +26,7 @@ _ALL: tuple[Source, ...] = (  # in the order of their columns
     PeakMemoryKb(),
     topology.SENSITIVITY_MEAN,
     topology.SENSITIVITY_MAX,
+    topology.EXPOSURE,
     topology.ADCR,
 )
 SOURCES: Mapping[str, Source] = MappingProxyType({source.objective.name: source for source in _ALL})

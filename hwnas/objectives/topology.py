@@ -64,6 +64,10 @@ SENSITIVITY_MAX = Topology(
     ),
     value=_index("sensitivity_max"),
 )
+EXPOSURE = Topology(
+    objective=Objective(name="exposure", title="exposure (T)", cheap=True, log_scale=True, resolution=0.1, relative=True),
+    value=_index("exposure"),
+)
 ADCR = Topology(
     objective=Objective(name="adcr", title="ADCR", cheap=True, log_scale=True, resolution=0.1, relative=True),
     value=_index("adcr"),

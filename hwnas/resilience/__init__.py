@@ -36,7 +36,7 @@ from hwnas.resilience.intervals import (
 from hwnas.resilience.population import Places, Population, Role, TensorBits, WordMasks
 from hwnas.resilience.sampling import Batch, Outcomes, Sampler, SamplingPlan
 from hwnas.resilience.strata import Stratum, stratify, unstratified
-from hwnas.resilience.topology import adcr, relevance_shares, sensitivity, sensitivity_max, sensitivity_mean
+from hwnas.resilience.topology import adcr, exposure, relevance_shares, sensitivity, sensitivity_max, sensitivity_mean
 from hwnas.resilience.trials import (
     BitErrors,
     TrialKind,
@@ -92,6 +92,7 @@ __all__ = [
     "crossing_ber",
     "disturbed",
     "draw_bit_errors",
+    "exposure",
     "format_named",
     "half_level",
     "holm",

@@ -18,7 +18,7 @@ from hwnas.graph import (
     WeightedAdd,
     stored_tensors,
 )
-from hwnas.resilience import adcr, relevance_shares, sensitivity, sensitivity_max, sensitivity_mean
+from hwnas.resilience import adcr, exposure, relevance_shares, sensitivity, sensitivity_max, sensitivity_mean
 from tests.chains import grown_graphs
 from tests.graphs import SAMPLES, Builder
 
@@ -96,7 +96,7 @@ def test_what_searches_grow(graph: Graph) -> None:
     assert sensitivity(graph) > 0
     shifted = tuple(Node(node.id + 7, node.op, tuple(source + 7 for source in node.inputs)) for node in graph)
     other = Graph(shifted, graph.output + 7)
-    for index in (sensitivity, sensitivity_mean, sensitivity_max, adcr):
+    for index in (sensitivity, sensitivity_mean, sensitivity_max, exposure, adcr):
         assert index(other) == pytest.approx(index(graph))
 
 
@@ -137,6 +137,16 @@ def test_nothing_between_image_and_logits() -> None:
     graph = Graph((*b.nodes, Node(3, Linear(out_features=2), (2,))), 3)
     assert (sensitivity(graph), sensitivity_mean(graph), sensitivity_max(graph)) == (0.0, 0.0, 0.0)
     assert adcr(graph) == (4 + 10 + 2) / 8
+    assert exposure(graph) == 0.0
+
+
+def test_exposure_is_elements_times_maps_over_parameters() -> None:
+    b = Builder(1, 4, 4)
+    b.add(Conv(out_channels=2, kernel=3, padding=1))
+    b.add(Conv(out_channels=3, kernel=1, padding=0))
+    graph = b.head(classes=5)  # what is averaged is stored, too
+    parameters = 18 + 6 + (15 + 5)
+    assert exposure(graph) == pytest.approx((32 + 48 + 3) * 3 / parameters)
 
 
 def test_adcr_counts_layers_with_macs_after_folding() -> None:
