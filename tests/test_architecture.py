@@ -35,7 +35,7 @@ MAY_IMPORT: Mapping[str, str] = {
     "cli": "api campaign experiment objective progress report resilience",
     "api": "campaign config data device experiment export graph importing models objective objectives pareto progress report "
     "search settings store",
-    "campaign": "deployed device execution export graph injection models network onnxfiles resilience store",
+    "campaign": "data deployed device execution export graph injection models network onnxfiles resilience store",
     "models": "config data device execution export network settings store",
     "progress": "",
     "experiment": "candidate config data device estimate execution export graph importing models morphism network objective "

@@ -8,6 +8,7 @@ pay for.
 from hwnas.api.describing import data_card
 from hwnas.api.exported import exported_table
 from hwnas.api.fault_files import stage_listener, write_fault_plots, write_faults
+from hwnas.api.faulting import faults
 from hwnas.api.files import FAULTS, IMPORTED, MEASUREMENT, PLOTS, Output
 from hwnas.api.importing import inspect, inspected_facts, inspected_json
 from hwnas.api.measuring import DeviceCheck, devices, measure, new_profile, profiles_folder
@@ -36,6 +37,7 @@ __all__ = [
     "default_folder",
     "devices",
     "exported_table",
+    "faults",
     "inspect",
     "inspected_facts",
     "inspected_json",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hwnas.campaign.campaign import Watch
 from hwnas.campaign.images import Examples
+from hwnas.campaign.of_files import refuse_other_classes
 from hwnas.campaign.results import FaultReport
 from hwnas.campaign.settings import FaultName, FaultSettings
 from hwnas.campaign.study import Subject, onnx_subject, study, trained
@@ -38,7 +39,10 @@ class TrainedNetwork:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultMaterial:
-    """Networks; images float32 (n, C, H, W) in [0, 1] and labels (n,) of the validation split; training images to calibrate."""
+    """Networks; images float32 (n, C, H, W) in [0, 1] and labels (n,) of the validation split; training images to calibrate.
+
+    ``classes``: how many the data have.
+    """
 
     networks: tuple[TrainedNetwork, ...]
     images: NDArray[np.float32]
@@ -46,6 +50,7 @@ class FaultMaterial:
     calibration: NDArray[np.float32]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    classes: int
 
 
 def fault_material(store: RunStore, rows: Sequence[Row]) -> FaultMaterial:
@@ -59,6 +64,7 @@ def fault_material(store: RunStore, rows: Sequence[Row]) -> FaultMaterial:
         calibration=calibration_images(data),
         mean=data.mean,
         std=data.std,
+        classes=len(data.classes),
     )
 
 
@@ -79,7 +85,10 @@ def fault_study(
     material = fault_material(store, rows)
     examples = Examples(images=material.images, labels=material.labels)
     own, calibration = _own(material, settings), material.calibration
-    subjects = [*own, *(onnx_subject(file, settings.dtype, calibration=calibration) for file in files)]
+    given = [onnx_subject(file, settings.dtype, calibration=calibration) for file in files]
+    for subject in given:
+        refuse_other_classes(subject, material.classes)
+    subjects = [*own, *given]
     return study(subjects, examples, settings, faults, folder=store.folder / FOLDER, watch=watch, threads=threads)
 
 

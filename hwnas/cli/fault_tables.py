@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 Table = tuple[list[str], list[list[str]]]
 PAIRS = 6  # networks: of more, each one's standing is shown; every pair is in the JSON file
+WIDE_POINTS = 5.0  # an interval from nothing, or less, to more than this says nothing (our choice)
+TOO_WIDE = "?"
 NOTHING = 1e-9  # what rounding leaves of sums that are 0
 
 
@@ -52,6 +54,7 @@ def legend(report: "FaultReport") -> list[str]:
             "drop of one fault: what one fault costs on average; less is better",
             "changed (CCR): answers that one fault changes; critical: faults that cost more than a point; "
             "DUE: answers with outputs that are NaN or infinite, which a program can notice",
+            f"{TOO_WIDE}: the interval reaches from nothing to more than {WIDE_POINTS:g} points; --half-width 0.1 tells more",
             "device at 1e-6: the drop where one bit in a million is faulty; a smaller network has fewer bits to hit",
         ]
     if any(network.curve is not None for network in report.networks):
@@ -105,8 +108,15 @@ def group_table(report: "FaultReport") -> Table:
     for network in report.networks:
         if network.single is not None:
             drops = {part.group: part.drop for part in network.single.parts if part.layer == "all"}
-            rows.append([network.model, *(_points(drops.get(group)) for group in groups)])
+            rows.append([network.model, *(_known(drops.get(group)) for group in groups)])
     return ["model", *groups], rows
+
+
+def _known(drop: "Estimate | None") -> str:
+    """A drop in points, or that it is not known well enough to say anything."""
+    if drop is not None and drop.low <= 0 and drop.high > WIDE_POINTS:
+        return TOO_WIDE
+    return _points(drop)
 
 
 def comparison_table(report: "FaultReport") -> Table:

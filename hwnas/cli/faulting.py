@@ -1,19 +1,32 @@
 """``hwnas faults``."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from hwnas.cli import console, fault_tables
+from hwnas.cli import console, fault_tables, fault_words
 from hwnas.cli.interrupting import ending_at_the_second
-from hwnas.cli.options import INTERRUPTED, Quiet, Replace, RunFolder, Verbose, named
+from hwnas.cli.options import INTERRUPTED, Quiet, Replace, Verbose, named
+from hwnas.errors import RequestError
 
 
 def faults(
-    folder: RunFolder,
+    folder: Annotated[
+        Path | None, typer.Argument(help="Folder of the run; without one give --onnx and --data.", show_default=False)
+    ] = None,
     models: Annotated[str, typer.Option(metavar="front|none|ID,..", help="Which models of the run.")] = "front",
     onnx: Annotated[list[Path] | None, typer.Option(metavar="FILE", help="Your own ONNX classifier; may be repeated.")] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Without a run: parquet or image folder; its validation images are met.")
+    ] = None,
+    normalisation: Annotated[
+        str | None,
+        typer.Option(metavar="MEAN,STD|imagenet|none", help="With --data: what their images are normalised by; by default none."),
+    ] = None,
+    validation_images: Annotated[int | None, typer.Option(help="With --data: this many of them; by default all.")] = None,
+    out: Annotated[Path | None, typer.Option(help="With --data: folder of the campaigns; by default faults.")] = None,
     fault: Annotated[str, typer.Option(metavar="F,..", help="single, ber, stuck-at, burst.")] = "single,ber",
     target: Annotated[str, typer.Option(help="weights or activations.")] = "weights",
     dtype: Annotated[str, typer.Option(help="float32, float16, bfloat16, int8, log8.")] = "float32",
@@ -26,7 +39,11 @@ def faults(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Flip bits in models and see which keep working, with intervals. A campaign that was stopped goes on where it was."""
+    """Flip bits in models and see which keep working, with intervals. A campaign that was stopped goes on where it was.
+
+    Models are those of a run, and any ONNX classifier: hwnas faults --onnx model.onnx --data photos.
+    """
+    campaigns = _folder(folder, data, {"--normalisation": normalisation, "--validation-images": validation_images, "--out": out})
     chosen = models if models == "front" else [] if models == "none" else named(models)
     names = named(fault)
     settings: dict[str, Any] = {"target": target, "dtype": dtype, "half_width": half_width, "seed": seed}
@@ -36,7 +53,7 @@ def faults(
         with ending_at_the_second():
             from hwnas import api
 
-            reads, page = onnx or [], plot or folder / "faults" / "faults.html"
+            reads, page = onnx or [], plot or (campaigns / "faults.html")
             figures = None if json_file is None else api.Output(path=json_file, kind=api.FAULTS, reads=reads, replace=replace)
             plots = api.Output(path=page, kind=api.PLOTS, reads=reads, replace=replace)
             if figures is not None:
@@ -44,13 +61,13 @@ def faults(
             if plot is not None:  # its default lies in the run, where campaigns are written first
                 plots.refuse_unwritable()
             plots.refuse_foreign()
-            report = api.open_run(folder).faults(
-                models=chosen,
-                onnx=onnx or (),
-                faults=names,
-                watch=None if quiet else api.stage_listener(console.note),
-                **settings,
-            )
+            watch = None if quiet else api.stage_listener(console.note)
+            if folder is None:
+                assert data is not None
+                options = {"normalisation": normalisation, "validation_images": validation_images, **settings}
+                report = api.faults(reads, data, folder=campaigns, faults=names, watch=watch, **options)
+            else:
+                report = api.open_run(folder).faults(models=chosen, onnx=reads, faults=names, watch=watch, **settings)
     except KeyboardInterrupt:
         console.note("Stopped; every fault that was tried is kept. The same command goes on.")
         raise typer.Exit(INTERRUPTED) from None
@@ -60,8 +77,21 @@ def faults(
     for table in fault_tables.tables(report):
         console.show_table(*table)
         console.emit("")
+    for sentence in fault_words.sentences(report):
+        console.emit(sentence)
     for words in fault_tables.legend(report):
         console.note(words)
     for remark in fault_tables.remarks(report, names, half_width):
         console.note(remark)
     console.note(f"Plots: {page}")
+
+
+def _folder(run: Path | None, data: str | None, others: Mapping[str, Any]) -> Path:
+    """Where campaigns lie. Raises RequestError where there is neither a run nor data, or both."""
+    if run is None:
+        if data is None:
+            raise RequestError("name the folder of a run, or ONNX classifiers and data: hwnas faults --onnx F.onnx --data PATH")
+        return others["--out"] or Path("faults")
+    if given := [name for name, value in {"--data": data, **others}.items() if value is not None]:
+        raise RequestError(f"{', '.join(given)} belongs to files without a run; the networks of {run} meet the run's own data")
+    return run / "faults"
