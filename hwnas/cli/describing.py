@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from hwnas.cli import console
-from hwnas.cli.options import FitOption, GroupBy, ImageSize, Metric, Verbose
+from hwnas.cli.options import FitOption, GroupBy, ImageSize, Metric, ValidationOption, Verbose
 
 
 def data(
@@ -13,6 +13,7 @@ def data(
     image_size: ImageSize = None,
     fit: FitOption = None,
     group_by: GroupBy = None,
+    validation: ValidationOption = None,
     metric: Metric = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
     verbose: Verbose = False,
@@ -20,7 +21,7 @@ def data(
     """Say what a data set holds, how it is split, what is done to each image, and what is doubtful about it."""
     from hwnas import api
 
-    card = api.data_card(data=path, image_size=image_size, fit=fit, group_by=group_by, metric=metric)
+    card = api.data_card(data=path, image_size=image_size, fit=fit, group_by=group_by, validation=validation, metric=metric)
     if as_json:
         console.emit_json(card.to_json())
         return
