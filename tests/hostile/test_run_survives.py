@@ -72,10 +72,10 @@ def test_weights_whose_outcomes_are_lost_are_kept_and_told(damage: Callable[[byt
 
 def test_a_reader_is_told_of_lost_outcomes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_run(tmp_path / "run").close()
-    assert invoke("front", tmp_path / "run").stderr == ""
+    assert "named by no outcome" not in invoke("front", tmp_path / "run").stderr
     with closing(sqlite3.connect(tmp_path / "run" / DATABASE)) as database, database:
         database.execute("DELETE FROM outcomes WHERE candidate_id = 'g1-1'")
-    assert invoke("front", tmp_path / "run").stderr == ""  # it may be about to be written
+    assert "named by no outcome" not in invoke("front", tmp_path / "run").stderr  # it may be about to be written
     monkeypatch.setattr("hwnas.api.run.NEW_S", -1.0)
     result = invoke("front", tmp_path / "run")
     assert (result.exit_code, result.stderr.count("1 file of weights is named by no outcome")) == (0, 1)
