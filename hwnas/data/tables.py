@@ -74,10 +74,23 @@ class Table:
             raise DataError(f"{where} holds no image; remove the row")
         if label is None or (self.names is not None and not 0 <= int(label) < len(self.names)):
             raise DataError(f"{where} has no valid label ({label}); remove the row, or the file where it is an unlabelled one")
-        encoded = self.files.root / path if content is None else content
-        if content is None and not os.path.isfile(encoded):  # a pipe or a device would keep us waiting
-            raise DataError(f"{where} names no regular file; bring the file, or remove the row")
+        encoded = self._file(path, where) if content is None else content
         return Row(where=where, encoded=encoded, label=label, group=path if self.group is None else str(group))
+
+    def _file(self, path: str, where: str) -> Path:
+        """The file that a row names, with links resolved. A table from elsewhere names no picture of this machine but its own."""
+        try:
+            found = (self.files.root / path).resolve()
+        except (OSError, RuntimeError, ValueError) as error:  # a name with NUL, links in a circle
+            raise DataError(f"{where} names no regular file ({error}); bring the file, or remove the row") from error
+        if self.files.kind == "parquet" and not found.is_relative_to(self.files.root):
+            raise DataError(
+                f"{where} names a file outside {self.files.root}, where the table lies; a table may name only files below "
+                "its own folder: bring the images there, or write them into the table"
+            )
+        if not os.path.isfile(found):  # a pipe or a device would keep us waiting
+            raise DataError(f"{where} names no regular file; bring the file, or remove the row")
+        return found
 
 
 def open_tables(files: SourceFiles, label_column: str | None, group_column: str | None) -> dict[str, Table]:

@@ -8,12 +8,15 @@ ssh configuration and agent; a host key that known_hosts does not hold is refuse
 import asyncio
 import errno
 import json
+import os
+import re
 import shlex
 import socket
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import asyncssh
@@ -27,6 +30,8 @@ from hwnas.errors import DeviceError, DeviceUnreachableError, WrongAnswerError
 KEEPALIVE_S = 5.0
 READ_BYTES = 1 << 16
 STDERR_LINES = 20
+# Everything but words of any alphabet and these signs: %h and %r in a ProxyCommand or Match exec go through a shell.
+_UNSAFE = re.compile(r"[^\w.\-:@%+\\]")
 ANSWER_STARTS = (b'{"ok":', b'{"error":')
 
 
@@ -46,6 +51,29 @@ def accepting_command(settings: Ssh) -> str:
     words += ["-F", settings.config_file] if settings.config_file else []
     words += ["-o", f"UserKnownHostsFile={settings.known_hosts}"] if settings.known_hosts else []
     return shlex.join([*words, user_and_host])
+
+
+def own_config(config_file: str) -> str:
+    """The path of a profile's ssh configuration, which may run commands (ProxyCommand), so that only the user's own count.
+
+    Those lie in ~/.ssh, where whoever sends a profile, or a run that holds one, cannot put any. Raises DeviceError for others.
+    """
+    folder, path = os.path.expanduser("~/.ssh"), os.path.abspath(os.path.expanduser(config_file))
+    if not Path(path).is_relative_to(folder):
+        raise DeviceError(
+            f"the profile's connection.config_file is {config_file!r}: an ssh configuration can run commands here, so that only "
+            f"files in {folder} are read; if you trust this one, put it there and name it so"
+        )
+    return path
+
+
+def refuse_unsafe_names(settings: Ssh) -> None:
+    """Raise DeviceError for a host or user that a command in the user's own ssh configuration would not get as one plain word."""
+    for field, name in (("host", settings.host), ("user", settings.user or "")):
+        if name.startswith("-") or _UNSAFE.search(name):
+            raise DeviceError(
+                f"the profile's connection.{field} is {name!r}; expected a name of letters, digits and . _ - : @ % + and \\"
+            )
 
 
 def is_this_machine(host: str) -> bool:
@@ -83,7 +111,8 @@ class Channel:
         given, where = self._settings, self._settings.host
         options: dict[str, Any] = {"port": given.port, "username": given.user, "known_hosts": given.known_hosts}
         options["client_keys"] = [given.identity_file] if given.identity_file else None
-        options["config"] = [given.config_file] if given.config_file else None
+        options["config"] = [own_config(given.config_file)] if given.config_file else None
+        refuse_unsafe_names(given)
         try:
             async with asyncio.timeout(given.connect_timeout_s):
                 return await asyncssh.connect(

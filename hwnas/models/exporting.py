@@ -1,5 +1,6 @@
 """From a run's stored networks to a bundle, and a bundle's errors on its own data: where store, data and export meet."""
 
+import dataclasses
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -33,6 +34,8 @@ from hwnas.version import __version__
 
 _HOST = "local-cpu"
 _split = TypeAdapter(dict[str, Any])
+# What a bundle says of how its data were read; a bundle from elsewhere chooses no folder and nothing else.
+_SPLIT = ("image_size", "fit", "group_by", "label_column", "validation_share", "test_share", "seed", "max_pixels")
 
 
 def export_models(
@@ -112,15 +115,17 @@ def _data_settings_from(metadata: Mapping[str, str], source: str) -> DataSetting
         split = _split.validate_json(metadata["data_settings"])
     except ValidationError:
         raise DataError(f"the bundle's data_settings are damaged: {metadata['data_settings']!r}; export it again") from None
-    return settings_of(DataSettings, split | {"source": source}, "the bundle's data_settings")
+    if foreign := sorted(set(split) - set(_SPLIT)):
+        raise DataError(f"the bundle's data_settings may say {', '.join(_SPLIT)}, and they say {foreign[0]!r}; export it again")
+    settings = settings_of(DataSettings, split | {"source": source}, "the bundle's data_settings")
+    return dataclasses.replace(
+        settings, max_pixels=min(settings.max_pixels, DataSettings().max_pixels)
+    )  # a limit is this machine's own to lift
 
 
 def _metadata(store: RunStore, settings: DataSettings) -> dict[str, str]:
     """What every exported file says of the run it comes from; paths of this machine are left out."""
-    split: dict[str, Any] = {
-        name: getattr(settings, name)
-        for name in ("image_size", "fit", "group_by", "label_column", "validation_share", "test_share", "seed", "max_pixels")
-    }
+    split: dict[str, Any] = {name: getattr(settings, name) for name in _SPLIT}
     return {
         "test_sha256": store.meta("test_sha256", str),
         "data_name": store.meta("data_name", str),

@@ -171,10 +171,9 @@ def test_a_missing_key_file_is_named(server: Server, device_python: Path, tmp_pa
         open_device(server.profile(device_python, identity_file=str(tmp_path / "absent")))
 
 
-@pytest.mark.parametrize("host", ["no-such-host.invalid", "-oProxyCommand=touch"])
-def test_no_such_host_is_said(server: Server, device_python: Path, host: str) -> None:
-    with pytest.raises(DeviceUnreachableError, match=f"{host}: cannot be reached"):
-        open_device(server.profile(device_python, host=host))
+def test_no_such_host_is_said(server: Server, device_python: Path) -> None:
+    with pytest.raises(DeviceUnreachableError, match=r"no-such-host\.invalid: cannot be reached"):
+        open_device(server.profile(device_python, host="no-such-host.invalid"))
 
 
 def test_a_closed_port_is_said(server: Server, device_python: Path) -> None:
