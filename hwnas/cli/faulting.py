@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +10,17 @@ from hwnas.cli import console, fault_tables, fault_words
 from hwnas.cli.interrupting import ending_at_the_second
 from hwnas.cli.options import INTERRUPTED, Quiet, Replace, Verbose, named
 from hwnas.errors import RequestError
+
+if TYPE_CHECKING:
+    from hwnas.api import Output
+    from hwnas.campaign import FaultReport
+
+NormalisedBy = Annotated[
+    str | None,
+    typer.Option(metavar="MEAN,STD|imagenet|none", help="With --data: what their images are normalised by; by default none."),
+]
+ImagesOption = Annotated[int | None, typer.Option("--validation-images", help="With --data: this many; by default all.")]
+OutOption = Annotated[Path | None, typer.Option("--out", help="With --data: folder of the campaigns; by default faults.")]
 
 
 def faults(
@@ -21,12 +32,9 @@ def faults(
     data: Annotated[
         str | None, typer.Option(metavar="PATH", help="Without a run: parquet or image folder; its validation images are met.")
     ] = None,
-    normalisation: Annotated[
-        str | None,
-        typer.Option(metavar="MEAN,STD|imagenet|none", help="With --data: what their images are normalised by; by default none."),
-    ] = None,
-    validation_images: Annotated[int | None, typer.Option(help="With --data: this many of them; by default all.")] = None,
-    out: Annotated[Path | None, typer.Option(help="With --data: folder of the campaigns; by default faults.")] = None,
+    normalisation: NormalisedBy = None,
+    validation_images: ImagesOption = None,
+    out: OutOption = None,
     fault: Annotated[str, typer.Option(metavar="F,..", help="single, ber, stuck-at, burst.")] = "single,ber",
     target: Annotated[str, typer.Option(help="weights or activations.")] = "weights",
     dtype: Annotated[str, typer.Option(help="float32, float16, bfloat16, int8, log8.")] = "float32",
@@ -54,13 +62,7 @@ def faults(
             from hwnas import api
 
             reads, page = onnx or [], plot or (campaigns / "faults.html")
-            figures = None if json_file is None else api.Output(path=json_file, kind=api.FAULTS, reads=reads, replace=replace)
-            plots = api.Output(path=page, kind=api.PLOTS, reads=reads, replace=replace)
-            if figures is not None:
-                figures.refuse_unwritable()
-            if plot is not None:  # its default lies in the run, where campaigns are written first
-                plots.refuse_unwritable()
-            plots.refuse_foreign()
+            figures, plots = _outputs(json_file, page, reads, replace=replace, asked=plot is not None)
             watch = None if quiet else api.stage_listener(console.note)
             if folder is None:
                 assert data is not None
@@ -74,6 +76,31 @@ def faults(
     if figures is not None:  # files first: what is printed may go to a pipe that nobody reads to its end
         api.write_faults(figures, report, {"fault": names, **settings})
     api.write_fault_plots(plots, report)
+    _show(report, names, half_width)
+    console.note(f"Plots: {page}")
+
+
+def _outputs(
+    json_file: Path | None, page: Path, reads: list[Path], *, replace: bool, asked: bool
+) -> "tuple[Output | None, Output]":
+    """The file of figures, and that of plots, which lies among the campaigns unless it was ``asked`` for elsewhere.
+
+    Raises RequestError where one cannot or must not be written.
+    """
+    from hwnas import api
+
+    figures = None if json_file is None else api.Output(path=json_file, kind=api.FAULTS, reads=reads, replace=replace)
+    plots = api.Output(path=page, kind=api.PLOTS, reads=reads, replace=replace)
+    if figures is not None:
+        figures.refuse_unwritable()
+    if asked:  # its default lies in the run, where campaigns are written first
+        plots.refuse_unwritable()
+    plots.refuse_foreign()
+    return figures, plots
+
+
+def _show(report: "FaultReport", names: list[str], half_width: float) -> None:
+    """Tables, what they mean, and how to read them."""
     for table in fault_tables.tables(report):
         console.show_table(*table)
         console.emit("")
@@ -83,7 +110,6 @@ def faults(
         console.note(words)
     for remark in fault_tables.remarks(report, names, half_width):
         console.note(remark)
-    console.note(f"Plots: {page}")
 
 
 def _folder(run: Path | None, data: str | None, others: Mapping[str, Any]) -> Path:
