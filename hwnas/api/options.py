@@ -20,6 +20,8 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     **{name: (name,) for name in ("seed", "device", "workers", "executor", "ray_address", "metric", "objectives")},
     **{name: (name,) for name in ("operators", "imports")},
     "strategy": ("strategy", "name"),
+    "inherit": ("strategy", "inherit"),
+    "density": ("strategy", "density"),
     "asynchronous": ("asynchronous",),
     "keep": ("keep",),
     "start": ("start",),

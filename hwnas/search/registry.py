@@ -8,12 +8,22 @@ from typing import Any, cast
 from pydantic import TypeAdapter
 
 from hwnas.errors import ConfigError
+from hwnas.search.aging import AgingSettings
 from hwnas.search.lemonade import LemonadeSettings
+from hwnas.search.nsga2 import Nsga2Settings
+from hwnas.search.random_walks import RandomSettings
 from hwnas.search.strategy import StrategySettings
 from hwnas.settings.reference import SEPARATOR, class_of, is_reference
 
 DEFAULT = "lemonade"
-STRATEGIES: Mapping[str, type] = MappingProxyType({"lemonade": LemonadeSettings})
+STRATEGIES: Mapping[str, type] = MappingProxyType(
+    {
+        "lemonade": LemonadeSettings,
+        "nsga2": Nsga2Settings,
+        "aging-evolution": AgingSettings,
+        "random": RandomSettings,
+    }
+)
 
 
 def strategy_of(given: object) -> StrategySettings:
