@@ -22,6 +22,7 @@ from hwnas.export.emit import class_names, emit
 from hwnas.export.former import Former, Origin
 from hwnas.export.guard import INT8_COVERAGE, guarded
 from hwnas.export.manifest import (
+    CLASSIFY,
     ID_PATTERN,
     MANIFEST,
     REFERENCE_IMAGES,
@@ -29,6 +30,7 @@ from hwnas.export.manifest import (
     Evaluated,
     Manifest,
     ModelFile,
+    file_name,
     read_manifest,
     sha256,
 )
@@ -164,7 +166,9 @@ def write_bundle(
     stored = save(tensors if old is None else old.tensors | tensors)
     kept = () if old is None else old.without(new)
     manifest = Manifest(hwnas_version=__version__, references_sha256=sha256(stored), files=(*kept, *new))
-    contents = {made.file.name: made.model for made in exported} | {REFERENCES: stored} | documents(manifest, new)
+    texts = documents(manifest, new)
+    manifest = manifest.model_copy(update={"classify_sha256": sha256(texts[CLASSIFY])}).sealed()
+    contents = {made.file.name: made.model for made in exported} | {REFERENCES: stored} | texts
     _land(target, contents | {MANIFEST: manifest.model_dump_json(indent=2).encode()})
     for name in names - manifest.names():
         (target / name).unlink(missing_ok=True)
@@ -180,11 +184,6 @@ def _wanted(entries: Sequence[BundleEntry], settings: ExportSettings) -> dict[st
         for entry in entries
         for precision, guard in settings.variants()
     }
-
-
-def file_name(entry_id: str, precision: Precision, *, guard: bool) -> str:
-    """The name of a network's file: ``g2-6.onnx``, ``g2-6.int8.guard.onnx``."""
-    return ".".join([entry_id, *([] if precision == "float32" else [precision]), *(["guard"] if guard else []), "onnx"])
 
 
 def export_model(

@@ -1,6 +1,7 @@
 """``manifest.json``: what a bundle holds, as it is written and as it is believed when read back."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -54,18 +55,38 @@ class ModelFile(_Table):
 
 
 class Manifest(_Table):
-    """A bundle's files and the hash of its stored reference inputs and logits."""
+    """A bundle's files and the hashes of its stored reference inputs and logits, of its script, and of all this.
+
+    ``sha256`` is None, and ``classify_sha256`` too, in bundles of versions that did not write them. A hash finds what was damaged
+    or changed by hand; it is no signature, and whoever changes a bundle on purpose can compute it anew.
+    """
 
     format: Literal["hwnas-bundle"] = "hwnas-bundle"
     version: Literal[1] = 1
     hwnas_version: str
     references_sha256: Sha256
+    classify_sha256: Sha256 | None = None
     files: tuple[ModelFile, ...] = Field(min_length=1)
+    sha256: Sha256 | None = None
+
+    def content_sha256(self) -> str:
+        """What ``sha256`` must be: the hash of everything else, however it is laid out in the file."""
+        said = self.model_dump(mode="json", exclude={"sha256"})
+        return sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode())
+
+    def sealed(self) -> "Manifest":
+        """The same with its own hash."""
+        return self.model_copy(update={"sha256": self.content_sha256()})
 
     def names(self) -> set[str]:
         """Every file name in the bundle's folder."""
         documents = {README, CLASSIFY} | {card_name(file.name) for file in self.files}
         return {MANIFEST, REFERENCES} | {file.name for file in self.files} | documents
+
+
+def file_name(entry_id: str, precision: Precision, *, guard: bool) -> str:
+    """The name of a network's file: ``g2-6.onnx``, ``g2-6.int8.guard.onnx``."""
+    return ".".join([entry_id, *([] if precision == "float32" else [precision]), *(["guard"] if guard else []), "onnx"])
 
 
 def card_name(name: str) -> str:
