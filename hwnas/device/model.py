@@ -1,7 +1,8 @@
 """ONNX files as they come from outside: read with their external data, checked, and asked for their inputs."""
 
+import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto, external_data_helper, helper, numpy_helper
 
 from hwnas.errors import ModelError
+
+LARGEST = 2**31 - 1  # of a protobuf message: what is larger is no ONNX file, and is not read to find that out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +34,7 @@ def parse(model: bytes) -> onnx.ModelProto:
         raise ModelError(f"expected an ONNX model, got {len(model)} bytes that are none: {error}") from error
     if not proto.graph.node or not proto.opset_import:
         raise ModelError(f"expected an ONNX model with nodes and an opset, got {len(model)} bytes without")
-    outside = [tensor.name for tensor in _tensors(proto.graph) if external_data_helper.uses_external_data(tensor)]
+    outside = [tensor.name for tensor in _all_tensors(proto) if external_data_helper.uses_external_data(tensor)]
     if outside:
         raise ModelError(f"tensor {outside[0]!r} is kept in another file; load the model by its path, so that it is found")
     return proto
@@ -42,10 +45,21 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[TensorProto]:
     yield from graph.initializer
     for sparse in graph.sparse_initializer:
         yield from (sparse.values, sparse.indices)
-    for attribute in (attribute for node in graph.node for attribute in node.attribute):
+    yield from _of_nodes(graph.node)
+
+
+def _of_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[TensorProto]:
+    for attribute in (attribute for node in nodes for attribute in node.attribute):
         yield from (attribute.t, *attribute.tensors)
         for inner in (attribute.g, *attribute.graphs):
             yield from _tensors(inner)
+
+
+def _all_tensors(proto: onnx.ModelProto) -> Iterator[TensorProto]:
+    """Every tensor of a model, those of its local functions included."""
+    yield from _tensors(proto.graph)
+    for function in proto.functions:
+        yield from _of_nodes(function.node)
 
 
 def read_model(path: str | os.PathLike[str]) -> bytes:
@@ -57,6 +71,8 @@ def read_model(path: str | os.PathLike[str]) -> bytes:
     file = Path(path)
     if not file.is_file():
         raise ModelError(f"no model file {str(file)!r}")
+    if file.stat().st_size > LARGEST:
+        raise ModelError(f"{file}: expected an ONNX model, which has 2 GB at most, got {file.stat().st_size:,} bytes")
     try:
         proto = onnx.load_model(file, format="protobuf", load_external_data=False)  # whatever its name ends with
     except DecodeError as error:
@@ -65,26 +81,50 @@ def read_model(path: str | os.PathLike[str]) -> bytes:
         raise ModelError(f"{file}: cannot be read: {error.strerror}; check its permissions") from error
     if not proto.graph.node:
         raise ModelError(f"{file}: expected an ONNX model with nodes, got {file.stat().st_size} bytes without")
-    outside = [tensor for tensor in _tensors(proto.graph) if external_data_helper.uses_external_data(tensor)]
+    outside = [tensor for tensor in _all_tensors(proto) if external_data_helper.uses_external_data(tensor)]
     if not outside:
         return file.read_bytes()
-    folder = file.resolve().parent
+    total = 0
+    for tensor in outside:
+        total += _external_size(file, tensor)
+        if total > LARGEST:
+            raise ModelError(f"{file}: its external data are more than 2 GB, which no ONNX model can hold in one piece")
     for tensor in outside:
         location = external_data_helper.ExternalDataInfo(tensor).location
-        target = (folder / location).resolve()
-        if not target.is_relative_to(folder):
-            raise ModelError(f"{file}: tensor {tensor.name!r} points at {location!r}, outside the model's folder; refused")
-        if not target.is_file():
-            raise ModelError(f"{file}: tensor {tensor.name!r} needs {location!r} beside the model, and it is not there")
         try:
-            external_data_helper.load_external_data_for_tensor(tensor, str(folder))
+            external_data_helper.load_external_data_for_tensor(tensor, str(file.resolve().parent))
             tensor.data_location = TensorProto.DEFAULT
             numpy_helper.to_array(tensor)
-        except (ValueError, onnx.checker.ValidationError) as error:
+        except (OSError, ValueError, onnx.checker.ValidationError) as error:
             raise ModelError(f"{file}: tensor {tensor.name!r} cannot be read from {location!r}: {error}") from error
         del tensor.external_data[:]
     serialised: bytes = proto.SerializeToString()
     return serialised
+
+
+def _external_size(file: Path, tensor: TensorProto) -> int:
+    """How many bytes a tensor has outside, known before any is read. Raises ModelError where it is not what the tensor needs."""
+    folder, where = file.resolve().parent, f"{file}: tensor {tensor.name!r}"
+    try:
+        said = external_data_helper.ExternalDataInfo(tensor)
+        target = (folder / said.location).resolve()
+        is_file = target.is_file()
+        available = target.stat().st_size if is_file else 0
+        width = helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:  # of onnx, for what is no number, name or type
+        raise ModelError(f"{where} says wrongly where its data lie, or of what type they are: {error}") from error
+    if not target.is_relative_to(folder):
+        raise ModelError(f"{where} points at {said.location!r}, outside the model's folder; refused")
+    if not is_file:
+        raise ModelError(f"{where} needs {said.location!r} beside the model, and it is not there")
+    offset = said.offset or 0
+    length = available - offset if said.length is None else said.length
+    if offset < 0 or length < 0 or min(tensor.dims, default=0) < 0 or offset + length > available:
+        raise ModelError(f"{where} cannot be read from {said.location!r}: {length} bytes at {offset}, and there are {available}")
+    if length > width * math.prod(tensor.dims):  # a packed type needs less, which onnx itself looks at
+        needs = width * math.prod(tensor.dims)
+        raise ModelError(f"{where} cannot be read from {said.location!r}: {length} bytes, and its shape needs {needs}")
+    return length
 
 
 def input_specs(model: bytes, shapes: Mapping[str, int] | None = None) -> list[InputSpec]:
@@ -104,7 +144,10 @@ def input_specs(model: bytes, shapes: Mapping[str, int] | None = None) -> list[I
     specs = []
     for put in inputs:
         tensor = put.type.tensor_type
-        dtype = helper.tensor_dtype_to_np_dtype(tensor.elem_type) if tensor.elem_type else np.dtype(object)
+        try:
+            dtype = helper.tensor_dtype_to_np_dtype(tensor.elem_type)
+        except KeyError:  # none, or a number that no type has
+            dtype = np.dtype(object)
         if dtype.kind not in "fiub":
             raise ModelError(
                 f"input {put.name!r} is no tensor of floats, whole numbers or booleans; such a model cannot be run here"
