@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from hwnas.api import open_run, verify
+from hwnas.device import load_profile
 from hwnas.errors import HwnasError
 from hwnas.experiment import Ended
+from hwnas.export import runtime
 from hwnas.models.exporting import recomputed_errors
 
 
@@ -45,6 +47,6 @@ def test_damaged_metadata_are_refused_in_words(manifest: Path, change: Callable[
     manifest.write_text(json.dumps(found))
     try:
         with pytest.raises(HwnasError, match=message):
-            recomputed_errors(manifest.parent, "digits")
+            recomputed_errors(manifest.parent, "digits", runtime(load_profile("local-cpu")))
     finally:
         manifest.write_text(whole)
