@@ -42,6 +42,17 @@ StartOption = Annotated[
     list[str] | None,
     typer.Option(metavar="MODEL", help="Begin with a trained network: PKG.MODULE:FACTORY, F.onnx, F.pt2, timm:NAME; repeatable."),
 ]
+StrategyOption = Annotated[
+    str | None,
+    typer.Option("--strategy", metavar="NAME", help="lemonade (default), nsga2, aging-evolution, random, or your own."),
+]
+Inheritance = Annotated[
+    bool | None, typer.Option("--inheritance/--no-inheritance", help="Children begin with their parents' weights; they do.")
+]
+DensityOption = Annotated[
+    str | None,
+    typer.Option("--density", metavar="kernel|uniform", help="Of lemonade: how parents are drawn; by default kernel."),
+]
 WeightsOption = Annotated[str | None, typer.Option(metavar="F.safetensors", help="Weights of the network of --start.")]
 NormalisationOption = Annotated[
     str | None,

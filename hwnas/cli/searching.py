@@ -10,11 +10,13 @@ import typer
 from hwnas.cli import console
 from hwnas.cli.options import (
     INTERRUPTED,
+    DensityOption,
     Evaluations,
     FitOption,
     Generations,
     GroupBy,
     ImageSize,
+    Inheritance,
     KeepOption,
     MaxError,
     MaxLatency,
@@ -26,6 +28,7 @@ from hwnas.cli.options import (
     Quiet,
     RunFolder,
     StartOption,
+    StrategyOption,
     Teaches,
     TimeBudget,
     ValidationOption,
@@ -42,17 +45,9 @@ def search(
     config: Annotated[Path | None, typer.Option(metavar="RUN.toml", help="Configuration; options override it.")] = None,
     data: Annotated[str | None, typer.Option(metavar="PATH", help="Parquet or image folder; by default digits.")] = None,
     device: Annotated[str | None, typer.Option(metavar="NAME|PATH.toml", help="Hardware profile; by default local-cpu.")] = None,
-    strategy: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="lemonade (default), nsga2, aging-evolution, random, or your own."),
-    ] = None,
-    inherit: Annotated[
-        bool | None, typer.Option("--inheritance/--no-inheritance", help="Children begin with their parents' weights; they do.")
-    ] = None,
-    density: Annotated[
-        str | None,
-        typer.Option(metavar="kernel|uniform", help="Of lemonade: how parents are drawn; by default kernel."),
-    ] = None,
+    strategy: StrategyOption = None,
+    inherit: Inheritance = None,
+    density: DensityOption = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random; by default 0.")] = None,
     workers: Annotated[
         int | None, typer.Option(help="Training processes; by default one a physical core; 0: train in this process.")
