@@ -60,8 +60,11 @@ def measure(
     ``shapes`` settles symbolic dimensions by name. Raises ModelError, ProfileError, DeviceError.
     """
     from hwnas.device import open_device, read_model
+    from hwnas.device.trial import try_apart
 
     profile, content = profile_of(device) if isinstance(device, str) else device, read_model(model)
+    if profile.connection.type == "local":
+        try_apart({os.fspath(model): content})
     target = profile.measurement
     with open_device(profile) as opened:
         latency = opened.measure(content, half_width=target.half_width, time_limit_s=target.time_limit_s, shapes=shapes)

@@ -37,9 +37,14 @@ def verify(bundle: str | os.PathLike[str], data: str | None = None, *, device: s
     bundle, DataError where the data are not those its errors were computed on, DeviceError where the device cannot be reached.
     """
     from hwnas.device import load_profile, open_device
-    from hwnas.export import verify_bundle
+    from hwnas.device.trial import try_apart
+    from hwnas.export import read_manifest, verify_bundle
 
-    with open_device(load_profile(device)) as opened:
+    profile, place = load_profile(device), Path(bundle)
+    if profile.connection.type == "local":
+        names = [file.name for file in read_manifest(place).files]
+        try_apart({name: (place / name).read_bytes() for name in names if (place / name).is_file()})
+    with open_device(profile) as opened:
         reports = verify_bundle(bundle, opened.predict)
         if data is None or not all(report.passed for report in reports):
             return [BundleCheck(file=report) for report in reports]

@@ -20,6 +20,7 @@ from hwnas.deployed import fold
 from hwnas.deployed.program import Program
 from hwnas.device import read_model
 from hwnas.device.model import parse
+from hwnas.device.trial import try_apart
 from hwnas.errors import ConfigError, ModelError, UnsupportedOperatorError
 from hwnas.graph import Graph
 from hwnas.injection.from_onnx import from_onnx
@@ -65,6 +66,7 @@ def onnx_subject(path: Path, dtype: str, *, calibration: NDArray[np.float32] | N
     Raises ModelError, ConfigError for a format that it is not in, DataError for images that do not fit.
     """
     content = read_model(path)
+    try_apart({str(path): content})
     graph = parse(content).graph
     is_int8 = any(node.op_type == "DequantizeLinear" for node in graph.node)
     matrices = [tensor for tensor in constants_of(graph).values() if len(tensor.dims) > 1]  # weights

@@ -9,6 +9,7 @@ from torch import Tensor
 from hwnas.device import load_profile, read_model, session
 from hwnas.device.agent import ORT_ERRORS
 from hwnas.device.model import parse
+from hwnas.device.trial import try_apart
 from hwnas.errors import ModelError
 from hwnas.importing.taken import Answers, Normalisation, Taken, in_batches, parity
 from hwnas.onnxfiles import Translated, cut_at_logits, translate
@@ -35,7 +36,9 @@ def take_onnx(path: Path, *, channels: int, height: int, width: int) -> Taken:
     _refuse_shared(translated, path)
     state = {name: torch.from_numpy(np.array(array, np.float32)) for name, array in translated.tensors.items()}
     normalisation = _normalisation(translated)
-    answers, tolerance = _answers(proto.SerializeToString(), normalisation, path)
+    model = proto.SerializeToString()
+    try_apart({str(path): model})
+    answers, tolerance = _answers(model, normalisation, path)
     pixels = torch.from_numpy(np.random.default_rng(0).random((2, *takes), dtype=np.float32))
     images = pixels if normalisation is None else (pixels - _column(normalisation[0])) / _column(normalisation[1])
     found = parity(graph, state, images, answers(images))
