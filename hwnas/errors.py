@@ -22,6 +22,7 @@
         │   ├── DeviceUnreachableError       it did not answer, or the connection broke
         │   └── WrongAnswerError             it answered what its agent does not answer
         ├── StoreError                    something read back from a run is not what was written
+        │   └── DiskFullError                something could not be written
         └── ExportError                   an exported model did not pass its checks
 
 A message says what was expected, what came, and what to do about it.
@@ -128,6 +129,10 @@ class WrongAnswerError(DeviceError):
 
 class StoreError(WorkError):
     """Something read back from a run is not what was written."""
+
+
+class DiskFullError(StoreError):
+    """The disk has no room for what is to be stored."""
 
 
 class ExportError(WorkError):

@@ -37,7 +37,16 @@ from hwnas.resilience import (
 
 WEIGHT_BATCH, ACTIVATION_BATCH = 64, 512
 _STREAM_BER = 1
-_READ = ("bit", "drop", "changed", "unrecoverable", "masked", "cost", "effective")  # of a row, to go on or for the figures
+# What is read of a row, to go on or for the figures, and between which values it lies.
+_READ: Mapping[str, tuple[float, float]] = {
+    "bit": (0, 2**62),
+    "drop": (-100, 100),
+    "changed": (0, 1),
+    "unrecoverable": (0, 1),
+    "masked": (0, 1),
+    "cost": (0, 1e9),
+    "effective": (0, 1),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,12 +299,19 @@ def _replay(sampler: Sampler, journal: Journal) -> int:
     while told < len(journal.rows):
         size = len(sampler.ask().bits)
         part = journal.rows[told : told + max(1, size)]
-        if missing := [name for row in part for name in _READ if not isinstance(row.get(name), int | float)]:
-            raise StoreError(f"a row of the campaign file has no number {missing[0]}; move the file away to start anew")
+        if wrong := [name for row in part for name, allowed in _READ.items() if not _is_within(row.get(name), allowed)]:
+            low, high = _READ[wrong[0]]
+            raise StoreError(
+                f"a row of the campaign file has no {wrong[0]} from {low:g} to {high:g}; move the file away to start anew"
+            )
         sampler.tell(_outcomes(part))
         told += len(part)
         batches += len(part) == size
     return batches
+
+
+def _is_within(value: object, allowed: tuple[float, float]) -> bool:
+    return isinstance(value, int | float) and allowed[0] <= value <= allowed[1]
 
 
 def _outcomes(rows: Sequence[Mapping[str, Any]]) -> Outcomes:

@@ -37,7 +37,7 @@ from hwnas.cli.options import (
     WithInitial,
     quoted,
 )
-from hwnas.errors import RequestError
+from hwnas.errors import DiskFullError, RequestError, StoreError
 
 
 def search(
@@ -146,7 +146,9 @@ def _searching(folder: Path, quiet: bool, verbose: bool, work: Callable[[Any], A
     advice = f"Every network that was trained is kept. Go on with: hwnas resume {quoted(folder)}"
 
     def advise(kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, Exception) and not isinstance(error, RequestError) and api.is_run(folder):
+        # Going on would meet what is damaged again.
+        is_damaged = isinstance(error, StoreError) and not isinstance(error, DiskFullError)
+        if isinstance(error, Exception) and not isinstance(error, RequestError) and not is_damaged and api.is_run(folder):
             error.add_note(advice)  # of a wrong request nothing was begun
 
     try:

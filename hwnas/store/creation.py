@@ -25,16 +25,17 @@ def refuse_used(folder: Path) -> None:
     if (folder / DATABASE).exists():
         raise RunFolderError(f"{folder} already holds a run: resume it, or choose another --out")
     left_over = {folder / LOCK, folder / WEIGHTS, *folder.glob(f"{_UNFINISHED}*")}
-    if set(folder.iterdir()) - left_over or any((folder / WEIGHTS).glob("*")):
+    is_ours = (folder / LOCK).exists()  # what a kill left while the run was made
+    if set(folder.iterdir()) - left_over or (any((folder / WEIGHTS).glob("*")) and not is_ours):
         raise RunFolderError(f"{folder} is not empty, and holds no run: choose another --out, or an empty folder")
 
 
 def make(folder: Path, entries: Mapping[str, str], given: Sequence[bytes] = ()) -> None:
     """Write the ``given`` weights, then the database, under another name first: a run exists as a whole or not at all."""
-    names = [weights.write(folder / WEIGHTS, data) for data in given]
     _clear(folder)
-    new = folder / _UNFINISHED
+    new, names, is_whole = folder / _UNFINISHED, list[str](), False
     try:
+        names += (weights.write(folder / WEIGHTS, data) for data in given)
         with closing(sqlite3.connect(new, isolation_level=None)) as connection:
             # Not yet with a write-ahead log: on a full disk closing leaves the content in the log without an error.
             connection.execute("PRAGMA synchronous = FULL")
@@ -47,8 +48,11 @@ def make(folder: Path, entries: Mapping[str, str], given: Sequence[bytes] = ()) 
         if left:
             raise StoreError(f"{folder}: the new run is not whole in its database, {', '.join(left)} was left; is the disk full?")
         new.replace(folder / DATABASE)
+        is_whole = True
     finally:
         _clear(folder)
+        if not is_whole:
+            weights.remove(folder / WEIGHTS, set(names))
     sync_folder(folder)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hwnas.errors import RunFolderError, StoreError
+from hwnas.errors import DiskFullError, RunFolderError, StoreError
 from hwnas.store.schema import OLDEST_SQLITE
 
 DATABASE = "run.sqlite"
@@ -103,7 +103,7 @@ def translated(folder: Path) -> Iterator[None]:
         yield
     except (sqlite3.Error, OSError) as error:
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or getattr(error, "errno", None) in _FULL:
-            raise StoreError(
+            raise DiskFullError(
                 f"the disk that holds {folder} is full; what was being written is dropped as a whole: "
                 "free some space and resume the run"
             ) from error

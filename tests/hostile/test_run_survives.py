@@ -200,3 +200,17 @@ def test_a_text_that_is_no_utf_8_is_told_in_one_line(whole: Path, tmp_path: Path
     result = invoke("front", run)
     assert result.exit_code == 1
     assert len(result.stderr) < 500, result.stderr
+
+
+def test_weights_that_a_run_was_to_begin_with_go_where_it_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as full:
+        full.setattr(creation, "use_write_ahead_log", fails)
+        with pytest.raises(StoreError):
+            RunStore.create(tmp_path / "run", config="{}", meta={}, given=[b"weights"])
+    assert not list((tmp_path / "run" / "weights").iterdir())
+    (tmp_path / "run" / "weights" / f"{'0' * 64}.safetensors").write_bytes(b"of a kill")
+    with RunStore.create(tmp_path / "run", config="{}", meta={}) as store:
+        assert store.config == "{}"
