@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hwnas.api.checking import PATH, checked
 from hwnas.api.options import merged_config, physical_cores
 from hwnas.errors import ConfigError, RequestError
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from hwnas.campaign.campaign import Watch
 
 
+@checked(onnx=Sequence, data=str, folder=PATH, faults=Sequence, validation_images=int)
 def faults(
     onnx: Sequence[str | os.PathLike[str]],
     data: str,

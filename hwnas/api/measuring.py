@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hwnas.api.checking import PATH, checked
 from hwnas.errors import HwnasError
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def profile_of(device: str) -> "HardwareProfile":
     return load_profile(device)
 
 
+@checked(model=PATH, shapes=Mapping)
 def measure(
     model: str | os.PathLike[str], device: "str | HardwareProfile" = "local-cpu", *, shapes: Mapping[str, int] | None = None
 ) -> "tuple[Latency, Fingerprint]":

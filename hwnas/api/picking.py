@@ -117,6 +117,8 @@ def pick(
     known = {**OBJECTIVES, **{objective.name: objective for objective in objectives}}
     weights = {_objective(name, known): weight for name, weight in prefer.items()}
     _check(prefer, weights, knee=knee)
+    if wrong := [name for name, value in limits.items() if isinstance(value, bool) or not isinstance(value, int | float)]:
+        raise ConfigError(f"the limit on {wrong[0]} must be a number, got {limits[wrong[0]]!r}")
     bounds = [Limit(objective=_objective(name, known), maximum=value) for name, value in limits.items()]
     among = tuple(_within(front, bounds, objectives))
     names = tuple(dict.fromkeys(["error", *(objective.name for objective in objectives), *weights]))
@@ -136,6 +138,8 @@ def pick(
 
 def _check(prefer: Mapping[str, float], weights: Mapping[str, float], *, knee: bool) -> None:
     """Raise ConfigError for preferences that cannot be."""
+    if wrong := [name for name, weight in weights.items() if isinstance(weight, bool) or not isinstance(weight, int | float)]:
+        raise ConfigError(f"the weight of {wrong[0]} must be a number, got {weights[wrong[0]]!r}")
     if knee and prefer:
         raise ConfigError("the knee weighs all objectives alike; ask for it, or for preferences")
     if len(weights) < len(prefer):

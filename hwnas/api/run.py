@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hwnas.api.checking import NUMBER, PATH, checked
 from hwnas.api.files import REPORT, Output
 from hwnas.api.options import expected_config, physical_cores
 from hwnas.api.picking import Pick, pick
@@ -36,6 +37,7 @@ NEW_S = 60.0
 class Run:
     """A run on disk. It holds nothing but its folder: every call sees the run as it is then, even while a search writes it."""
 
+    @checked(folder=PATH)
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         """Raises RunFolderError where the folder holds no run."""
         self.folder = Path(folder)
@@ -101,6 +103,7 @@ class Run:
         with self._store() as store:
             return why_ended(store)
 
+    @checked(generations=int, time_budget=str | NUMBER, max_evaluations=int, remeasure=bool, keep=str, expected=Mapping)
     def resume(
         self,
         *,
@@ -135,6 +138,7 @@ class Run:
                 listener=both(log, listener or silent),
             )
 
+    @checked(models=str | Sequence, epochs=int, time_budget=str | NUMBER, init=str, teacher=str, workers=int)
     def train(
         self,
         models: str | Sequence[str] = "front",
@@ -169,6 +173,7 @@ class Run:
         with run_log(self.folder) as log:
             return train(self.folder, wanted, workers=workers, listener=both(log, listener or silent))
 
+    @checked(limits=Mapping, prefer=Mapping, knee=bool)
     def pick(
         self, limits: Mapping[str, float] | None = None, prefer: Mapping[str, float] | None = None, *, knee: bool = False
     ) -> Pick:
@@ -180,6 +185,7 @@ class Run:
         """
         return pick(self.front(), self.objectives, limits or {}, prefer or {}, knee=knee)
 
+    @checked(out=PATH, models=str | Sequence, precisions=Sequence, guard=bool, replace=bool)
     def export(
         self,
         out: str | os.PathLike[str],
@@ -205,6 +211,7 @@ class Run:
             rows = [entry.row for entry in chosen]
             return export_models(store, rows, Path(out), precisions=precisions, guard=guard, replace=replace)
 
+    @checked(models=str | Sequence, onnx=Sequence, faults=Sequence)
     def faults(
         self,
         *,
@@ -230,6 +237,7 @@ class Run:
             files, told = [Path(file) for file in onnx], watch or (lambda stage: None)
             return fault_study(store, rows, files, wanted, names, told, threads=physical_cores())
 
+    @checked(out=PATH, replace=bool)
     def report(self, out: str | os.PathLike[str] | None = None, *, replace: bool = False) -> Path:
         """Write the run as one self-contained HTML page (``report.html`` in its folder by default); gives the page's path.
 
@@ -259,11 +267,13 @@ class Run:
         return [known[candidate_id] for candidate_id in ids]
 
 
+@checked(path=PATH)
 def open_run(path: str | os.PathLike[str]) -> Run:
     """A run that is on disk, finished or not. Raises RunFolderError where there is none."""
     return Run(path)
 
 
+@checked(path=PATH)
 def is_run(path: str | os.PathLike[str]) -> bool:
     """Whether a folder holds a run."""
     return (Path(path) / DATABASE).is_file()

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hwnas.api.checking import PATH, checked
 from hwnas.api.options import default_folder, merged_config
 from hwnas.api.own import by_name
 from hwnas.api.run import Run
@@ -34,6 +35,7 @@ def configured(config: str | os.PathLike[str] | Mapping[str, Any] | RunConfig | 
     return merged_config(tables, options)
 
 
+@checked(out=PATH, initial=Sequence)
 def start(
     out: str | os.PathLike[str] | None = None,
     *,

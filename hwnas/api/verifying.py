@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hwnas.api.checking import PATH, checked
+
 if TYPE_CHECKING:
     from hwnas.export import FileReport
     from hwnas.models.exporting import RecomputedError
@@ -30,6 +32,7 @@ class BundleCheck:
         return self.problem is None
 
 
+@checked(bundle=PATH, data=str, device=str)
 def verify(bundle: str | os.PathLike[str], data: str | None = None, *, device: str = "local-cpu") -> list[BundleCheck]:
     """Check every file of a bundle: its hash, what it computes on the stored inputs and, with ``data``, its test error.
 

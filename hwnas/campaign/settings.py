@@ -15,6 +15,9 @@ DEFAULT_BERS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
 LEAST_BER = 1e-12  # far below it, how many bits flip where one does is beyond double precision
 
 
+NUMBERS = ("half_width", "seed", "images", "burst", "max_faults")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultSettings:
     """Settings of one campaign on one network.
@@ -97,5 +100,8 @@ def fault_settings(given: Mapping[str, Any], faults: Sequence[str]) -> tuple[Fau
             given["bers"] = tuple(sorted({float(part) for part in given["bers"].split(",")}))
         except ValueError:
             raise ConfigError(f"expected bit error rates such as 1e-6,1e-5, got {given['bers']!r}") from None
+    for name, value in given.items():
+        if name in NUMBERS and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise ConfigError(f"{name} must be a number, got {value!r}")
     settings = [FaultSettings(**given, fault=cast(FaultName, fault)) for fault in faults]  # each is checked
     return settings[0], tuple(cast(FaultName, fault) for fault in dict.fromkeys(faults))
