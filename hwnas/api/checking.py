@@ -12,7 +12,7 @@ from hwnas.errors import RequestError
 P = ParamSpec("P")
 R = TypeVar("R")
 
-PATH = str | os.PathLike  # type: ignore[type-arg] (isinstance takes no parameters)
+PATH = str | os.PathLike  # type: ignore[type-arg]  # isinstance takes no parameters
 NUMBER = int | float
 WORDS: Mapping[Any, str] = {
     PATH: "a path",
