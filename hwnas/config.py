@@ -5,6 +5,7 @@ A run's configuration is one TOML file (or the options of ``hwnas search``, whic
 """
 
 import dataclasses
+import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -33,10 +34,14 @@ _UNITS_S = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 8640
 
 def seconds(text: object) -> float:
     """A duration in seconds: a number, or ``90s``, ``30m``, ``1.5h``, ``2d``. Raises ConfigError for anything else."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|sec|m|min|h|d)?\s*", str(text))
-    if match is None or not float(match[1]) > 0:
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|sec|m|min|h|d)?\s*", text) if isinstance(text, str) else None
+    if match is not None:
+        found = float(match[1]) * _UNITS_S[match[2] or "s"]
+    else:  # a number, such as that of a duration that was read before
+        found = float(text) if isinstance(text, int | float) and not isinstance(text, bool) else 0.0
+    if not 0 < found < math.inf:
         raise ConfigError(f"a duration is a positive number with s, m, h or d behind it, such as 30m, got {text!r}")
-    return float(match[1]) * _UNITS_S[match[2] or "s"]
+    return found
 
 
 Duration = Annotated[float, BeforeValidator(seconds)]

@@ -94,6 +94,17 @@ def test_a_duration_may_be_written_as_people_do() -> None:
             seconds(wrong)
 
 
+@pytest.mark.parametrize("text", ["0.0000001s", "0.00001", "99999999999999999999d", 1e-7, 8.64e24, 3])
+def test_a_duration_that_was_read_is_read_again_unchanged(text: object) -> None:
+    assert seconds(seconds(text)) == seconds(text)
+
+
+@pytest.mark.parametrize("text", ["9" * 400, "0", 0, -1.0, float("inf"), float("nan"), True, None, [1], b"3s"])
+def test_what_is_no_duration_is_refused_as_it_was_said(text: object) -> None:
+    with pytest.raises(ConfigError, match="a duration is a positive number"):
+        seconds(text)
+
+
 def test_one_number_is_both_sides_of_an_image() -> None:
     assert make_config({"data": {"image_size": 48}}).data.image_size == (48, 48)
     assert configured(image_size="48").data.image_size == configured(image_size=48).data.image_size == (48, 48)
