@@ -5,8 +5,8 @@ A run's configuration is one TOML file (or the options of ``hwnas search``, whic
 """
 
 import dataclasses
-import math
 import re
+import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,10 +38,10 @@ def seconds(text: object) -> float:
     if match is not None:
         found = float(match[1]) * _UNITS_S[match[2] or "s"]
     else:  # a number, such as that of a duration that was read before
-        found = float(text) if isinstance(text, int | float) and not isinstance(text, bool) else 0.0
-    if not 0 < found < math.inf:
+        found = text if isinstance(text, int | float) and not isinstance(text, bool) else 0.0
+    if not 0 < found <= sys.float_info.max:  # TOML's whole numbers have no bound
         raise ConfigError(f"a duration is a positive number with s, m, h or d behind it, such as 30m, got {text!r}")
-    return found
+    return float(found)
 
 
 Duration = Annotated[float, BeforeValidator(seconds)]
