@@ -96,7 +96,7 @@ class RunConfig(_Section):
     chosen to suit the data.
     """
 
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, strict=True)  # `seed = true` is no number
     device: str = "local-cpu"
     strategy: Annotated[Any, BeforeValidator(strategy_of)] = LemonadeSettings()
     operators: tuple[str, ...] = ()

@@ -110,3 +110,9 @@ def test_one_number_is_both_sides_of_an_image() -> None:
     assert configured(image_size="48").data.image_size == configured(image_size=48).data.image_size == (48, 48)
     with pytest.raises(ConfigError, match=r"data\.image_size"):
         make_config({"data": {"image_size": "48"}})
+
+
+@pytest.mark.parametrize("seed", [True, "1", 1.5, -1, None])
+def test_a_seed_is_a_whole_number_and_nothing_that_looks_like_one(seed: object) -> None:
+    with pytest.raises(ConfigError, match="seed"):
+        make_config({"seed": seed})

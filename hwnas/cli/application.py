@@ -58,9 +58,14 @@ class _Commands(TyperGroup):
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise  # nobody reads any more: typer ends quietly
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            _complain(_of_the_disk(error, full), error)
-            raise typer.Exit(1 if full else 2) from error
+            raise typer.Exit(_told(error)) from error
+
+
+def _told(error: OSError) -> int:
+    """Complain of what the system refused; gives the exit code."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    _complain(_of_the_disk(error, full), error)
+    return 1 if full else 2
 
 
 def _of_the_disk(error: OSError, full: bool) -> str:
@@ -107,6 +112,8 @@ def main() -> None:
         app(prog_name="hwnas")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except OSError as error:  # of --help and the like, which are no command
+        sys.exit(_told(error))
     finally:
         sys.excepthook = _report_bug  # behind the call, in which typer sets its own
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # we are leaving: another Ctrl-C would only print where the exit was

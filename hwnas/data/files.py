@@ -64,8 +64,8 @@ def _found(source: Path) -> SourceFiles:
     if not source.exists():
         raise DataError(f'there is no {source}; expected "digits", a parquet file, or a folder of parquet files or images')
     root = source.resolve()
-    if root.is_file():
-        if root.suffix != ".parquet":
+    if not root.is_dir():
+        if root.suffix != ".parquet" or not root.is_file():  # a device or a pipe is neither
             raise DataError(f"{source} is neither a parquet file nor a folder; convert it to one or to class folders of images")
         return SourceFiles(source=source, kind="parquet", root=root.parent, splits={"train": (root,)})
     for pattern in ("*.parquet", "data/*.parquet", "*/*.parquet"):

@@ -54,3 +54,13 @@ def test_what_stdout_cannot_take_is_no_bug(tiny_run: Made) -> None:
     env = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run([sys.executable, "-c", program, "front", tiny_run.folder], capture_output=True, env=env, check=False)
     assert (done.returncode, done.stdout) == (0, b"1.0 ? 0.1\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there is a device that is full")
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["search", "--help"]], ids=" ".join)
+def test_what_stdout_cannot_take_of_help_is_no_bug(words: list[str]) -> None:
+    command = [sys.executable, "-c", "from hwnas.cli import main; main()", *words]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("error: No space left on device")

@@ -354,3 +354,14 @@ def test_a_row_that_names_no_regular_file_is_refused_and_not_waited_for(path: st
         load_from(write_parquet(tmp_path / "a.parquet", rows, THREE))
     with pytest.raises(DataError, match=r"row 0 of the train split.* names (no regular file|a file outside)"):
         load_from(write_parquet(tmp_path / "b.parquet", [path] * 60, THREE))
+
+
+@pytest.mark.parametrize("kind", ["device", "pipe", "pipe.parquet"])
+def test_what_is_neither_a_file_nor_a_folder_is_refused_and_not_waited_for(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / kind
+    if kind == "device":
+        path = Path(os.devnull)
+    else:
+        os.mkfifo(path)
+    with pytest.raises(DataError, match="neither a parquet file nor a folder"):
+        find_files(path)
