@@ -7,6 +7,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from hwnas.errors import ModelError
 from hwnas.graph import Graph
 from hwnas.network import Network, State
 
@@ -47,7 +48,12 @@ class Taken:
 
 
 def parity(graph: Graph, state: State, images: Tensor, expected: Tensor) -> Parity:
-    """The difference between a network's logits and those that its source gives; infinite where the shapes differ."""
+    """The difference between a network's logits and those that its source gives; infinite where the shapes differ.
+
+    Raises ModelError where a weight is infinite or NaN, with which nothing can be compared.
+    """
+    if broken := sorted(name for name, tensor in state.items() if not tensor.isfinite().all()):
+        raise ModelError(f"expected finite weights, got infinities or NaN (taken as {', '.join(broken)}); bring other weights")
     with torch.no_grad():
         got = Network(graph, state).eval()(images)
     difference = float((expected - got).abs().max()) if expected.shape == got.shape else float("inf")
