@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hwnas.data import DataSet, DataSettings, Split, load, normalise
 from hwnas.errors import ConfigError
-from hwnas.graph import Conv, Graph, Input, Linear, cost
+from hwnas.graph import Graph, cost, layer_costs
 from hwnas.importing import ImportedNetwork, NetworkSource, Normalisation, Parity, network_of, parity, shape_of
 from hwnas.morphism.channel_groups import pinned_layers, prunable_share
 from hwnas.network import Network
@@ -73,8 +73,8 @@ def inspect(source: NetworkSource, data: DataSettings | None = None, image_size:
         shape=(channels, height, width),
         classes=graph.classes,
         is_new=found.is_new,
-        operations=tuple(Counter(node.op.kind for node in graph.nodes if not isinstance(node.op, Input)).most_common()),
-        layers=sum(isinstance(node.op, Conv | Linear) for node in graph.nodes),
+        operations=tuple(Counter(node.op.kind for node in graph.nodes if node.id != graph.input.id).most_common()),
+        layers=sum(layer.macs > 0 for layer in layer_costs(graph)),
         parameters=costs.parameters,
         macs=costs.macs,
         module_macs=None if found.taken.module is None else _module_macs(found.taken.module, found.taken.graph),
