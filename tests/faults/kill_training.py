@@ -23,7 +23,7 @@ from hwnas.experiment import Wanted, final_training, start, train
 from hwnas.store import RunStore
 from tests.faults.kill_and_resume import CONFIG, content
 
-WANTED = Wanted(models=("g0-0", "g0-1"), epochs=12)
+MODELS, EPOCHS = ("g0-0", "g0-1"), 100
 PART_S = 0.5
 
 
@@ -32,34 +32,34 @@ def search(folder: Path) -> None:
     start(make_config({**CONFIG, "budget": {"generations": 1, "images_per_child": 1600}}), folder)
 
 
-def train_on(folder: Path) -> None:
+def train_on(folder: Path, epochs: int) -> None:
     """Train networks of the run to the end, or go on with that."""
     os.setsid()
     final_training.PART_S = PART_S
-    train(folder, WANTED)
+    train(folder, Wanted(models=MODELS, epochs=epochs))
 
 
-def training(folder: Path) -> BaseProcess:
+def training(folder: Path, epochs: int) -> BaseProcess:
     """A process of its own group that trains."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["hwnas.experiment"])
-    process = context.Process(target=train_on, args=[folder])
+    process = context.Process(target=train_on, args=[folder, epochs])
     process.start()
     return process
 
 
-def finished(folder: Path) -> dict[str, object]:
+def finished(folder: Path, epochs: int = EPOCHS) -> dict[str, object]:
     """The content of the run when the training was left to work to its end."""
-    process = training(folder)
+    process = training(folder, epochs)
     process.join()
     if process.exitcode != 0:
         raise RuntimeError(f"the training in {folder} failed")
     return content(folder)
 
 
-def killed(folder: Path, after_s: float) -> None:
+def killed(folder: Path, after_s: float, epochs: int = EPOCHS) -> None:
     """Kill the training and its workers after a time."""
-    process = training(folder)
+    process = training(folder, epochs)
     process.join(after_s)
     with contextlib.suppress(ProcessLookupError):  # it has ended, or has no group of its own yet
         os.killpg(process.pid, signal.SIGKILL)

@@ -7,6 +7,8 @@ import pytest
 
 from tests.faults.kill_training import finished, killed, search
 
+EPOCHS = 30
+
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
@@ -19,6 +21,6 @@ def test_a_killed_training_gone_on_with_equals_the_uninterrupted_one(searched, t
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     shutil.copytree(searched, whole)
     shutil.copytree(searched, cut)
-    after_s = random.Random().uniform(1, 6)  # anywhere: a moment that fails is worth knowing, and it is in the message
-    killed(cut, after_s)
-    assert finished(cut) == finished(whole), f"killed after {after_s:.3f} s"
+    after_s = random.Random().uniform(3, 7)  # anywhere: a moment that fails is worth knowing, and it is in the message
+    killed(cut, after_s, EPOCHS)
+    assert finished(cut, EPOCHS) == finished(whole, EPOCHS), f"killed after {after_s:.3f} s"
