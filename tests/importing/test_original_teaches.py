@@ -28,13 +28,15 @@ def trained() -> Digits:
     images, labels = normalise(data.train.images, data), data.train.labels
     optimiser = torch.optim.AdamW(module.parameters(), lr=1e-2)
     generator = torch.Generator().manual_seed(0)
-    for _ in range(500):
-        chosen = torch.randint(len(labels), (64,), generator=generator)
-        loss = F.cross_entropy(module(images[chosen]), labels[chosen])
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    assert digits_error(module) < 0.3
+    with torch.random.fork_rng():  # of its dropout
+        torch.manual_seed(0)
+        for _ in range(800):
+            chosen = torch.randint(len(labels), (64,), generator=generator)
+            loss = F.cross_entropy(module(images[chosen]), labels[chosen])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+    assert digits_error(module) < 0.4
     return module.eval()
 
 
