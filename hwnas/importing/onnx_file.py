@@ -35,7 +35,8 @@ def take_onnx(path: Path, *, channels: int, height: int, width: int) -> Taken:
         )
     _refuse_shared(translated, path)
     state = {name: torch.from_numpy(np.array(array, np.float32)) for name, array in translated.tensors.items()}
-    normalisation = _normalisation(translated)
+    # Else it takes images from 0 to 1 as they are, as hwnas's own files do; --normalisation says otherwise.
+    normalisation = _normalisation(translated) or ((0.0,) * channels, (1.0,) * channels)
     model = proto.SerializeToString()
     try_apart({str(path): model})
     answers, tolerance = _answers(model, normalisation, path)

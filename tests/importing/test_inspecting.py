@@ -1,6 +1,7 @@
 """``hwnas import``: what a search would take of a network, said before one begins."""
 
 import json
+import warnings
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ from typer.testing import CliRunner
 
 from hwnas.api import inspect
 from hwnas.cli import app
+from hwnas.data import load
 from hwnas.errors import ConfigError, ModelError
 from hwnas.importing import import_module
 from hwnas.morphism.channel_groups import pinned_layers, prunable_share
+from hwnas.settings import DataSettings
 from tests.graphs import SAMPLES
 from tests.importing.brought import Digits, digits_error
 
@@ -81,6 +84,31 @@ def test_an_exported_program_says_its_own_size(tmp_path: Path) -> None:
     torch.export.save(program, tmp_path / "digits.pt2")
     found = inspect(tmp_path / "digits.pt2")
     assert (found.shape, found.evaluation, found.module_macs) == ((1, 8, 8), None, None)
+
+
+def test_a_file_takes_images_from_0_to_1_unless_it_is_told_otherwise(tmp_path: Path) -> None:
+    data = load(DataSettings(seed=0))
+
+    class Inside(nn.Module):
+        """A convolution of images from 0 to 1, normalised by its weights, as hwnas's own files have it."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.fc = nn.Conv2d(1, 4, 3), nn.Linear(4, 10)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.fc(self.conv(images).relu().mean((2, 3)))
+
+    module = Inside().eval()
+    with torch.no_grad():
+        answers = module(data.validation.images.float() / 255).argmax(1)
+    expected = float((answers != data.validation.labels).double().mean())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(module, (torch.zeros(1, 1, 8, 8),), tmp_path / "m.onnx", dynamo=False)
+    found = inspect(tmp_path / "m.onnx", data="digits").evaluation
+    assert found is not None
+    assert found.error == pytest.approx(expected, abs=1e-9)
 
 
 def test_a_module_without_a_size_asks_for_one() -> None:
