@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hwnas.campaign.images import CURVE_IMAGES, Examples, MicroBatches
-from hwnas.campaign.journal import Journal
+from hwnas.campaign.journal import Journal, opened
 from hwnas.campaign.settings import FaultSettings
 from hwnas.campaign.trials import CurveTrials
 from hwnas.errors import DataError, StoreError
@@ -118,6 +118,10 @@ class Campaign:
 
     def single(self, path: Path | None, watch: Watch) -> SingleCampaign:
         """Faults one at a time until the mean drop is known to ``half_width`` points."""
+        with opened(path, self.header()) as journal:
+            return self._single(journal, watch)
+
+    def _single(self, journal: Journal, watch: Watch) -> SingleCampaign:
         settings, on_weights = self.settings, self.settings.target == "weights"
         population = self.bench.memory.population if on_weights else self.bench.activations
         strata = stratify(population)
@@ -127,7 +131,7 @@ class Campaign:
             max_faults=settings.max_faults,
             largest_value=self._largest_drop() if on_weights else 100.0,  # an activation fault meets one image: all or nothing
         )
-        sampler, journal = Sampler(strata, plan), Journal(path, self.header())
+        sampler = Sampler(strata, plan)
         batches = _replay(sampler, journal)
         while not sampler.done(settings.half_width):
             batch = sampler.ask()
@@ -150,9 +154,11 @@ class Campaign:
         The next trial follows from the seed and from what came of those before it. Raises StoreError where the file's rows are
         not these trials.
         """
-        settings = self.settings
-        journal, chance = Journal(path, self.header()), 1.0 / self.bench.classes
-        clean = self._curve_clean
+        with opened(path, self.header()) as journal:
+            return self._curve(journal, watch)
+
+    def _curve(self, journal: Journal, watch: Watch) -> CurveCampaign:
+        settings, clean, chance = self.settings, self._curve_clean, 1.0 / self.bench.classes
         if clean <= chance:
             raise DataError(f"{self.name} is right on {clean:.1%} of the images, no more than by chance: it has no curve")
         errors = BitErrors(self.bench.memory.population, settings.bers) if settings.target == "weights" else None

@@ -2,9 +2,12 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from hwnas.errors import ConfigError, StoreError
 
@@ -15,14 +18,36 @@ NOT_COMPARED = {
 }
 
 
+@contextmanager
+def opened(path: Path | None, header: Mapping[str, Any]) -> Iterator["Journal"]:
+    """A campaign's journal, which no other process writes meanwhile: go on with the file, or start it.
+
+    Raises StoreError where another process writes it, and ConfigError where the file is of another model, data set or campaign,
+    or cannot be written; it is left as it is.
+    """
+    if path is None:
+        yield Journal(None, header)
+        return
+    lock = FileLock(f"{path}.lock", timeout=0)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        raise StoreError(
+            f"another process writes {path}, too; wait until it is done, then the same command reads what it found"
+        ) from error
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    try:
+        yield Journal(path, header)
+    finally:
+        lock.release()
+
+
 class Journal:
     """Rows of one campaign, those of earlier sessions included; ``path`` None keeps them in memory only."""
 
     def __init__(self, path: Path | None, header: Mapping[str, Any]) -> None:
-        """Go on with the file or start it.
-
-        Raises ConfigError where the file is of another model, data set or campaign, or cannot be written; it is left as it is.
-        """
         self._path = path
         self.rows: list[dict[str, Any]] = []
         if path is None:
@@ -30,36 +55,30 @@ class Journal:
         expected = json.loads(json.dumps(header))
         line = (json.dumps(expected) + "\n").encode()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             if not path.exists():
-                with path.open("xb") as file:  # of two campaigns begun together one fails here, and loses nothing
-                    file.write(line)
+                path.write_bytes(line)
             if not path.is_file():  # a pipe would keep us waiting
                 raise ConfigError(f"{path} is no campaign file, nor any file; move it away to start anew")
             content = path.read_bytes()
             if content != line and line.startswith(content):  # stopped before the first line was on the disk
                 content = line
                 path.write_bytes(content)
-            self._size = self._read(path, content, expected)
-            if self._size < len(content):  # a line that was being written when the campaign was stopped
-                os.truncate(path, self._size)
+            size = self._read(path, content, expected)
+            if size < len(content):  # a line that was being written when the campaign was stopped
+                os.truncate(path, size)
         except OSError as error:
-            raise ConfigError(f"cannot write the campaign file {path}: {error.strerror}") from error
+            raise _cannot_write(path, error) from error
 
     def append(self, rows: Iterable[Mapping[str, Any]], *, last: bool = True) -> None:
         """Keep rows: whatever becomes of this process, and behind the ``last`` of a batch of the machine, too.
 
-        Raises StoreError where they cannot be written, or another process wrote to the file: both draw the same faults.
+        Raises StoreError where they cannot be written.
         """
         new = [dict(row) for row in rows]
         if self._path is not None:
             text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in new).encode()
             try:
                 with self._path.open("ab") as file:
-                    if file.tell() != self._size:
-                        raise StoreError(
-                            f"another process writes {self._path}, too; wait until it is done, then the same command goes on"
-                        )
                     file.write(text)
                     file.flush()
                     if last:  # takes longer than a trial of a small network
@@ -68,7 +87,6 @@ class Journal:
                 raise StoreError(
                     f"cannot write the campaign file {self._path}: {error.strerror}; what was written is kept"
                 ) from error
-            self._size += len(text)
         self.rows += new
 
     def _read(self, path: Path, content: bytes, expected: Mapping[str, Any]) -> int:
@@ -93,3 +111,7 @@ class Journal:
             raise ConfigError(f"{path} is the file of {what} ({', '.join(different)} differ); move it away to start anew")
         self.rows = lines[1:]
         return len(complete)
+
+
+def _cannot_write(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"cannot write the campaign file {path}: {error.strerror}")

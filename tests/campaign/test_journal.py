@@ -1,6 +1,9 @@
 """Campaign files: begun, damaged, or written by two at once."""
 
+import subprocess
+import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -58,3 +61,31 @@ def test_the_disk_is_waited_for_once_a_batch_of_trials(tmp_path: Path, monkeypat
     rows = tried.curve(path, lambda stage: told.append(path.stat().st_size)).rows
     assert synced == told  # all of each batch
     assert len(synced) < len(rows) / 5
+
+
+@pytest.mark.parametrize("processes", [2, 5])
+def test_of_equal_campaigns_that_begin_together_one_goes_on_and_nothing_is_lost(tmp_path: Path, processes: int) -> None:
+    path = tmp_path / "c.jsonl"
+    code = (
+        "import sys; from pathlib import Path; from tests.campaign.test_campaign import campaign, silent\n"
+        "from tests.injection.injection_samples import SAMPLES, program\n"
+        "tried = campaign(program(SAMPLES['flat']()), half_width=1.0)\n"
+        "print('ready', flush=True); sys.stdin.readline()\n"
+        "tried.single(Path(sys.argv[1]), silent)"
+    )
+    begun = [
+        subprocess.Popen([sys.executable, "-c", code, str(path)], stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True)
+        for _ in range(processes)
+    ]
+    for each in begun:
+        assert each.stdout is not None
+        assert each.stdout.readline() == "ready\n"
+    for each in begun:
+        assert each.stdin is not None
+        each.stdin.write("\n")
+        each.stdin.flush()
+    said = [each.communicate(timeout=60)[1] for each in begun]
+    assert 0 in [each.returncode for each in begun]
+    assert all(each.returncode == 0 or "another process writes" in text for each, text in zip(begun, said, strict=True))
+    campaign(program(SAMPLES["flat"]()), half_width=1.0).single(tmp_path / "whole.jsonl", silent)
+    assert path.read_text() == (tmp_path / "whole.jsonl").read_text()
