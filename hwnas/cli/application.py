@@ -19,6 +19,7 @@ from hwnas.cli.describing import data
 from hwnas.cli.exporting import export, verify
 from hwnas.cli.faulting import faults
 from hwnas.cli.importing import import_
+from hwnas.cli.lasting import lasting
 from hwnas.cli.measuring import devices, measure
 from hwnas.cli.options import INTERRUPTED
 from hwnas.cli.reading import front, pick, report
@@ -107,11 +108,17 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A path whose bytes are no UTF-8 is printed as it is; where it is not UTF-8 that we print, what cannot be is a "?".
         sys.stdout.reconfigure(errors="surrogateescape" if sys.stdout.encoding == "utf-8" else "replace")
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr = lasting(sys.stderr)
     sys.path.append("")  # a user's own modules may lie where the command is given
     try:
         app(prog_name="hwnas")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except ImportError as error:
+        if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):  # what a C extension makes of Ctrl-C
+            sys.exit(INTERRUPTED)
+        raise
     except OSError as error:  # of --help and the like, which are no command
         sys.exit(_told(error))
     finally:

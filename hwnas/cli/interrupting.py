@@ -1,10 +1,24 @@
-"""Ctrl-C for commands whose work can be stopped anywhere."""
+"""Ctrl-C while nothing has begun, and for commands whose work can be stopped anywhere."""
 
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+
+@contextmanager
+def ending_at_once() -> Iterator[None]:
+    """While it is entered, Ctrl-C ends the process without a word; not in a thread, nor where Ctrl-C is ignored or handled."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

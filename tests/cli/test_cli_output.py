@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -64,3 +66,51 @@ def test_what_stdout_cannot_take_of_help_is_no_bug(words: list[str]) -> None:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert done.stderr.startswith("error: No space left on device")
+
+
+SEARCH = [sys.executable, "-c", "from hwnas.cli import main; main()", "search", "--config", "tiny.toml", "--generations", "1"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there is a device that is full")
+@pytest.mark.parametrize("reader", ["full", "gone"])
+def test_a_search_outlives_whoever_reads_its_progress(tmp_path: Path, reader: str) -> None:
+    (tmp_path / "tiny.toml").write_text("[budget]\nimages_per_child = 64\n")
+    command = [*SEARCH, "--workers", "0", "--out", "run"]
+    if reader == "full":
+        with Path("/dev/full").open("wb") as full:
+            done = subprocess.run(command, stderr=full, stdout=subprocess.PIPE, text=True, check=False, cwd=tmp_path)
+        code, found = done.returncode, done.stdout
+    else:
+        with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as begun:
+            assert begun.stderr is not None
+            assert begun.stdout is not None
+            begun.stderr.close()
+            found = begun.stdout.read()
+        code = begun.returncode
+    assert (code, "g0-0" in found) == (0, True)
+
+
+def test_ctrl_c_while_an_extension_is_imported_is_a_ctrl_c() -> None:
+    """pybind11 makes an ImportError of the KeyboardInterrupt that comes while a module of its own is imported."""
+    program = (
+        "from unittest.mock import patch; from hwnas.cli import main\n"
+        "def interrupted(**_):\n"
+        "    try: raise KeyboardInterrupt\n"
+        "    except KeyboardInterrupt as error: raise ImportError('initialization failed') from error\n"
+        "with patch('hwnas.cli.application.app', interrupted): main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
+@pytest.mark.slow
+def test_ctrl_c_at_any_moment_is_no_bug(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(b"no model")
+    for tenth in range(1, 30):
+        command = [sys.executable, "-c", "from hwnas.cli import main; main()", "measure", "m.onnx"]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as begun:
+            time.sleep(tenth / 10)
+            begun.send_signal(signal.SIGINT)
+            assert begun.stderr is not None
+            said = begun.stderr.read()
+        assert "bug in hwnas" not in said
