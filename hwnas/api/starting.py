@@ -10,7 +10,7 @@ from hwnas.api.options import default_folder, merged_config
 from hwnas.api.own import by_name
 from hwnas.api.run import Run
 from hwnas.config import RunConfig, make_config, read_config
-from hwnas.errors import ConfigError
+from hwnas.errors import ConfigError, RequestError
 from hwnas.graph import Graph
 from hwnas.progress.log_file import both, run_log
 
@@ -23,13 +23,15 @@ def configured(config: str | os.PathLike[str] | Mapping[str, Any] | RunConfig | 
     """The configuration of a TOML file (or its tables), overridden by the options of ``hwnas search`` that are not None.
 
     Options are written with underscores: ``data``, ``device``, ``time_budget``, ``max_latency_ms``, ..; ``objectives``,
-    ``operators`` and ``strategy`` may be objects of one's own, too. Raises ConfigError.
+    ``operators`` and ``strategy`` may be objects of one's own, too. Raises ConfigError, and RequestError for another ``config``.
     """
     options = by_name(options)
     if isinstance(config, RunConfig):
         config = config.model_dump(exclude_unset=True)  # what was left open is chosen to suit the data
     if config is None or isinstance(config, Mapping):
         return merged_config(config or {}, options)
+    if not isinstance(config, str | os.PathLike):
+        raise RequestError(f"config must be a path, a mapping of its sections or a RunConfig, got {config!r}")
     tables = read_config(Path(config))
     make_config(tables, os.fspath(config))  # what is wrong in the file is told as the file's
     return merged_config(tables, options)

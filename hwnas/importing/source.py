@@ -35,6 +35,10 @@ class NetworkSource:
     given: Given
     weights: str | os.PathLike[str] | None = None
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.given, nn.Module | ExportedProgram | str | os.PathLike):
+            raise ModelError(f"expected a torch module, an exported program, or {FORMS}, got {self.given!r}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportedNetwork:

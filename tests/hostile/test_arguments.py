@@ -8,13 +8,16 @@ import pytest
 
 import hwnas
 from hwnas import api
-from hwnas.errors import RequestError
+from hwnas.errors import ModelError, RequestError
 
 CALLS: dict[str, Callable[[Any], object]] = {
     "open_run 5": lambda run: hwnas.open_run(5),
     "open_run None": lambda run: hwnas.open_run(None),
     "open_run bytes": lambda run: hwnas.open_run(b"run"),
     "open_run NUL": lambda run: hwnas.open_run("a\0b"),
+    "data_card 5": lambda run: api.data_card(5),
+    "start config": lambda run: hwnas.start("somewhere", config=5),
+    "start config bytes": lambda run: hwnas.start("somewhere", config=b"run.toml"),
     "is_run 5": lambda run: api.is_run(5),
     "measure 5": lambda run: hwnas.measure(5),
     "measure shapes": lambda run: hwnas.measure("m.onnx", shapes=[1]),
@@ -55,3 +58,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_a_wrong_type_is_a_request_error(name: str, run: Any) -> None:
     with pytest.raises(RequestError, match=r"got|must"):
         CALLS[name](run)
+
+
+@pytest.mark.parametrize("given", [5, None, b"m.onnx", [1]])
+def test_what_is_no_network_is_said_to_be_none(given: Any, run: Any) -> None:
+    with pytest.raises(ModelError, match="expected a torch module"):
+        api.inspect(given)
