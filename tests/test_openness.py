@@ -29,6 +29,7 @@ from hwnas.objectives import SOURCES, GraphObjective, TrainedObjective
 from hwnas.pareto import AddReport
 from hwnas.search import STRATEGIES, Ask, Problem, Proposals
 from hwnas.testing import check_objective, check_op, check_operator, check_strategy
+from tests.morphism.test_brought import option_a
 
 HERE = __name__
 
@@ -223,7 +224,7 @@ def test_objectives_keep_their_promises(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*KNOWN, f"{HERE}:InsertDouble"])
 def test_operators_keep_their_promises(name: str) -> None:
-    check_operator(name)
+    check_operator(name, [option_a((8, 8))] if name == "project_shortcut" else None)  # digits' own graphs pad nothing
 
 
 @pytest.mark.parametrize("name", [*STRATEGIES, f"{HERE}:RandomRestarts"])

@@ -169,7 +169,7 @@ def assemble(config: RunConfig, kept: ResumeState = ResumeState()) -> RunContext
         augmentation=config.augmentation,
         trainer=trainer,
         strategy_settings=config.strategy,
-        operators=operators_named(config.operators),
+        operators=operators_named(config.operators, brought=bool(brought.starts)),
         rungs=config.rungs,
         objectives=objectives,
         sources=sources,

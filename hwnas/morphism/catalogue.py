@@ -1,8 +1,9 @@
 """Every operator there is, and one random step with them.
 
-``OPERATORS`` are those of every search by default, ``WITH_BOUNDING`` those of one that may bound activations, too. ``KNOWN`` are
-all that a configuration can name; the gate and the other activation are drawn only then, since no benchmark has shown yet what
-they gain. A user's own are known by ``package.module:attribute``.
+``OPERATORS`` are those of every search by default, ``FOR_BROUGHT`` those that a search which begins with a user's own network
+draws, too, and ``WITH_BOUNDING`` those of one that may bound activations. ``KNOWN`` are all that a configuration can name; the
+gate and the other activation are drawn only then, since no benchmark has shown yet what they gain. A user's own are known by
+``package.module:attribute``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,9 @@ from hwnas.morphism.inheritance import Morphed
 from hwnas.morphism.insert import InsertConvolution
 from hwnas.morphism.insert_gate import InsertGate
 from hwnas.morphism.operator import Operator, failures_named
+from hwnas.morphism.project_shortcut import ProjectShortcut
 from hwnas.morphism.prune import Prune
+from hwnas.morphism.prune_groups import PruneGroups
 from hwnas.morphism.remove_layer import RemoveLayer
 from hwnas.morphism.remove_skip import RemoveSkip
 from hwnas.morphism.separable import Separable
@@ -42,17 +45,22 @@ _ALL: tuple[Operator, ...] = (
 )
 OPERATORS: Mapping[str, Operator] = MappingProxyType({operator.name: operator for operator in _ALL})
 WITH_BOUNDING: Mapping[str, Operator] = MappingProxyType({**OPERATORS, BoundActivations().name: BoundActivations()})
+FOR_BROUGHT: Mapping[str, Operator] = MappingProxyType(
+    {ProjectShortcut().name: ProjectShortcut(), PruneGroups().name: PruneGroups()}
+)
 KNOWN: Mapping[str, Operator] = MappingProxyType(
-    {**WITH_BOUNDING, InsertGate().name: InsertGate(), SwapActivation().name: SwapActivation()}
+    {**WITH_BOUNDING, **FOR_BROUGHT, InsertGate().name: InsertGate(), SwapActivation().name: SwapActivation()}
 )
 
 
-def operators_named(names: Sequence[str] = ()) -> tuple[Operator, ...]:
-    """The operators of these names and references; without any, those of every search.
+def operators_named(names: Sequence[str] = (), *, brought: bool = False) -> tuple[Operator, ...]:
+    """The operators of these names and references; without any, those of every search, or of one that begins with a ``brought``
+    network.
 
     Raises ConfigError for unknown names and what is no operator, RequestError where a reference names nothing.
     """
-    found = tuple(_operator(name) for name in names) or tuple(OPERATORS.values())
+    default = (*OPERATORS.values(), *(FOR_BROUGHT.values() if brought else ()))
+    found = tuple(_operator(name) for name in names) or default
     own = [operator.name for operator in found]
     if len(set(own)) < len(own):
         raise ConfigError(f"operators have names of their own and are given once, got {', '.join(own)}")

@@ -16,7 +16,8 @@ A group is a set of runs tied together. All of them have one width.
 """
 
 import math
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -106,35 +107,60 @@ def read_channels(graph: Graph, concat: int, position: int) -> ChannelGroup | No
     return None if group.producers or root in walk.pinned_roots() else group
 
 
-def resize(
-    edit: Edit, graph: Graph, group: ChannelGroup, change: int, run: Callable[[int, int], tuple[Segment, ...]]
-) -> tuple[Slice, ...]:
-    """Give every node of a group ``change`` channels more for each run; the slices by which its tensors follow.
+Run: TypeAlias = Callable[[int, int], tuple[Segment, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A group that gets ``more`` channels for each of its runs, or fewer.
 
     ``run(start, block)`` gives the segments that stand in the child for a run that starts at ``start`` in the parent.
     """
-    axes: dict[str, list[Axis]] = {}
+
+    group: ChannelGroup
+    more: int
+    run: Run
+
+
+def resize(edit: Edit, graph: Graph, changes: Sequence[Change]) -> tuple[Slice, ...]:
+    """Change the widths of groups in every node that has channels of theirs; the slices by which its tensors follow."""
+    more: Counter[int] = Counter()
+    parts: dict[tuple[str, int], list[tuple[int, int, tuple[Segment, ...]]]] = {}  # (start, stop, what stands there)
+    sizes: dict[tuple[str, int], int] = {}
     fills: dict[str, Initial] = {}
-    resized: set[int] = set()
-    for place in sorted(group.places, key=lambda place: place.axis):
-        if place.axis == 0 and place.node not in resized:
-            edit.replace(place.node, graph[place.node].op.resized(change * len(place.starts)))
-            resized.add(place.node)
-        axes.setdefault(place.tensor, []).append(Axis(axis=place.axis, segments=_segments(place, group.width, run)))
-        fills.setdefault(place.tensor, place.fill)
+    counted: set[tuple[int, int]] = set()
+    for number, change in enumerate(changes):
+        for place in sorted(change.group.places, key=lambda place: place.axis):
+            if place.axis == 0 and (number, place.node) not in counted:
+                more[place.node] += change.more * len(place.starts)
+                counted.add((number, place.node))
+            span, key = change.group.width * place.block, (place.tensor, place.axis)
+            sizes[key] = place.size
+            parts.setdefault(key, []).extend((start, start + span, change.run(start, place.block)) for start in place.starts)
+            fills.setdefault(place.tensor, place.fill)
+    for node, change_of_node in more.items():
+        edit.replace(node, graph[node].op.resized(change_of_node))
+    axes: dict[str, list[Axis]] = {}
+    for (tensor, axis), found in sorted(parts.items(), key=lambda item: item[0][1]):
+        axes.setdefault(tensor, []).append(Axis(axis=axis, segments=_segments(sizes[tensor, axis], sorted(found, key=_start))))
     return tuple(Slice(tensor=name, source=name, axes=tuple(axes[name]), fill=fills[name]) for name in axes)
 
 
-def _segments(place: Place, width: int, run: Callable[[int, int], tuple[Segment, ...]]) -> tuple[Segment, ...]:
+def _start(part: tuple[int, int, tuple[Segment, ...]]) -> int:
+    return part[0]
+
+
+def _segments(size: int, parts: Iterable[tuple[int, int, tuple[Segment, ...]]]) -> tuple[Segment, ...]:
+    """What an axis of ``size`` entries is made of, where other segments stand for its ``parts``."""
     segments: list[Segment] = []
     done = 0
-    for start in place.starts:
+    for start, stop, others in parts:
         if start > done:
             segments.append(Keep(start=done, stop=start))
-        segments.extend(run(start, place.block))
-        done = start + width * place.block
-    if done < place.size:
-        segments.append(Keep(start=done, stop=place.size))
+        segments.extend(others)
+        done = stop
+    if done < size:
+        segments.append(Keep(start=done, stop=size))
     return tuple(segments)
 
 

@@ -80,9 +80,13 @@ class Constant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """A convolution's weight that passes its input on (Dirac); depthwise ones too."""
+    """A convolution's weight that passes its input on (Dirac); depthwise ones too.
+
+    With ``first``, input i goes to filter ``first`` + i, and all other filters are zero.
+    """
 
     tensor: str
+    first: int | None = None
     kind: Literal["identity"] = "identity"
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from numpy.random import Generator
 
 from hwnas.graph import Edit, Graph
-from hwnas.morphism.channel_groups import channel_groups, resize
+from hwnas.morphism.channel_groups import Change, channel_groups, resize
 from hwnas.morphism.inheritance import Chosen, Inheritance, Morphed, Segment, TopK
 from hwnas.morphism.operator import Site, require_site
 from hwnas.morphism.widths import narrower
@@ -40,6 +40,6 @@ class Prune:
             return (Chosen(index_set=_KEPT, start=start, block=block),)
 
         edit = Edit(graph)
-        records = resize(edit, graph, group, width - group.width, run)
+        records = resize(edit, graph, [Change(group=group, more=width - group.width, run=run)])
         kept = TopK(name=_KEPT, source=f"{group.producers[0]}.weight", count=width)  # 2.
         return Morphed(graph=edit.done(), inheritance=Inheritance(exact=False, records=records, index_sets=(kept,)))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from numpy.random import Generator
 
 from hwnas.graph import Add, Concat, Edit, Graph, WeightedAdd
-from hwnas.morphism.channel_groups import read_channels, resize
+from hwnas.morphism.channel_groups import Change, read_channels, resize
 from hwnas.morphism.inheritance import Inheritance, Morphed, Slice
 from hwnas.morphism.operator import Site, require_site
 from hwnas.morphism.tidy import tidy
@@ -42,7 +42,7 @@ class RemoveSkip:
         records: tuple[Slice, ...] = ()
         group = read_channels(graph, join, position) if isinstance(graph[join].op, Concat) else None
         if group is not None:  # 2.
-            records = resize(edit, graph, group, -group.width, lambda start, block: ())
+            records = resize(edit, graph, [Change(group=group, more=-group.width, run=lambda start, block: ())])
         if len(left) > 1:  # 1.
             edit.rewire(join, *left)
         else:

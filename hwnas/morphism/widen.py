@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from numpy.random import Generator
 
 from hwnas.graph import Edit, Graph
-from hwnas.morphism.channel_groups import channel_groups, resize
+from hwnas.morphism.channel_groups import Change, channel_groups, resize
 from hwnas.morphism.inheritance import Gap, Inheritance, Keep, Morphed, Segment
 from hwnas.morphism.operator import Site, require_site
 from hwnas.morphism.widths import wider
@@ -40,5 +40,5 @@ class Widen:
             return (Keep(start=start, stop=start + group.width * block), Gap(count=more * block))
 
         edit = Edit(graph)
-        records = resize(edit, graph, group, more, run)  # 2. and 3.
+        records = resize(edit, graph, [Change(group=group, more=more, run=run)])  # 2. and 3.
         return Morphed(graph=edit.done(), inheritance=Inheritance(exact=True, records=records))

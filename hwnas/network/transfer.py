@@ -62,7 +62,7 @@ def _make(
         case Constant():
             return {record.tensor: torch.full(shapes[record.tensor], record.value)}
         case Identity():
-            return {record.tensor: _dirac(shapes[record.tensor])}
+            return {record.tensor: _dirac(shapes[record.tensor], record.first)}
         case Fresh():
             return {record.tensor: _he(shapes[record.tensor], generator)}
         case Calibrated():
@@ -93,12 +93,15 @@ def _he(shape: Shape, generator: Generator) -> Tensor:
     return torch.randn(shape, generator=generator) * math.sqrt(2.0 / math.prod(shape[1:]))
 
 
-def _dirac(shape: Shape) -> Tensor:
-    """(out, in / groups, k, k) with a one where a filter reads its own channel in the kernel's centre."""
+def _dirac(shape: Shape, first: int | None) -> Tensor:
+    """(out, in / groups, kh, kw) with a one where a filter reads its own channel in the kernel's centre.
+
+    With ``first``, filter ``first`` + i reads channel i, and all others none.
+    """
     weight = torch.zeros(shape)
-    out, per_group, kernel, _ = shape
-    filters = torch.arange(out)
-    weight[filters, filters % per_group, kernel // 2, kernel // 2] = 1.0
+    out, per_group, height, width = shape
+    filters = torch.arange(out) if first is None else torch.arange(first, first + per_group)
+    weight[filters, (filters - (first or 0)) % per_group, height // 2, width // 2] = 1.0
     return weight
 
 
