@@ -8,9 +8,10 @@ KEY = re.compile(r"\[([A-Z][A-Za-z]+(?:19|20)\d{2}[a-z]?)[\],]")
 
 
 def cited() -> dict[str, str]:
-    """The keys in the code's docstrings and comments, each with one place."""
+    """The keys in the code's docstrings and comments and in the guides, each with one place."""
     found: dict[str, str] = {}
-    for path in sorted((ROOT / "hwnas").rglob("*.py")):
+    guides = (path for path in (ROOT / "docs").glob("*.md") if path.name != "references.md")
+    for path in [*sorted((ROOT / "hwnas").rglob("*.py")), *sorted(guides)]:
         for key in KEY.findall(path.read_text(encoding="utf-8")):
             found.setdefault(key, str(path.relative_to(ROOT)))
     return found
