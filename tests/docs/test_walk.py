@@ -1,7 +1,11 @@
-"""What two pages ask a reader to type is typed, in their order, on a small run of digits; networks have that run's own ids."""
+"""What the pages ask a reader to type is typed, in their order, on a small run of digits or a few drawn pictures.
+
+Names, ids, budgets and limits are replaced by those that fit what is there; nothing else is.
+"""
 
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -10,55 +14,94 @@ from typer.testing import CliRunner
 import hwnas
 from hwnas.cli import app
 from tests.conftest import Made
+from tests.data.test_own_validation import folder as pictures
 from tests.docs.test_commands import ROOT, shown, words_of
 
-NOT_TYPED = {"search": "the run is made by the search of a fixture"}
 FITTING = {  # to a run that is tiny, has no latency, and is bad
     "--max-error 0.05": "--max-error 1",
     "--prefer latency": "--prefer parameters",
     "--prefer error=2,latency=1": "--prefer error=2,parameters=1",
     "--time-budget 10m": "--time-budget 1s",
 }
+SHORT = "--time-budget 12s --workers 0 --max-error 1"
 
 
-def walk(page: str, folder: Path) -> list[str]:
-    """Type the commands of a page in ``folder``, where the run lies in runs/digits; gives those that were typed."""
-    first, second = (entry.id for entry in hwnas.open_run(folder / "runs" / "digits").front()[:2])
+def walk(page: str, fitting: Mapping[str, str], but: tuple[str, ...] = ()) -> list[str]:
+    """Type the commands of a page in the current folder, ``but`` for those; gives the names of those that were typed.
+
+    ``fitting``: what is typed in place of a whole command, else in place of a part of one.
+    """
     typed = []
     for command in shown(ROOT / "docs" / page):
-        text = command.text
-        if not command.whole or words_of(text)[0] in NOT_TYPED:
+        if not command.whole or words_of(command.text)[0] in but:
             continue
-        for said, fits in {**FITTING, "g2-1": first, "g0-7": second}.items():
-            text = text.replace(said, fits)
+        text = fitting.get(command.text, command.text)
+        for said, fits in fitting.items():
+            text = text if command.text in fitting else text.replace(said, fits)
         done = CliRunner().invoke(app, words_of(text))
         assert done.exit_code == 0, f"{text}\n{done.output}"
-        typed.append(text)
+        typed.append(words_of(text)[0])
     return typed
 
 
 @pytest.fixture
-def folder(tiny_run: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def names(tiny_run: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The front of the run in runs/digits of the current folder, by ids."""
     shutil.copytree(tiny_run.folder, tmp_path / "runs" / "digits")
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    return [entry.id for entry in hwnas.open_run("runs/digits").front()]
 
 
-def test_the_first_five_minutes(folder: Path) -> None:
-    typed = walk("index.md", folder)
-    assert [words_of(text)[0] for text in typed] == ["front", "report", "pick", "export", "verify", "resume"]
-    assert (folder / "runs" / "digits" / "report.html").is_file()
-    assert (folder / "bundle" / "classify.py").is_file()
+def test_the_first_five_minutes(names: list[str]) -> None:
+    typed = walk("index.md", FITTING, but=("search",))  # which made the run
+    assert typed == ["front", "report", "pick", "export", "verify", "resume"]
+    assert Path("runs/digits/report.html").is_file()
+    assert Path("bundle/classify.py").is_file()
 
 
 @pytest.mark.slow  # it measures, for ten seconds where the machine is busy
-def test_choosing_and_shipping(folder: Path) -> None:
-    typed = walk("choosing-and-shipping.md", folder)
-    assert {words_of(text)[0] for text in typed} == {"front", "report", "pick", "export", "verify", "measure"}
-    assert list((folder / "bundle").glob("*.int8.onnx"))
+def test_choosing_and_shipping(names: list[str]) -> None:
+    typed = walk("choosing-and-shipping.md", {**FITTING, "g2-1": names[0], "g0-7": names[1]})
+    assert set(typed) == {"front", "report", "pick", "export", "verify", "measure"}
+    assert list(Path("bundle").glob("*.int8.onnx"))
 
 
-def test_the_front_that_the_page_shows_has_the_columns_of_the_command(folder: Path) -> None:
+@pytest.mark.slow
+def test_training_to_the_end(names: list[str]) -> None:
+    here = {"runs/photos": "runs/digits", "g7-1": names[0], "g9-3": names[1], "--time-budget 1h": "--time-budget 3s"}
+    whole_front = {"hwnas train runs/photos": f"hwnas train runs/digits --models {names[1]} --epochs 1"}
+    typed = walk("train-to-the-end.md", {**whole_front, **here, "--epochs 100": "--epochs 1", "--max-latency-ms 5 ": ""})
+    assert typed == ["train", "train", "train", "front", "pick"]
+    assert sum(entry.is_trained for entry in hwnas.open_run("runs/digits").rows()) == 4
+
+
+@pytest.mark.slow
+def test_your_own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    pictures(tmp_path / "photos", {"cat": 60, "dog": 60}, seed=0, size=(16, 16))
+    pictures(tmp_path / "held_out", {"cat": 10, "dog": 10}, seed=1, size=(16, 16))
+    page = ROOT / "docs" / "your-own-data.md"
+    (settings,) = re.findall(r"^```toml\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S)
+    Path("run.toml").write_text(settings, encoding="utf-8")
+    searches = [command.text for command in shown(page) if command.whole and "runs/photos" in command.text]
+    own = {text: text.replace("runs/photos", f"runs/{number}") for number, text in enumerate(searches)}
+    typed = walk(page.name, {text: fits.replace("--time-budget 30m", SHORT) for text, fits in own.items()})
+    assert typed == ["data", "data", "data", "data", "search", "search", "search"]
+
+
+@pytest.mark.slow
+def test_resilience(names: list[str]) -> None:
+    run = hwnas.open_run("runs/digits")
+    run.export("mine", models=names[:1], precisions=["float32", "int8"])
+    shutil.copy(f"mine/{names[0]}.onnx", "model.onnx")
+    shutil.copy(f"mine/{names[0]}.int8.onnx", "model.int8.onnx")
+    digits = {"--data photos --validation held_out": "--data digits --workers 0 --max-error 1", "--data photos": "--data digits"}
+    here = {"g1-3,g2-1": ",".join(names[:2]), "g2-1": names[0], "--half-width 2": "--half-width 10"}
+    typed = walk("resilience.md", {**digits, **here})
+    assert typed == ["faults", "faults", "export", "faults", "search", "export", "faults"]
+
+
+def test_the_front_that_the_page_shows_has_the_columns_of_the_command(names: list[str]) -> None:
     page = (ROOT / "docs" / "choosing-and-shipping.md").read_text(encoding="utf-8")
     heads = re.findall(r"^id +error.*$", page, re.M)
     printed = CliRunner().invoke(app, ["front", "runs/digits"]).output.splitlines()[0].split()
