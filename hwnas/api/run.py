@@ -223,7 +223,7 @@ class Run:
     ) -> "FaultReport":
         """Fault-injection campaigns on models of the run and on ONNX files, on the run's validation images.
 
-        ``settings`` are those of ``hwnas.injection.FaultSettings``: target, dtype, bers, half_width, seed, .. Campaigns lie in
+        ``settings`` are those of ``hwnas.campaign.FaultSettings``: target, dtype, bers, half_width, seed, .. Campaigns lie in
         the run's folder and are gone on with. Raises RequestError where a campaign cannot be had as asked.
         """
         from hwnas.campaign.of_run import fault_study
