@@ -31,13 +31,13 @@ def walk(page: str, fitting: Mapping[str, str], but: tuple[str, ...] = ()) -> li
 
     ``fitting``: what is typed in place of a whole command, else in place of a part of one.
     """
+    commands = [each.text for each in shown(ROOT / "docs" / page) if each.whole and words_of(each.text)[0] not in but]
+    parts = {said: fits for said, fits in fitting.items() if said not in commands}
     typed = []
-    for command in shown(ROOT / "docs" / page):
-        if not command.whole or words_of(command.text)[0] in but:
-            continue
-        text = fitting.get(command.text, command.text)
-        for said, fits in fitting.items():
-            text = text if command.text in fitting else text.replace(said, fits)
+    for command in commands:
+        text = fitting.get(command, command)
+        for said, fits in parts.items() if command not in fitting else ():
+            text = text.replace(said, fits)
         done = CliRunner().invoke(app, words_of(text))
         assert done.exit_code == 0, f"{text}\n{done.output}"
         typed.append(words_of(text)[0])
