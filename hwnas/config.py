@@ -90,10 +90,11 @@ class RunConfig(_Section):
     whose trained weights stay on the disk. ``strategy`` is a name, or a table with a ``name`` and the strategy's settings;
     ``operators`` are the names of those that children are made by, all where none is given; ``imports`` are modules that are
     imported first, such as those that register operations. ``start`` names networks that the run begins with, their weights kept
-    (see ``hwnas.importing.network_of``), ``weights`` a safetensors file for one of them; ``with_initial``: the search space's own
-    begin with them. ``original_teaches``: such a network teaches those that descend from it and err more often, where they are
-    distilled and when they are trained to the end. What ``trainer`` leaves open, and an ``augmentation`` that is left out, are
-    chosen to suit the data.
+    (see ``hwnas.importing.network_of``), ``weights`` a safetensors file for one of them, ``freeze`` patterns (``layer1.*``) of
+    the names of its tensors that no training changes; ``with_initial``: the search space's own begin with them.
+    ``original_teaches``: such a network teaches those that descend from it and err more often, where they are distilled and when
+    they are trained to the end. What ``trainer`` leaves open, and an ``augmentation`` that is left out, are chosen to suit the
+    data.
     """
 
     seed: int = Field(default=0, ge=0, strict=True)  # `seed = true` is no number
@@ -119,6 +120,7 @@ class RunConfig(_Section):
     keep: str = Field(default="all", pattern="^(all|front)$")
     start: tuple[str, ...] = ()
     weights: str | None = None
+    freeze: tuple[str, ...] = ()
     with_initial: bool = False
     original_teaches: bool = True
 

@@ -26,6 +26,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "keep": ("keep",),
     "start": ("start",),
     "weights": ("weights",),
+    "freeze": ("freeze",),
     "with_initial": ("with_initial",),
     "original_teaches": ("original_teaches",),
     "max_error": ("max_error",),

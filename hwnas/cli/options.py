@@ -54,6 +54,10 @@ DensityOption = Annotated[
     typer.Option("--density", metavar="kernel|uniform", help="Of lemonade: how parents are drawn; by default kernel."),
 ]
 WeightsOption = Annotated[str | None, typer.Option(metavar="F.safetensors", help="Weights of the network of --start.")]
+FreezeOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="GLOB", help="Tensors of the network of --start that are not trained, as layer1.*; repeatable."),
+]
 NormalisationOption = Annotated[
     str | None,
     typer.Option(metavar="MEAN,STD|imagenet|none", help="Of images; by default the network's, if known, or the data's."),

@@ -144,7 +144,9 @@ def assemble(config: RunConfig, kept: ResumeState = ResumeState()) -> RunContext
     import_modules(config.imports)
     profile = kept.profile or load_profile(config.device)
     data = load(config.data_settings)
-    brought = Brought(starts=kept.starts) if kept.starts else start_networks(kept.networks, data)
+    brought = Brought(starts=kept.starts) if kept.starts else start_networks(kept.networks, data, config.freeze)
+    if config.freeze and config.with_initial:
+        raise ConfigError("freeze is for the network of --start alone, and the space's own would begin with it: leave one out")
     if brought.normalisation is not None and config.data.normalisation is None:  # the network's own: the run keeps it
         own = tuple(chain.from_iterable(brought.normalisation))
         config = config.model_copy(update={"data": dataclasses.replace(config.data, normalisation=own)})
@@ -156,7 +158,7 @@ def assemble(config: RunConfig, kept: ResumeState = ResumeState()) -> RunContext
     sources = sources_named(config.objectives)
     measured = [source.objective.name for source in sources if isinstance(source, DeviceObjective)]
     measures = bool(measured) or "latency_ms" in {limit.objective for limit in limits}
-    trainer = kept.trainer or _trainer(config, data)
+    trainer = kept.trainer or _trainer(config, data).model_copy(update={"frozen": brought.frozen})
     if config.executor == "local":  # a cluster's nodes have devices of their own
         training_device(trainer.device)
     analytic = profile.kind == "analytic"

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
 
 from hwnas.candidate import NEW_HEAD, START, Step
 from hwnas.data import DataSet
 from hwnas.errors import ConfigError
 from hwnas.execution import pack
 from hwnas.graph import Graph, architecture_id, from_json, to_json
-from hwnas.importing import NetworkSource, Normalisation, network_of
+from hwnas.importing import ImportedNetwork, NetworkSource, Normalisation, network_of
 from hwnas.morphism.inheritance import Inheritance
 from hwnas.store import RunStore, content_hash
 
@@ -45,14 +47,24 @@ class _Stored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Brought:
-    """The networks that sources name, and what their images are normalised by, where a source says so."""
+    """The networks that sources name, and what their images are normalised by, where a source says so.
+
+    ``frozen`` are the tensors that no training changes, by their names in the graph.
+    """
 
     starts: tuple[Start, ...] = ()
     normalisation: Normalisation | None = None
+    frozen: tuple[str, ...] = ()
 
 
-def start_networks(sources: Sequence[NetworkSource], data: DataSet) -> Brought:
-    """The networks that sources name, for the data's images and classes. Raises RequestError."""
+def start_networks(sources: Sequence[NetworkSource], data: DataSet, freeze: Sequence[str] = ()) -> Brought:
+    """The networks that sources name, for the data's images and classes; ``freeze`` are patterns of their tensors' own names.
+
+    Raises RequestError.
+    """
+    if freeze and len(sources) != 1:
+        raise ConfigError(f"freeze needs the one network whose tensors it names (--start), got {len(sources)}")
+    frozen: tuple[str, ...] = ()
     channels, height, width = data.shape
     found: dict[str, Start] = {}
     normalisations: dict[str, Normalisation] = {}
@@ -65,13 +77,28 @@ def start_networks(sources: Sequence[NetworkSource], data: DataSet) -> Brought:
                 "knows an architecture once"
             )
         found[identity] = Start(name=taken.name, graph=taken.graph, weights=pack(taken.state), is_new=taken.is_new)
+        frozen = _matching(freeze, taken)
         if taken.normalisation is not None:
             normalisations[taken.name] = taken.normalisation
     if len(set(normalisations.values())) > 1:
         raise ConfigError(
             f"{' and '.join(normalisations)} normalise images in different ways; begin with one of them, or say --normalisation"
         )
-    return Brought(starts=tuple(found.values()), normalisation=next(iter(normalisations.values()), None))
+    normalisation = next(iter(normalisations.values()), None)
+    return Brought(starts=tuple(found.values()), normalisation=normalisation, frozen=frozen)
+
+
+def _matching(patterns: Sequence[str], network: ImportedNetwork) -> tuple[str, ...]:
+    """The learnable tensors whose own names match a pattern. Raises ConfigError where one matches none, or all are matched."""
+    own = {name: network.names[name] for name in network.graph.parameters() if name in network.names}
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in own.values()):
+            near = get_close_matches(pattern, own.values(), n=3, cutoff=0.0)
+            raise ConfigError(f"freeze: no tensor of {network.name} is called {pattern!r}; the nearest are {', '.join(near)}")
+    found = tuple(name for name, called in own.items() if any(fnmatchcase(called, pattern) for pattern in patterns))
+    if len(found) == len(network.graph.parameters()):
+        raise ConfigError(f"freeze: {', '.join(patterns)} match every tensor of {network.name}, and nothing would be trained")
+    return found
 
 
 def as_facts(starts: Sequence[Start]) -> list[dict[str, object]]:

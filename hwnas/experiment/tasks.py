@@ -2,14 +2,16 @@
 
 from torch import Generator
 
-from hwnas.candidate import Candidate, Step, stream_seed
+from hwnas.candidate import NEW_HEAD, Candidate, Step, stream_seed
 from hwnas.errors import MorphismError, WorkError
 from hwnas.execution import EvaluationResult, EvaluationTask, Executor, Teacher, pack
 from hwnas.experiment.context import RunContext
 from hwnas.graph import to_json
 from hwnas.morphism.from_scratch import from_scratch
 from hwnas.network import State, transfer
+from hwnas.settings import TrainerSettings
 
+HEAD_SHARE = 0.25  # of the steps of a network with a new head, as for a distillation (our choice)
 # The first are slow: torch loads parts of itself on first use. Short ones fit between what else a machine does.
 PROBE_STEPS = (32, 32, 48, 48, 48, 48, 48, 48)
 
@@ -37,7 +39,7 @@ def task_for(candidate: Candidate, state: State, teacher: Teacher | None, contex
         teacher=teacher,
         data=context.data_settings,
         data_fingerprint=context.data.fingerprint,
-        trainer=context.trainer,
+        trainer=_trainer(candidate, context),
         augmentation=context.augmentation_for(images),
         images=images,
         seed=stream_seed(context.config.seed, candidate.id, "training"),
@@ -45,6 +47,12 @@ def task_for(candidate: Candidate, state: State, teacher: Teacher | None, contex
         imports=context.config.imports,
         threads=context.config.torch_threads,
     )
+
+
+def _trainer(candidate: Candidate, context: RunContext) -> TrainerSettings:
+    """The run's; the last layer of a network that brought all others begins alone."""
+    is_new = candidate.operator == NEW_HEAD
+    return context.trainer.model_copy(update={"head_share": HEAD_SHARE}) if is_new else context.trainer
 
 
 def images_per_second(context: RunContext, executor: Executor) -> float:

@@ -19,6 +19,9 @@ class TrainerSettings(BaseModel):
     decay pulls on batch norms and biases, ``average`` the decay of a moving average of the tensors (0: none). ``keep_best``
     evaluates on the validation data meanwhile and gives the best that was seen; with ``patience`` the training ends early where
     that share of its steps brought no smaller error.
+
+    For networks from outside: ``frozen`` names tensors that stay as they are (a batch norm's statistics follow the data all the
+    same), and over the first ``head_share`` of the steps the last layer alone is trained.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,4 +43,6 @@ class TrainerSettings(BaseModel):
     average: float = Field(default=0.0, ge=0, lt=1)
     keep_best: bool = False
     patience: float = Field(default=0.0, ge=0, le=1)
+    frozen: tuple[str, ...] = ()
+    head_share: float = Field(default=0.0, ge=0, lt=1)
     device: TrainingDevice = "auto"

@@ -59,6 +59,8 @@ def train(
     """
     started = time.monotonic()
     network.train()
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(name not in settings.frozen)
     steps, size = step_count(images, settings.batch_size), settings.batch_size
     begin, end = _part(checkpoint, steps, None if until is None else step_count(until, size))
     optimiser = optimiser_for(network, settings)
@@ -72,10 +74,11 @@ def train(
     device = device_of(network)
     autocast = settings.precision == "bfloat16" or (settings.precision == "auto" and device.type == "cuda")
     loss_of = _loss(data, settings, network, teacher, steps, autocast=autocast)
-    is_over = False
+    is_over, head_steps = False, round(settings.head_share * steps)
     for step, (pixels, labels) in enumerate(islice(batches, end - begin), begin + 1):
+        rate = learning_rate(settings, pace.at(step - 1), steps)
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate(settings, pace.at(step - 1), steps)
+            group["lr"] = 0.0 if step <= head_steps and not group["is_head"] else rate
         pixels, labels = pixels.to(device).contiguous(memory_format=network.memory_format), labels.to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
             logits = network(pixels)

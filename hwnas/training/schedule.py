@@ -1,11 +1,13 @@
-"""The learning rate over a training, and which tensors weight decay pulls on."""
+"""The learning rate over a training, which tensors it moves, and which of them weight decay pulls on."""
 
 import math
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from hwnas.graph import Graph
 from hwnas.network import Network
 from hwnas.settings import TrainerSettings
 
@@ -53,14 +55,21 @@ def learning_rate(settings: TrainerSettings, step: float, steps: int) -> float:
 
 
 def optimiser_for(network: Network, settings: TrainerSettings) -> torch.optim.Optimizer:
-    """The optimiser of a network's parameters.
+    """The optimiser of a network's parameters, without those that are frozen.
 
-    Unless ``decay_vectors``, weight decay pulls on weights alone, not on batch norms and biases, as usual since [He2019].
+    Unless ``decay_vectors``, weight decay pulls on weights alone, not on batch norms and biases, as usual since [He2019]. Each
+    group says whether its parameters are those of the last layer (``is_head``), which may begin alone.
     """
-    parameters = list(network.parameters())
-    pulled = [each for each in parameters if settings.decay_vectors or each.dim() > 1]
-    free = [each for each in parameters if not settings.decay_vectors and each.dim() <= 1]
-    groups: list[dict[str, Any]] = [{"params": pulled}, {"params": free, "weight_decay": 0.0}] if free else [{"params": pulled}]
+    head = head_tensors(network.graph) if settings.head_share else frozenset()
+    kinds: dict[tuple[bool, bool], list[Tensor]] = {}  # by whether they are the head's, and free of decay
+    for name, parameter in network.named_parameters():
+        if name not in settings.frozen:
+            is_free = not settings.decay_vectors and parameter.dim() <= 1
+            kinds.setdefault((name in head, is_free), []).append(parameter)
+    groups: list[dict[str, Any]] = [
+        {"params": found, "is_head": is_head, **({"weight_decay": 0.0} if is_free else {})}
+        for (is_head, is_free), found in sorted(kinds.items(), key=lambda item: item[0])
+    ]
     # Fused: one operation for all tensors. Small networks are bound by the number of operations.
     if settings.optimiser == "adamw":
         return torch.optim.AdamW(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
@@ -72,3 +81,13 @@ def optimiser_for(network: Network, settings: TrainerSettings) -> torch.optim.Op
         weight_decay=settings.weight_decay,
         fused=True,
     )
+
+
+def head_tensors(graph: Graph) -> frozenset[str]:
+    """The parameters of the last layer that has some."""
+    number, parameters = graph.output, graph.parameters()
+    while graph[number].inputs:
+        if found := frozenset(name for name in parameters if name.startswith(f"{number}.")):
+            return found
+        number = graph[number].inputs[0]
+    return frozenset()
