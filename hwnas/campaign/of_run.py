@@ -13,6 +13,7 @@ from hwnas.campaign.images import Examples
 from hwnas.campaign.of_files import refuse_other_classes
 from hwnas.campaign.results import FaultReport
 from hwnas.campaign.settings import FaultName, FaultSettings
+from hwnas.campaign.stored import keep_figures
 from hwnas.campaign.study import Subject, onnx_subject, study, trained
 from hwnas.device import load_profile, open_device
 from hwnas.execution.threads import one_thread
@@ -23,8 +24,8 @@ from hwnas.models.deploying import calibration_images, pixels
 from hwnas.models.loading import refuse_untrained, stored_data, trained_state
 from hwnas.network import State
 from hwnas.store import Row, RunStore
+from hwnas.store.campaigns import FOLDER
 
-FOLDER = "faults"  # in the run's folder: one file for each campaign
 DEFAULT_FAULTS: tuple[FaultName, ...] = ("single", "ber")
 
 
@@ -80,7 +81,7 @@ def fault_study(
 ) -> FaultReport:
     """Fault networks of a run and ONNX files on the run's validation images; campaign files lie in the run's folder.
 
-    ``threads`` networks at a time.
+    So do the figures, for the run's page. ``threads`` networks at a time.
     """
     material = fault_material(store, rows)
     examples = Examples(images=material.images, labels=material.labels)
@@ -89,7 +90,9 @@ def fault_study(
     for subject in given:
         refuse_other_classes(subject, material.classes)
     subjects = [*own, *given]
-    return study(subjects, examples, settings, faults, folder=store.folder / FOLDER, watch=watch, threads=threads)
+    found = study(subjects, examples, settings, faults, folder=store.folder / FOLDER, watch=watch, threads=threads)
+    keep_figures(store.folder, found, faults, settings.seed)
+    return found
 
 
 def _own(material: FaultMaterial, settings: FaultSettings) -> list[Subject]:

@@ -9,6 +9,7 @@ from pydantic_core import PydanticSerializationError
 
 from hwnas.candidate import Outcome, Step
 from hwnas.errors import GraphError, HwnasError, MorphismError, StoreError
+from hwnas.graph import Graph
 from hwnas.graph import from_json as graph_from_json
 from hwnas.graph import to_json as graph_to_json
 from hwnas.morphism.inheritance import from_json as plan_from_json
@@ -96,6 +97,14 @@ def steps_from_json(text: str, candidate_id: str) -> tuple[Step, ...]:
     try:
         return tuple(_step(entry) for entry in json.loads(text))
     except (LookupError, TypeError, ValueError, RecursionError, GraphError, MorphismError) as error:
+        raise StoreError(f"the stored steps of {candidate_id} are damaged: {error!r}") from None
+
+
+def last_graph_from_json(text: str, candidate_id: str) -> Graph:
+    """The graph that stored steps lead to, without those before it and without plans. Raises as ``steps_from_json``."""
+    try:
+        return graph_from_json(json.dumps(json.loads(text)[-1]["graph"]))
+    except (LookupError, TypeError, ValueError, RecursionError, GraphError) as error:
         raise StoreError(f"the stored steps of {candidate_id} are damaged: {error!r}") from None
 
 

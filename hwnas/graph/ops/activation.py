@@ -52,6 +52,12 @@ class Clip(Elementwise):
         return self.low == 0.0 and self.high == math.inf
 
     @property
+    def known_as(self) -> str | None:
+        """ReLU and ReLU6."""
+        names = {(0.0, math.inf): "relu", (0.0, 6.0): "relu6"}
+        return names.get((self.low, self.high))
+
+    @property
     def scales_through(self) -> bool:  # type: ignore[override]
         """A plain ReLU: relu(a x) = a relu(x) for a >= 0."""
         return self.is_relu

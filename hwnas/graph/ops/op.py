@@ -128,6 +128,11 @@ class Op(ABC):
         return self
 
     @property
+    def known_as(self) -> str | None:
+        """The name by which readers know it with just these fields, such as ``relu`` for a clip from 0; None: kind and fields."""
+        return None
+
+    @property
     def cost_kind(self) -> CostKind:
         """The kind of computation that a latency predictor counts it as; element-wise operations and copies are ``join``."""
         return "join"
