@@ -9,7 +9,7 @@ from hwnas.api.describing import data_card
 from hwnas.api.exported import exported_table
 from hwnas.api.fault_files import stage_listener, write_fault_plots, write_faults
 from hwnas.api.faulting import faults
-from hwnas.api.files import FAULTS, IMPORTED, MEASUREMENT, PLOTS, Output
+from hwnas.api.files import FAULTS, IMPORTED, MEASUREMENT, PLOTS, REPORT, Kind, Output
 from hwnas.api.importing import inspect, inspected_facts, inspected_json
 from hwnas.api.measuring import DeviceCheck, devices, measure, new_profile, profiles_folder
 from hwnas.api.options import OPTIONS, default_folder
@@ -26,8 +26,10 @@ __all__ = [
     "MEASUREMENT",
     "OPTIONS",
     "PLOTS",
+    "REPORT",
     "BundleCheck",
     "DeviceCheck",
+    "Kind",
     "Output",
     "Pick",
     "Run",

@@ -45,8 +45,7 @@ def _single(result: SingleResult) -> SingleFigures:
         critical=_interval(result.critical),
         device_drop=_interval(result.device_drop),
         layers=tuple(
-            LayerDrop(layer=part.layer, bits=part.bits, drop=None if part.drop is None else _interval(part.drop))
-            for part in whole
+            LayerDrop(layer=part.layer, bits=part.bits, drop=None if drop is None else _interval(drop)) for part, drop in whole
         ),
     )
 

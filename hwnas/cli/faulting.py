@@ -12,7 +12,7 @@ from hwnas.cli.options import INTERRUPTED, Quiet, Replace, Verbose, named
 from hwnas.errors import RequestError
 
 if TYPE_CHECKING:
-    from hwnas.api import Output
+    from hwnas.api import Kind, Output
     from hwnas.campaign import FaultReport
 
 NormalisedBy = Annotated[
@@ -42,7 +42,9 @@ def faults(
     half_width: Annotated[float, typer.Option(help="Of the 95 % interval to stop at, in percentage points of accuracy.")] = 0.5,
     seed: Annotated[int, typer.Option(help="Of the list of faults.")] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="F", help="Write every figure and fault as JSON.")] = None,
-    plot: Annotated[Path | None, typer.Option(metavar="F.html", help="Plots; by default faults/faults.html in the run.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="F.html", help="Plots on a page of their own; by default the run's report has them.")
+    ] = None,
     replace: Replace = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -61,8 +63,11 @@ def faults(
         with ending_at_the_second():
             from hwnas import api
 
-            reads, page = onnx or [], plot or (campaigns / "faults.html")
-            figures, plots = _outputs(json_file, page, reads, replace=replace, asked=plot is not None)
+            reads = onnx or []
+            is_report = folder is not None and plot is None
+            page = plot or (campaigns / "faults.html" if folder is None else folder / "report.html")
+            kind = api.REPORT if is_report else api.PLOTS
+            figures, plots = _outputs(json_file, page, kind, reads, replace=replace, asked=plot is not None)
             watch = None if quiet else api.stage_listener(console.note)
             if folder is None:
                 assert data is not None
@@ -75,22 +80,25 @@ def faults(
         raise typer.Exit(INTERRUPTED) from None
     if figures is not None:  # files first: what is printed may go to a pipe that nobody reads to its end
         api.write_faults(figures, report, {"fault": names, **settings})
-    api.write_fault_plots(plots, report)
+    if folder is not None and is_report:
+        api.open_run(folder).report(replace=replace)
+    else:
+        api.write_fault_plots(plots, report)
     _show(report, names, half_width)
     console.note(f"Plots: {page}")
 
 
 def _outputs(
-    json_file: Path | None, page: Path, reads: list[Path], *, replace: bool, asked: bool
+    json_file: Path | None, page: Path, kind: "Kind", reads: list[Path], *, replace: bool, asked: bool
 ) -> "tuple[Output | None, Output]":
-    """The file of figures, and that of plots, which lies among the campaigns unless it was ``asked`` for elsewhere.
+    """The file of figures, and that of plots: the run's report, or among the campaigns, unless it was ``asked`` for elsewhere.
 
     Raises RequestError where one cannot or must not be written.
     """
     from hwnas import api
 
     figures = None if json_file is None else api.Output(path=json_file, kind=api.FAULTS, reads=reads, replace=replace)
-    plots = api.Output(path=page, kind=api.PLOTS, reads=reads, replace=replace)
+    plots = api.Output(path=page, kind=kind, reads=reads, replace=replace)
     if figures is not None:
         figures.refuse_unwritable()
     if asked:  # its default lies in the run, where campaigns are written first

@@ -22,7 +22,7 @@ ERROR_INTERVAL = ("error_low", "error_high")
 TEST_INTERVAL = ("test_low", "test_high")
 DRAWN = 600  # networks off the front whose layers are in the page, the best ones; more would take seconds to read
 POINTS = 40  # of a learning curve
-DIGITS = 6
+DIGITS = 9  # with fewer a rounded value may differ from the one in a table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

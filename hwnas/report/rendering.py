@@ -14,8 +14,8 @@ _FOLDER = "templates"
 
 def rendered(template: str, *, data: object, **values: Any) -> str:
     """A template of this folder with these values; ``data`` is what its scripts read, as JSON."""
-    return _environment().get_template(template).render(
-        **values, data=embedded(data), asset=_asset, plotly=Markup(get_plotlyjs())
+    return (
+        _environment().get_template(template).render(**values, data=embedded(data), asset=_asset, plotly=Markup(get_plotlyjs()))
     )
 
 

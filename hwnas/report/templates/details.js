@@ -1,6 +1,6 @@
 "use strict";
 // One network: figures, architecture, lineage, learning curve, latency and resilience.
-const LATENCY = ["median", "95 % interval", "median, uncorrected blocks", "90 % below", "99 % below", "samples", "share of waiting",
+const LATENCY = ["latency", "95 % interval", "median", "90 % below", "99 % below", "samples", "share of waiting",
   "memory of the process in kB", "machine was quiet"];
 
 function details(network, all, axes) {
@@ -137,10 +137,10 @@ function latency(network) {
     if (place === 5 || place === 7) return counted(value);
     return `${place === 1 ? "± " : ""}${figures(value)} ms`;
   };
-  const rows = LATENCY.map((name, place) => (place === 2 ? null : el("tr", {}, el("th", { textContent: name, scope: "row" }),
-    kinds.map(([, values]) => el("td", { className: "number", textContent: cell(values, place) })))));
+  const rows = LATENCY.map((name, place) => el("tr", {}, el("th", { textContent: name, scope: "row" }),
+    kinds.map(([, values]) => el("td", { className: "number", textContent: cell(values, place) }))));
   const head = el("tr", {}, el("th"), kinds.map(([kind]) => el("th", { className: "number", scope: "col", textContent: kind === "final" ? "after the search" : "in the search" })));
-  return [el("h3", { textContent: "Latency samples" }), el("div", { className: "wide" }, el("table", {}, el("thead", {}, head), el("tbody", {}, rows)))];
+  return [el("h3", { textContent: "Latency as measured" }), el("div", { className: "wide" }, el("table", {}, el("thead", {}, head), el("tbody", {}, rows)))];
 }
 
 function resilience(network) {

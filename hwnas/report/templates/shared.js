@@ -32,7 +32,15 @@ function text(axis, network) {
   const unit = axis.unit === "1" ? "" : ` ${axis.unit}`;
   if (!known(low)) return TEXTS[axis.text](value) + unit;
   if (axis.text === "percent") return `${percent(value)} (${(low * 100).toFixed(1)} to ${(high * 100).toFixed(1)})`;
-  return `${figures(value)} ± ${figures(high - value)}${unit}`;
+  return withInterval(value, high - value) + unit;
+}
+
+// As hwnas.report.interval writes it: one digit of the half-width, two where it begins with 1.
+function withInterval(value, half) {
+  if (!(half > 0)) return String(Number(value.toPrecision(4)));
+  const first = Math.floor(Math.log10(half));
+  const decimals = Math.max(0, (half < 2 * 10 ** first ? 1 : 0) - first);
+  return `${value.toFixed(decimals)} ± ${half.toFixed(decimals)}`;
 }
 
 function interval(axis, network) {
@@ -79,7 +87,7 @@ function plot(id, traces, layout = {}) {
 function scale(axis, networks) {
   const title = { text: escaped(axis.title) };
   const isLog = axis.log && networks.length > 0 && networks.every((network) => network.values[axis.name] > 0); // 0 would fall off
-  const shape = { title, ...(axis.text === "percent" ? { tickformat: "~%" } : {}) };
+  const shape = { title, tickformat: { percent: "~%", count: "~s" }[axis.text] };
   return isLog ? { ...shape, type: "log", dtick: "D2" } : { ...shape, type: "linear" };
 }
 
