@@ -11,7 +11,7 @@ function details(network, all, axes) {
 }
 
 function title(network) {
-  const badge = (words, kind) => el("span", { className: `badge ${kind}`, textContent: words });
+  const badge = (words, kind) => [" ", el("span", { className: `badge ${kind}`, textContent: words })];
   return el("h2", {}, network.id,
     network.isFront ? badge("front", "front") : badge(network.standing, ""),
     network.named ? badge(network.named, "front") : null,

@@ -42,7 +42,7 @@ function tradeOffs() {
     points(list.filter((n) => n.isOriginal), "the original network", { color: colour("original"), size: 14, symbol: "star" }, true),
   ].filter((trace) => trace.x.length);
   const line = chosen ? ancestors(chosen) : [];
-  return [...groups, { ...points(line, "descent", { size: 1 }), mode: "lines", line: { color: colour("muted"), width: 1, dash: "dot" }, hoverinfo: "skip", hovertemplate: null, showlegend: line.length > 1 },
+  return [...groups, { ...points(line, "its ancestors", { size: 1 }), mode: "lines", line: { color: colour("muted"), width: 1, dash: "dot" }, hoverinfo: "skip", hovertemplate: null, showlegend: line.length > 1 },
     { ...points(chosen ? placed([chosen]) : [], "chosen", { size: 17, color: "rgba(0,0,0,0)", line: { color: colour("chosen"), width: 2 } }), hoverinfo: "skip", hovertemplate: null, showlegend: false }];
 }
 
@@ -86,7 +86,7 @@ function dimension(axis, list) {
 
 function drawParallel() {
   const list = parallelList();
-  if (list.length < 2) return;
+  if (list.length < 2) return;  // nothing to compare
   const shade = (n) => (n.isFront ? 1 : 0);
   plot("parallel", () => [{ type: "parcoords", dimensions: own.map((axis) => dimension(axis, list)), labelfont: { size: 12 }, unselected: { line: { color: colour("line"), opacity: 0.25 } },
     line: { color: list.map(shade), cmin: 0, cmax: 1, colorscale: [[0, faint(colour("other"), 0.4)], [1, colour("front")]] } }], () => ({ height: 300, margin: { l: 60, r: 60, t: 60, b: 20 } }));
@@ -118,13 +118,13 @@ function limitFields() {
     input.addEventListener("change", () => {
       const most = input.value === "" ? null : Number(input.value) / (axis.text === "percent" ? 100 : 1);
       if (most === null) delete state.within[axis.name]; else state.within[axis.name] = [[0, most]];
-      drawParallel();
+      if (byId("parallel").data) drawParallel();
       filtered();
     });
     return el("label", {}, `${axis.label} ≤ `, input, axis.text === "percent" ? " %" : axis.unit === "1" ? "" : ` ${axis.unit}`);
   };
   const reset = el("button", { type: "button", textContent: "No filter" });
-  reset.addEventListener("click", () => { state.within = {}; fillLimits(); drawParallel(); filtered(); });
+  reset.addEventListener("click", () => { state.within = {}; fillLimits(); if (byId("parallel").data) drawParallel(); filtered(); });
   byId("limits").replaceChildren(...own.map(field), reset);
 }
 
@@ -199,7 +199,7 @@ function begin() {
   menu(byId("across"), axes, state.across);
   menu(byId("up"), axes, state.up);
   for (const which of ["across", "up"]) byId(which).addEventListener("change", () => { state[which] = byId(which).value; drawTradeOffs(); });
-  byId("all").addEventListener("change", () => { drawParallel(); filtered(); });
+  byId("all").addEventListener("change", () => { if (byId("parallel").data) drawParallel(); filtered(); });
   limitFields();
   drawTradeOffs();
   sortable(byId("front"));
@@ -213,16 +213,21 @@ function begin() {
   choose(all.has(linked) ? linked : knee?.id);
   window.addEventListener("hashchange", () => choose(decodeURIComponent(location.hash.slice(1))));
   window.addEventListener("popstate", () => choose(decodeURIComponent(location.hash.slice(1))));
-  later(drawProgress);
-  later(() => { drawParallel(); byId("parallel").on?.("plotly_restyle", brushed); });
+  whenSeen("hypervolume", drawProgress);
+  whenSeen("parallel", () => { drawParallel(); byId("parallel").on?.("plotly_restyle", brushed); });
 }
 
-// What is further down is drawn once the page answers its reader.
-function later(work) { setTimeout(work, 30); }
+// What is further down is drawn when it comes into sight: the page answers its reader before.
+function whenSeen(id, work) {
+  const seen = new IntersectionObserver((found) => {
+    if (found.some((each) => each.isIntersecting)) { seen.disconnect(); work(); }
+  }, { rootMargin: "100px" });
+  seen.observe(byId(id));
+}
 
-if (byId("trade-offs")) begin();
-if (byId("faults")) later(() => {
+if (byId("faults")) whenSeen("faults-table", () => {
   const curves = data.campaigns.filter((campaign) => campaign.curve);
   if (curves.length) plot("faults", () => berTraces(curves), { ...BER_AXES, height: 380, margin: { l: 60, r: 15, t: 60, b: 50 } });
   campaignsTable();
 });
+if (byId("trade-offs")) begin();

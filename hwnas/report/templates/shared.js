@@ -84,11 +84,12 @@ function plot(id, traces, layout = {}) {
   return place;
 }
 
+// Logarithmic where the values span orders of magnitude; on a narrow screen there is room for powers of ten alone.
 function scale(axis, networks) {
   const title = { text: escaped(axis.title) };
   const isLog = axis.log && networks.length > 0 && networks.every((network) => network.values[axis.name] > 0); // 0 would fall off
   const shape = { title, tickformat: { percent: "~%", count: "~s" }[axis.text] };
-  return isLog ? { ...shape, type: "log", dtick: "D2" } : { ...shape, type: "linear" };
+  return isLog ? { ...shape, type: "log", dtick: innerWidth < 600 ? 1 : "D2" } : { ...shape, type: "linear" };
 }
 
 // Half-widths to both sides, for plotly; undefined where no network has an interval.
