@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hwnas.version import __version__
 
 if TYPE_CHECKING:
-    from hwnas.api import Run, devices, measure, open_run, start, verify
+    from hwnas.api import Run, compare, devices, measure, open_run, start, verify
     from hwnas.graph.ops import register_op
     from hwnas.network import register_compute
 
@@ -23,6 +23,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 __all__ = [
     "Run",
     "__version__",
+    "compare",
     "devices",
     "measure",
     "open_run",
@@ -33,6 +34,7 @@ __all__ = [
 ]
 _MODULES = {
     "Run": "hwnas.api",
+    "compare": "hwnas.api",
     "devices": "hwnas.api",
     "measure": "hwnas.api",
     "verify": "hwnas.api",

@@ -88,6 +88,8 @@ LIBRARIES: Mapping[str, set[str]] = {
     },
     "onnxruntime": {"device", "export", "injection"},
     "plotly": {"report", "campaign"},
+    "jinja2": {"report"},
+    "matplotlib": {"report"},
     "sqlite3": {"store"},
     "pebble": {"execution"},
     "asyncssh": {"device"},
@@ -97,7 +99,8 @@ PYMOO = {"search/nsga2.py", "pareto/choosing.py"}
 MODULES_WITHOUT_TORCH = (
     "hwnas.graph", "hwnas.spaces", "hwnas.morphism", "hwnas.resilience", "hwnas.estimate", "hwnas.pareto", "hwnas.search",
     "hwnas.device", "hwnas.store", "hwnas.report", "hwnas.report.page", "hwnas.pareto.choosing", "hwnas.config", "hwnas.settings",
-    "hwnas.objectives", "hwnas.settings.reference", "hwnas.api", "hwnas.cli", "hwnas.cli.console", "hwnas.cli.fault_tables",
+    "hwnas.report.comparison", "hwnas.report.static", "hwnas.objectives", "hwnas.settings.reference", "hwnas.api",
+    "hwnas.cli", "hwnas.cli.console", "hwnas.cli.fault_tables",
 )  # fmt: skip
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 60
 

@@ -1,15 +1,16 @@
 """Everything that a script or the command line can do with a run.
 
-``hwnas.experiment``, ``hwnas.device``, ``hwnas.export``, ``hwnas.injection``, ``hwnas.report.page`` and ``hwnas.pareto.choosing``
-are imported inside the functions that need them: they load torch, ONNX Runtime, plotly or pymoo, which seeing a front must not
-pay for.
+``hwnas.experiment``, ``hwnas.device``, ``hwnas.export``, ``hwnas.injection``, ``hwnas.report.page``, ``hwnas.report.comparison``,
+``hwnas.report.static`` and ``hwnas.pareto.choosing`` are imported inside the functions that need them: they load torch, ONNX
+Runtime, plotly, matplotlib or pymoo, which seeing a front must not pay for.
 """
 
+from hwnas.api.comparing import compare
 from hwnas.api.describing import data_card
 from hwnas.api.exported import exported_table
 from hwnas.api.fault_files import stage_listener, write_fault_plots, write_faults
 from hwnas.api.faulting import faults
-from hwnas.api.files import FAULTS, IMPORTED, MEASUREMENT, PLOTS, REPORT, Kind, Output
+from hwnas.api.files import FAULTS, IMPORTED, MEASUREMENT, PLOTS, REPORT, Output
 from hwnas.api.importing import inspect, inspected_facts, inspected_json
 from hwnas.api.measuring import DeviceCheck, devices, measure, new_profile, profiles_folder
 from hwnas.api.options import OPTIONS, default_folder
@@ -29,10 +30,10 @@ __all__ = [
     "REPORT",
     "BundleCheck",
     "DeviceCheck",
-    "Kind",
     "Output",
     "Pick",
     "Run",
+    "compare",
     "configured",
     "data_card",
     "default_config",

@@ -31,6 +31,13 @@ class Kind:
 REPORT = Kind(
     words="a report of hwnas", begins=re.compile(rb"<!DOCTYPE html>\s*<html.{0,200}?<title>hwnas: ", re.S), in_run="report.html"
 )
+COMPARISON = Kind(
+    words="a comparison of hwnas", begins=re.compile(rb"<!DOCTYPE html>\s*<html.{0,200}?<title>hwnas compare: ", re.S)
+)
+PICTURE = Kind(
+    words="a picture of hwnas report --static",
+    begins=re.compile(rb"\x89PNG.{0,500}Software\0hwnas|<\?xml.{0,2000}<dc:title>hwnas</dc:title>", re.S),
+)
 PLOTS = Kind(
     words="a page of hwnas faults",
     begins=re.compile(rb"<!doctype html><html><head><meta charset='utf-8'><title>Faults</title>"),
@@ -107,7 +114,10 @@ class Output:
 
     def write_text(self, text: str) -> None:
         """Write the file and the folders above it. Raises RequestError where that cannot or must not be done."""
-        content = text.encode(errors="backslashreplace")  # a file name may hold bytes that are no UTF-8
+        self.write_bytes(text.encode(errors="backslashreplace"))  # a file name may hold bytes that are no UTF-8
+
+    def write_bytes(self, content: bytes) -> None:
+        """Write the file and the folders above it. Raises RequestError as ``write_text`` does."""
         with self._told():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._refuse_foreign()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwnas.api.checking import NUMBER, PATH, checked
-from hwnas.api.files import REPORT, Output
+from hwnas.api.files import PICTURE, REPORT, Output
 from hwnas.api.options import expected_config, physical_cores
 from hwnas.api.picking import Pick, pick
 from hwnas.config import Budget, config_from_json, seconds, settings_of
@@ -243,14 +243,55 @@ class Run:
 
         Raises RequestError where a file that is no such page lies there, unless ``replace``.
         """
-        from hwnas.report.page import page
+        output = self._page(out, replace=replace)
+        self._write_page(output, None)
+        return output.path
 
+    @checked(out=PATH, every=str | NUMBER, replace=bool)
+    def watch(self, out: str | os.PathLike[str] | None = None, *, every: str | float = "10s", replace: bool = False) -> str:
+        """Write the page of ``report`` anew whenever the run has changed, until it has ended; gives why it has.
+
+        It looks every so many seconds; as long as the run is at work the page loads itself again as often. Raises RequestError
+        as ``report`` does.
+        """
+        from hwnas.api.watching import interval_of, watch
+
+        output, every_s = self._page(out, replace=replace), interval_of(every)
+        return watch(self, lambda refresh_s: self._write_page(output, refresh_s), every_s)
+
+    @checked(folder=PATH, replace=bool)
+    def pictures(self, folder: str | os.PathLike[str], *, replace: bool = False) -> list[Path]:
+        """Write the main plots as PNG and SVG, for a paper; gives the paths. They need matplotlib (the extra ``plots``).
+
+        Raises RequestError without it, and where a file that is no such picture lies there, unless ``replace``.
+        """
+        try:
+            from hwnas.report.static import pictures
+        except ModuleNotFoundError as error:
+            raise RequestError(f"pictures need matplotlib, which is not there ({error}): pip install 'hwnas[plots]'") from error
+        with self._store() as store:
+            made = list(pictures(store, self.objectives))
+        if not made:
+            raise WorkError(f"there is nothing to draw yet in {self.folder}: {self.why_empty()}")
+        outputs = [Output(path=Path(folder) / name, kind=PICTURE, replace=replace) for name, _ in made]
+        for output in outputs:
+            output.refuse_foreign()
+        for output, (_, content) in zip(outputs, made, strict=True):
+            output.write_bytes(content)
+        return [output.path for output in outputs]
+
+    def _page(self, out: str | os.PathLike[str] | None, *, replace: bool) -> Output:
+        """Where the page is to be written. Raises RequestError where it must not be."""
         path = self.folder / "report.html" if out is None else Path(out)
         output = Output(path=path, kind=REPORT, replace=replace)
         output.refuse_foreign()
+        return output
+
+    def _write_page(self, output: Output, refresh_s: float | None) -> None:
+        from hwnas.report.page import page
+
         with self._store() as store:
-            output.write_text(page(store, self.objectives))
-        return path
+            output.write_text(page(store, self.objectives, refresh_s=refresh_s))
 
     def _chosen(self, models: str | Sequence[str]) -> list[Entry]:
         known = {entry.id: entry for entry in self.rows()}

@@ -22,7 +22,7 @@ from hwnas.cli.importing import import_
 from hwnas.cli.lasting import lasting
 from hwnas.cli.measuring import devices, measure
 from hwnas.cli.options import INTERRUPTED
-from hwnas.cli.reading import front, pick, report
+from hwnas.cli.reading import compare, front, pick, report, watch
 from hwnas.cli.searching import resume, search
 from hwnas.cli.training import train
 from hwnas.errors import HwnasError
@@ -42,6 +42,8 @@ COMMANDS: dict[Callable[..., None], str] = {
     devices: "hwnas devices --check",
     config: "hwnas config --default > run.toml",
     report: "hwnas report runs/NAME --out report.html",
+    watch: "hwnas watch runs/NAME --every 30s",
+    compare: "hwnas compare runs/A runs/B --out compare.html",
     faults: "hwnas faults runs/NAME --half-width 0.5 --json faults.json",
 }
 

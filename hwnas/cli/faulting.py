@@ -12,7 +12,7 @@ from hwnas.cli.options import INTERRUPTED, Quiet, Replace, Verbose, named
 from hwnas.errors import RequestError
 
 if TYPE_CHECKING:
-    from hwnas.api import Kind, Output
+    from hwnas.api import Output
     from hwnas.campaign import FaultReport
 
 NormalisedBy = Annotated[
@@ -63,11 +63,9 @@ def faults(
         with ending_at_the_second():
             from hwnas import api
 
-            reads = onnx or []
-            is_report = folder is not None and plot is None
-            page = plot or (campaigns / "faults.html" if folder is None else folder / "report.html")
-            kind = api.REPORT if is_report else api.PLOTS
-            figures, plots = _outputs(json_file, page, kind, reads, replace=replace, asked=plot is not None)
+            reads, is_report = onnx or [], folder is not None and plot is None
+            page = folder / "report.html" if folder is not None and is_report else plot or campaigns / "faults.html"
+            figures, plots = _outputs(json_file, page, reads, replace=replace, asked=plot is not None, is_report=is_report)
             watch = None if quiet else api.stage_listener(console.note)
             if folder is None:
                 assert data is not None
@@ -89,16 +87,16 @@ def faults(
 
 
 def _outputs(
-    json_file: Path | None, page: Path, kind: "Kind", reads: list[Path], *, replace: bool, asked: bool
+    json_file: Path | None, page: Path, reads: list[Path], *, replace: bool, asked: bool, is_report: bool
 ) -> "tuple[Output | None, Output]":
-    """The file of figures, and that of plots: the run's report, or among the campaigns, unless it was ``asked`` for elsewhere.
+    """The file of figures, and that of plots: the run's report, or what was ``asked`` for, or among the campaigns.
 
     Raises RequestError where one cannot or must not be written.
     """
     from hwnas import api
 
     figures = None if json_file is None else api.Output(path=json_file, kind=api.FAULTS, reads=reads, replace=replace)
-    plots = api.Output(path=page, kind=kind, reads=reads, replace=replace)
+    plots = api.Output(path=page, kind=api.REPORT if is_report else api.PLOTS, reads=reads, replace=replace)
     if figures is not None:
         figures.refuse_unwritable()
     if asked:  # its default lies in the run, where campaigns are written first

@@ -1,4 +1,4 @@
-"""What only reads a run: ``hwnas front``, ``hwnas pick`` and ``hwnas report``."""
+"""What only reads runs: ``hwnas front``, ``pick``, ``report``, ``watch`` and ``compare``."""
 
 import enum
 from pathlib import Path
@@ -7,7 +7,22 @@ from typing import Annotated
 import typer
 
 from hwnas.cli import console
-from hwnas.cli.options import MaxLatency, MaxMacs, MaxMemory, MaxParameters, Replace, RunFolder, Verbose, numbers, quoted
+from hwnas.cli.interrupting import ending_at_the_second
+from hwnas.cli.options import (
+    INTERRUPTED,
+    MaxLatency,
+    MaxMacs,
+    MaxMemory,
+    MaxParameters,
+    Replace,
+    RunFolder,
+    Verbose,
+    numbers,
+    quoted,
+)
+from hwnas.errors import RequestError
+
+PageOption = Annotated[Path | None, typer.Option(metavar="F.html", help="By default report.html in the run's folder.")]
 
 
 class Form(enum.StrEnum):
@@ -80,11 +95,55 @@ def pick(
 
 def report(
     folder: RunFolder,
-    out: Annotated[Path | None, typer.Option(metavar="F.html", help="By default report.html in the run's folder.")] = None,
+    out: PageOption = None,
+    static: Annotated[
+        Path | None, typer.Option("--static", metavar="DIR", help="Instead: the main plots as PNG and SVG files, for a paper.")
+    ] = None,
     replace: Replace = False,
     verbose: Verbose = False,
 ) -> None:
     """Write a run as one self-contained HTML page."""
     from hwnas import api
 
-    console.emit(str(api.open_run(folder).report(out, replace=replace)))
+    run = api.open_run(folder)
+    if static is None:
+        console.emit(str(run.report(out, replace=replace)))
+        return
+    if out is not None:
+        raise RequestError("--out names a page and --static a folder of pictures; ask for one of them at a time")
+    for path in run.pictures(static, replace=replace):
+        console.emit(str(path))
+
+
+def watch(
+    folder: RunFolder,
+    out: PageOption = None,
+    every: Annotated[str, typer.Option(metavar="TIME", help="How often to look.")] = "10s",
+    replace: Replace = False,
+    verbose: Verbose = False,
+) -> None:
+    """Keep the page of a run current while a search writes it. Open the page: it loads itself again as long as the run works."""
+    from hwnas import api
+
+    run = api.open_run(folder)
+    console.note(f"Open {out or run.folder / 'report.html'}; Ctrl-C stops watching, not the search.")
+    try:
+        with ending_at_the_second():
+            reason = run.watch(out, every=every, replace=replace)
+    except KeyboardInterrupt:
+        console.note("No longer watched; the page stays as it is.")
+        raise typer.Exit(INTERRUPTED) from None
+    console.note(f"The run is over: {reason}.")
+    console.emit(str(out or run.folder / "report.html"))
+
+
+def compare(
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN RUN ..", help="Folders of two runs or more.", show_default=False)],
+    out: Annotated[Path, typer.Option(metavar="F.html", help="The page.")] = Path("compare.html"),
+    replace: Replace = False,
+    verbose: Verbose = False,
+) -> None:
+    """Put runs of the same data (devices, strategies, seeds) on one page: their fronts over each other, and figures."""
+    from hwnas import api
+
+    console.emit(str(api.compare(folders, out, replace=replace)))

@@ -56,6 +56,22 @@ def title_of(objective: Objective) -> str:
     return objective.label if objective.unit == "1" else f"{objective.label} in {objective.unit}"
 
 
+def interval_of(entry: Entry, objective: Objective) -> tuple[float, float] | None:
+    """The ends of the 95 % interval of a network's value; None where it has none."""
+    value, ends = entry.value(objective.name), [entry.value(name) for name in _interval_names(objective)]
+    if value is None or not ends or any(end is None for end in ends):
+        return None
+    known = [end for end in ends if end is not None]
+    return (value - known[0], value + known[0]) if len(known) == 1 else (known[0], known[1])
+
+
+def _interval_names(objective: Objective) -> Sequence[str]:
+    """Under which names an interval stands: its two ends, or its half-width."""
+    if objective.name == "error":
+        return ERROR_INTERVAL
+    return () if objective.interval is None else (objective.interval,)
+
+
 def standing(entry: Entry, objectives: Sequence[Objective]) -> str:
     """Why a network is on the front or not: ``front``, ``dominated``, the objective whose bound it is above, its status."""
     if entry.on_front:
@@ -80,9 +96,6 @@ def axes(entries: Sequence[Entry], objectives: Sequence[Objective], limits: Mapp
 
 
 def _axis(objective: Objective, limits: Mapping[str, float], *, own: bool) -> dict[str, Any]:
-    interval: Sequence[str] = ERROR_INTERVAL if objective.name == "error" else ()
-    if objective.interval is not None:
-        interval = (objective.interval,)
     bounds = [bound for bound in (objective.upper_bound, limits.get(objective.name)) if bound is not None]
     return {
         "name": objective.name,
@@ -92,7 +105,7 @@ def _axis(objective: Objective, limits: Mapping[str, float], *, own: bool) -> di
         "text": objective.text,
         "log": objective.log_scale or objective.text in ("percent", "count"),
         "own": own,
-        "interval": interval,
+        "interval": _interval_names(objective),
         "limit": min(bounds, default=None),
     }
 

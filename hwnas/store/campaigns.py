@@ -1,4 +1,4 @@
-"""The figures of a run's fault campaigns: one JSON file for each network and fault model, in the folder of the campaigns.
+"""The figures of a run's fault campaigns: one JSON file for each network and fault model, in a folder beside the campaigns.
 
 A campaign on other networks, or with other settings, adds files; the same one gone on with replaces its own.
 """
@@ -12,7 +12,7 @@ from hwnas.errors import StoreError
 from hwnas.store.codec import json_text, json_value
 
 FOLDER = "faults"  # in a run's folder: the campaigns, each in a file of its own
-FIGURES = "figures"  # in that folder: what came of them
+FIGURES = "fault_figures"  # there too: what came of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +83,7 @@ class CampaignFigures:
 
 def write_figures(run: Path, figures: CampaignFigures) -> None:
     """Keep the figures of a campaign in a run's folder, whole or not at all. Raises StoreError where they cannot be written."""
-    folder = run / FOLDER / FIGURES
+    folder = run / FIGURES
     path = folder / f"{figures.name}.json"
     text = json_text(asdict(figures), f"the figures of {figures.name}")
     try:
@@ -98,7 +98,7 @@ def write_figures(run: Path, figures: CampaignFigures) -> None:
 def read_figures(run: Path) -> list[CampaignFigures]:
     """The figures of every campaign of a run, in the order of their names. Raises StoreError naming a file that is damaged."""
     found = []
-    for path in sorted((run / FOLDER / FIGURES).glob("*.json")):
+    for path in sorted((run / FIGURES).glob("*.json")):
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:

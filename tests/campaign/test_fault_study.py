@@ -105,7 +105,9 @@ def test_the_command_prints_tables_writes_every_fault_and_plots(run: Run, tmp_pa
         assert network["single"]["drop"]["low"] <= network["single"]["drop"]["value"] <= network["single"]["drop"]["high"]
     assert len(content["by_drop"]) == len(content["by_area"]) == 1
     assert np.isfinite(content["by_drop"][0]["p_holm"])
-    assert "<html>" in (run.folder / "faults" / "faults.html").read_text()[:200]
+    page = (run.folder / "report.html").read_text()
+    assert "<title>hwnas: copy</title>" in page[:300]
+    assert all(f'"model":"{entry.id}"' in page for entry in two)
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ def test_guarded_models_are_exported_verified_and_faulted(tiny_run: Made, tmp_pa
     assert done.exit_code == 0, done.output
     plain, guard = json.loads(report.read_text())["networks"]
     assert guard["single"]["drop"]["value"] < plain["single"]["drop"]["value"]
-    assert (copy / "faults" / "faults.html").exists()
+    assert (copy / "report.html").exists()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="process groups")

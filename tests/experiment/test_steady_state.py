@@ -22,8 +22,8 @@ from hwnas.experiment import Ended, Progress, evaluator, resume, start
 from hwnas.experiment.cheap import cheap_values
 from hwnas.experiment.context import assemble
 from hwnas.experiment.tasks import inherit
-from hwnas.report.figures import Summary
-from hwnas.report.figures import progress as progress_figure
+from hwnas.report.payload import Summary
+from hwnas.report.payload import progress as progress_of
 from hwnas.spaces import initial_graphs
 from hwnas.store import Row, RunStore
 from tests.execution.conftest import local_workers
@@ -134,11 +134,12 @@ def test_reports_count_generations_not_asks(run: tuple[Path, Ended]) -> None:
         summaries = list(store.events("generation", Summary))
         generations = [event.generation for event in summaries]
         entries = opened.rows()
-        curves = progress_figure(summaries, entries).data
+        progress = progress_of(store, entries)
     assert generations == list(range(len(generations)))
     assert generations[:4] == [0, 1, 2, 3]
     best = [min(r.values["error"] for r in rows(run[0]) if r.finished and r.finished < event.sequence) for event in summaries]
-    assert list(curves[2].y) == best
+    assert progress["generation"] == generations
+    assert progress["best"] == pytest.approx(best, rel=1e-8)
     assert opened.report(run[0] / "report.html").exists()
 
 
