@@ -57,8 +57,7 @@ def faults(
     chosen = models if models == "front" else [] if models == "none" else named(models)
     names = named(fault)
     settings: dict[str, Any] = {"target": target, "dtype": dtype, "half_width": half_width, "seed": seed}
-    if ber is not None:
-        settings["bers"] = ber
+    settings |= {} if ber is None else {"bers": ber}
     try:
         with ending_at_the_second():
             from hwnas import api

@@ -58,7 +58,7 @@ def comparison(runs: Sequence[Compared]) -> str:
         shared=[each.label for each in shared],
         several_devices=len(measured) > 1,
         runs=[_row(side, volume) for side, volume in zip(sides, volumes, strict=True)],
-        suggested=[_suggested(side) for side in sides],
+        suggested=[row for side in sides for row in _suggested(side)],
         data={
             "axes": _axes(sides),
             "runs": [{"label": side.label, "networks": payload.networks(side.front, side.objectives, {})} for side in sides],
@@ -75,7 +75,7 @@ def refuse_incomparable(runs: Sequence[Compared]) -> None:
         for what, one, two in (("data", _data(first), _data(other)), ("metric", _metric(first), _metric(other))):
             if one != two:
                 raise RequestError(
-                    f"{other.label} and {first.label} are runs of other {what} ({_said(two)} and {_said(one)}): their errors do "
+                    f"{other.label} and {first.label} differ in their {what} ({_said(two)} and {_said(one)}): their errors do "
                     "not compare; name runs of the same data and metric"
                 )
 

@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from hwnas.objective import Objective
 from hwnas.report import payload
@@ -83,6 +84,7 @@ def _trade_off(found: Sequence[Entry], across: Objective, up: Objective) -> Figu
         values = [entry.value(objective.name) or 0.0 for entry in finished]
         if (objective.log_scale or objective.name == "error") and min(values) > 0:
             log("log")
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_xlabel(payload.title_of(across))
     axes.set_ylabel(payload.title_of(up))
     axes.legend(fontsize=7)
@@ -115,7 +117,7 @@ def _hypervolume(used_s: Sequence[float], values: Sequence[float | None]) -> Fig
     axes.step([each for each, _ in known], [value for _, value in known], where="post", color=FRONT)
     axes.set_xlabel("minutes of search")
     axes.set_ylabel("hypervolume")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.08 * max(value for _, value in known))
     return figure
 
 
@@ -133,5 +135,6 @@ def _resilience(campaigns: Sequence[CampaignFigures]) -> Figure:
     axes.set_xlabel("bit error rate")
     axes.set_ylabel("accuracy")
     axes.set_ylim(0, 1)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.legend(fontsize=6)
     return figure
