@@ -33,6 +33,9 @@ def test_the_wheel_holds_profiles_types_and_no_tests(wheel: Path) -> None:
     assert profiles
     assert profiles <= names
     assert "hwnas/py.typed" in names
+    templates = {f"hwnas/report/templates/{path.name}" for path in (ROOT / "hwnas" / "report" / "templates").iterdir()}
+    assert {Path(name).suffix for name in templates} == {".j2", ".css", ".js"}
+    assert templates <= names
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
 
 

@@ -71,4 +71,6 @@ def _field(name: str, value: object) -> str:
     words = name.replace("_", " ")
     if value is True:
         return words
-    return f"{words} {'×'.join(map(str, value)) if isinstance(value, tuple) else value}"
+    if isinstance(value, tuple):
+        return f"{words} {('×' if all(isinstance(each, int) for each in value) else ' and ').join(map(str, value))}"
+    return f"{words} {value}"

@@ -259,6 +259,18 @@ def test_report_writes_one_page(tiny_run: Made, tmp_path: Path) -> None:
     result = invoke("report", tiny_run.folder, "--out", tmp_path / "page.html")
     assert result.stdout.strip() == str(tmp_path / "page.html")
     assert (tmp_path / "page.html").stat().st_size > 1_000_000
+    pictures = invoke("report", tiny_run.folder, "--static", tmp_path / "pictures")
+    assert {Path(line) for line in pictures.stdout.splitlines()} == set((tmp_path / "pictures").iterdir())
+    refused(
+        invoke("report", tiny_run.folder, "--static", tmp_path / "x", "--out", "page.html"), 2, "--out", "one of them at a time"
+    )
+
+
+def test_compare_puts_runs_on_one_page(tiny_run: Made, tmp_path: Path) -> None:
+    twin = shutil.copytree(tiny_run.folder, tmp_path / "twin")
+    result = invoke("compare", tiny_run.folder, twin, "--out", tmp_path / "page.html")
+    assert result.stdout.strip() == str(tmp_path / "page.html")
+    refused(invoke("compare", twin, "--out", tmp_path / "page.html"), 2, "two runs or more")
 
 
 def test_help_has_an_example_for_every_command() -> None:
@@ -275,7 +287,8 @@ def test_help_has_an_example_for_every_command() -> None:
         (("--help",), ("torch", "onnxruntime", "numpy", "hwnas.api")),
         (("front", "RUN"), ("torch", "onnxruntime", "onnx", "plotly", "pymoo", "scipy.special")),
         (("pick", "RUN"), ("torch", "onnxruntime", "onnx", "plotly")),
-        (("report", "RUN", "--out", "page.html"), ("torch", "onnxruntime", "onnx", "pymoo")),
+        (("report", "RUN", "--out", "page.html"), ("torch", "onnxruntime", "onnx", "pymoo", "matplotlib")),
+        (("watch", "RUN", "--out", "page.html"), ("torch", "onnxruntime", "onnx", "pymoo", "matplotlib")),
         (("devices",), ("torch", "plotly", "pymoo")),
     ],
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hwnas.api import Run, open_run
+from hwnas.api import Run, compare, open_run
 from hwnas.objectives import objectives_named
 from hwnas.report.architecture import layers_of
 from hwnas.report.page import page as page_of
@@ -258,6 +258,34 @@ def test_a_phone_shows_everything_within_its_width(run: Run, open_page: Open, tm
     assert phone.evaluate("document.documentElement.dataset.theme") == "dark"
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390
     assert phone.locator("#chosen .layers").bounding_box()["width"] <= 390
+
+
+def test_a_page_that_loads_itself_again_keeps_what_its_reader_set(run: Run, open_page: Open, tmp_path: Path) -> None:
+    with RunStore.open(run.folder, write=False) as store:
+        (tmp_path / "page.html").write_text(page_of(store, run.objectives, refresh_s=600), encoding="utf-8")
+    shown = open_page(tmp_path / "page.html")
+    shown.select_option("#across", "macs")
+    shown.fill("#limits input[name=error]", "50")
+    shown.keyboard.press("Tab")
+    shown.click("#front tbody tr:visible td:last-child")
+    before = chosen(shown), shown.locator("#front tbody tr:visible").count()
+    assert before[1] < len(run.front())
+    shown.reload()
+    shown.wait_for_selector("#chosen h2")
+    assert (chosen(shown), shown.locator("#front tbody tr:visible").count()) == before
+    assert shown.input_value("#across") == "macs"
+    assert shown.input_value("#limits input[name=error]") == "50"
+
+
+def test_a_comparison_draws_every_front_and_hides_one_by_its_name(run: Run, open_page: Open, tmp_path: Path) -> None:
+    shutil.copytree(run.folder, tmp_path / "twin")
+    both = open_page(compare([run.folder, tmp_path / "twin"], tmp_path / "page.html"), waits_for="#fronts .main-svg")
+    assert both.locator("#fronts .trace.scatter .point").count() == 2 * len(run.front())
+    both.select_option("#up", "macs")
+    assert both.text_content("#fronts .ytitle") == "MACs"
+    assert "twin" in both.inner_text("table.figures >> nth=0")
+    both.set_viewport_size({"width": 390, "height": 800})
+    assert both.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 @pytest.mark.slow

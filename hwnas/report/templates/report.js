@@ -4,7 +4,7 @@ const networks = networksOf(data.networks);
 const all = new Map(networks.map((network) => [network.id, network]));
 const axes = data.axes, axisOf = Object.fromEntries(axes.map((axis) => [axis.name, axis]));
 const own = axes.filter((axis) => axis.own);
-const state = { chosen: null, across: (own.find((axis) => axis.name !== "error") || own[0])?.name, up: "error", within: {}, isFilling: false };
+const state = { chosen: null, across: (own.find((axis) => axis.name !== "error") || own[0])?.name, up: "error", within: {} };
 
 const isWithin = (network) => Object.entries(state.within).every(([name, ranges]) => {
   const value = network.values[name];
@@ -58,6 +58,7 @@ function limitLines(list) {
 }
 
 function drawTradeOffs() {
+  remember();
   const list = () => placed(shown());
   plot("trade-offs", tradeOffs, () => ({ height: 460, hovermode: "closest", xaxis: scale(axisOf[state.across], list()), yaxis: scale(axisOf[state.up], list()), shapes: limitLines(list()) }));
 }
@@ -195,13 +196,32 @@ function drawProgress() {
   plot("best", step(best), { xaxis, yaxis: { title: { text: "least validation error" }, tickformat: "~%", rangemode: "tozero" } });
 }
 
+// A page of a run at work loads itself again: what its reader had set stays.
+const MEMORY = document.querySelector("meta[http-equiv=refresh]") && `hwnas ${location.pathname}`;
+
+function remember() {
+  const { across, up, within } = state;
+  if (MEMORY) try { sessionStorage.setItem(MEMORY, JSON.stringify({ across, up, within, all: byId("all").checked })); } catch { /* no storage here */ }
+}
+
+function recall() {
+  let found = null;
+  if (MEMORY) try { found = JSON.parse(sessionStorage.getItem(MEMORY)); } catch { /* no storage here */ }
+  if (!found) return;
+  for (const which of ["across", "up"]) if (axisOf[found[which]]) state[which] = found[which];
+  state.within = Object.fromEntries(Object.entries(found.within).filter(([name]) => own.some((axis) => axis.name === name)));
+  byId("all").checked = found.all;
+}
+
 function begin() {
+  recall();
   menu(byId("across"), axes, state.across);
   menu(byId("up"), axes, state.up);
   for (const which of ["across", "up"]) byId(which).addEventListener("change", () => { state[which] = byId(which).value; drawTradeOffs(); });
   byId("all").addEventListener("change", () => { if (byId("parallel").data) drawParallel(); filtered(); });
   limitFields();
-  drawTradeOffs();
+  fillLimits();
+  filtered();
   sortable(byId("front"));
   byId("trade-offs").on("plotly_click", (event) => { const id = event.points[0].customdata; if (id) choose(id); });
   byId("trade-offs").addEventListener("keydown", (event) => {
