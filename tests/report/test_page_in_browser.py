@@ -284,6 +284,10 @@ def test_a_comparison_draws_every_front_and_hides_one_by_its_name(run: Run, open
     both.select_option("#up", "macs")
     assert both.text_content("#fronts .ytitle") == "MACs"
     assert "twin" in both.inner_text("table.figures >> nth=0")
+    both.locator("#fronts .legendtoggle").first.click()
+    both.wait_for_function(
+        "count => document.querySelectorAll('#fronts .trace.scatter .point').length === count", arg=len(run.front())
+    )
     both.set_viewport_size({"width": 390, "height": 800})
     assert both.evaluate("document.documentElement.scrollWidth") <= 390
 
