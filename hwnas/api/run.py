@@ -185,7 +185,7 @@ class Run:
         """
         return pick(self.front(), self.objectives, limits or {}, prefer or {}, knee=knee)
 
-    @checked(out=PATH, models=str | Sequence, precisions=Sequence, guard=bool, replace=bool)
+    @checked(out=PATH, models=str | Sequence, precisions=Sequence, guard=bool, guard_top=int, replace=bool)
     def export(
         self,
         out: str | os.PathLike[str],
@@ -193,6 +193,7 @@ class Run:
         models: str | Sequence[str] = "front",
         precisions: Sequence[str] = ("float32",),
         guard: bool = False,
+        guard_top: int | None = None,
         replace: bool = False,
     ) -> "Manifest":
         """Write models (``"front"``, or ids) as checked ONNX files into a new folder or an export folder, or nothing at all.
@@ -200,16 +201,20 @@ class Run:
         What is in an export folder stays there, unless ``replace``.
 
         ``guard`` adds ``<id>.guard.onnx`` and ``<id>.int8.guard.onnx``: activations clipped to their range on training data,
-        int8 ones to that of all but outliers, against bit flips. Raises
-        RequestError for unknown models, a folder that holds something else and data that are not the run's, StoreError where
+        int8 ones to that of all but outliers, against bit flips. ``guard_top`` clips so many feature maps of each network alone,
+        those where flips are expected to do most harm (``hwnas.deployed.protection``).
+
+        Raises RequestError for unknown models, a folder that holds something else and data not the run's, StoreError where
         stored weights are damaged, ExportError where a file does not compute what its network computes.
         """
         from hwnas.models.exporting import export_models
 
-        chosen = self._chosen(models)
+        if guard_top is not None and guard_top < 1:
+            raise ConfigError(f"guard_top is how many feature maps are clipped, at least 1, got {guard_top}")
+        chosen, guard = self._chosen(models), guard or guard_top is not None
         with self._store() as store:
             rows = [entry.row for entry in chosen]
-            return export_models(store, rows, Path(out), precisions=precisions, guard=guard, replace=replace)
+            return export_models(store, rows, Path(out), precisions=precisions, guard=guard, guard_top=guard_top, replace=replace)
 
     @checked(models=str | Sequence, onnx=Sequence, faults=Sequence)
     def faults(

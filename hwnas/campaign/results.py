@@ -8,6 +8,7 @@ import numpy as np
 
 from hwnas.campaign.campaign import CurveCampaign, SingleCampaign
 from hwnas.campaign.settings import FaultSettings
+from hwnas.deployed.protection import Share
 from hwnas.resilience import (
     CurveSummary,
     Difference,
@@ -66,7 +67,7 @@ class CurveResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkResult:
-    """Everything that was found out about one network."""
+    """Everything that was found out about one network; ``expected``: where flips are expected to do harm, largest share first."""
 
     model: str
     dtype: str
@@ -74,6 +75,7 @@ class NetworkResult:
     clean_error: float
     single: SingleResult | None
     curve: CurveResult | None
+    expected: tuple[Share, ...] = ()
     rows: tuple[Mapping[str, Any], ...] = field(repr=False)
 
 

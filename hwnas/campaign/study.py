@@ -178,5 +178,6 @@ def _network(
         clean_error=0.0 if clean_error is None else clean_error,
         single=single,
         curve=curve,
+        expected=bench.expected_shares(examples.images, weights=settings.target == "weights"),
         rows=tuple(rows),
     )

@@ -20,6 +20,10 @@ def export(
     guard: Annotated[
         bool, typer.Option("--guard", help="Also files that are clipped against bit flips; some per cent slower.")
     ] = False,
+    guard_top: Annotated[
+        int | None,
+        typer.Option(metavar="K", help="--guard for the K feature maps alone where flips are expected to do most harm."),
+    ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Delete what the export folder holds.")] = False,
     verbose: Verbose = False,
 ) -> None:
@@ -27,7 +31,9 @@ def export(
     from hwnas import api
 
     chosen = models if models == "front" else named(models)
-    manifest = api.open_run(folder).export(out, models=chosen, precisions=named(precision), guard=guard, replace=replace)
+    manifest = api.open_run(folder).export(
+        out, models=chosen, precisions=named(precision), guard=guard, guard_top=guard_top, replace=replace
+    )
     console.show_table(*api.exported_table(manifest))
     count = len(manifest.files)
     console.note(

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from hwnas.resilience import Difference, Estimate
 
 Table = tuple[list[str], list[list[str]]]
+FIRST = 3  # layers of each network
 PAIRS = 6  # networks: of more, each one's standing is shown; every pair is in the JSON file
 WIDE_POINTS = 5.0  # an interval from nothing, or less, to more than this says nothing (our choice)
 TOO_WIDE = "?"
@@ -18,8 +19,14 @@ NOTHING = 1e-9  # what rounding leaves of sums that are 0
 def tables(report: "FaultReport") -> list[Table]:
     """The tables that have something to say: figures, bit groups, pairs of networks."""
     compared = comparison_table if len(report.networks) <= PAIRS else standing_table
-    found = (summary_table(report), device_table(report), group_table(report), compared(report))
-    return [table for table in found if table[1]]
+    found = (summary_table(report), device_table(report), group_table(report), protect_table(report), compared(report))
+    return [_without_empty_columns(table) for table in found if table[1]]
+
+
+def _without_empty_columns(table: Table) -> Table:
+    names, rows = table
+    filled = [place for place in range(len(names)) if any(row[place] for row in rows)]
+    return [names[place] for place in filled], [[row[place] for place in filled] for row in rows]
 
 
 def remarks(report: "FaultReport", faults: Sequence[str], half_width: float = math.inf) -> list[str]:
@@ -62,6 +69,8 @@ def legend(report: "FaultReport") -> list[str]:
             "area: accuracy kept over all bit error rates, 1 all and 0 none; more is better. "
             "half at BER: the rate at which half of what is better than guessing is lost; higher is better",
         ]
+    if any(network.expected for network in report.networks) and len(report.networks) <= PAIRS:
+        words += ["share of expected change: of the harm that flips are expected to do, computed from the trained weights"]
     if report.by_drop or report.by_area:
         words += ["p after Holm: corrected for the many comparisons; real: yes where p is below 0.05"]
     return words
@@ -110,6 +119,18 @@ def group_table(report: "FaultReport") -> Table:
             drops = {part.group: part.drop for part in network.single.parts if part.layer == "all"}
             rows.append([network.model, *(_known(drops.get(group)) for group in groups)])
     return ["model", *groups], rows
+
+
+def protect_table(report: "FaultReport") -> Table:
+    """The layers of each network that flips are expected to harm most, and what one fault there was found to cost."""
+    rows = []
+    for network in report.networks if len(report.networks) <= PAIRS else ():
+        parts = network.single.parts if network.single is not None else ()
+        drops = {part.layer: part.drop for part in parts if part.group == "all"}
+        for number, each in enumerate(network.expected[:FIRST]):
+            share = f"{100 * each.share:.0f} %"
+            rows.append(["" if number else network.model, each.layer, share, _known(drops.get(each.layer))])
+    return ["protect first", "layer", "share of expected change", "drop of one fault there, points"], rows
 
 
 def _known(drop: "Estimate | None") -> str:

@@ -71,22 +71,32 @@ def weight_changes(program: Program, images: Tensor, layout: Format) -> Exact:
 
     ``program`` holds float32 weights. As int8, weights have one scale a filter and biases are int32, as in exported files.
     """
+    return _sum(weight_parts(program, images, layout), len(images))
+
+
+def weight_parts(program: Program, images: Tensor, layout: Format) -> dict[str, Exact]:
+    """``weight_changes`` by the weights and biases that they come from, by name."""
     leaves = {name: weight.clone().requires_grad_() for name, weight in program.weights.items()}
     units = _weight_units(program, images) if layout is INT8 else {}
     moves = {name: _weight_moves(name, weight, layout, units.get(name)) for name, weight in program.weights.items()}
-    found = np.zeros(len(images))
+    found = {name: np.zeros(len(images)) for name in leaves}
     for place, image in enumerate(images):
         margin = _margins(program.run(image[None], leaves))
         gradients = torch.autograd.grad(margin.sum(), list(leaves.values()))
         for name, gradient in zip(leaves, gradients, strict=True):
-            found[place] += _expected(_ratio(gradient.reshape(1, -1), margin), moves[name])[0]
+            found[name][place] = _expected(_ratio(gradient.reshape(1, -1), margin), moves[name])[0]
     return found
 
 
 def activation_changes(program: Program, images: Tensor, layout: Format) -> Exact:
     """S(x) over the bits of all stored feature maps, stored in ``layout``, (n,) for images (n, C, H, W) in [0, 1]."""
+    return _sum(activation_parts(program, images, layout), len(images))
+
+
+def activation_parts(program: Program, images: Tensor, layout: Format) -> dict[str, Exact]:
+    """``activation_changes`` by the stored feature maps that they come from, by name."""
     steps = _steps(program, images) if layout is INT8 else []
-    found = []
+    found: dict[str, list[Exact]] = {step.name: [] for step in program.steps[1:-1]}
     for batch in _batches(program, images):
         values: list[Tensor] = []
 
@@ -97,12 +107,18 @@ def activation_changes(program: Program, images: Tensor, layout: Format) -> Exac
         margins = _margins(program.run(batch, disturb=kept))
         maps = values[1:-1]  # neither the image nor the logits
         gradients = torch.autograd.grad(margins.sum(), maps) if maps else ()
-        found.append(np.zeros(len(batch)))
         for number, (value, gradient) in enumerate(zip(maps, gradients, strict=True), 1):
             # an integer's bit is worth the same wherever it flips
             moves = _powers(steps[number]) if layout is INT8 else _moves(value.detach().flatten(1).numpy(), layout)
-            found[-1] += _expected(_ratio(gradient.flatten(1), margins), moves)
-    return np.concatenate(found)
+            found[program.steps[number].name].append(_expected(_ratio(gradient.flatten(1), margins), moves))
+    return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+def _sum(parts: Mapping[str, Exact], images: int) -> Exact:
+    total = np.zeros(images)
+    for part in parts.values():
+        total += part
+    return total
 
 
 def _batches(program: Program, images: Tensor) -> Sequence[Tensor]:

@@ -47,12 +47,16 @@ GUARDED: tuple[Precision, ...] = ("float32", "int8")  # what a guard is for
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundleEntry:
-    """A trained network to export: its id (the file's name), graph, state and what its metadata shall say besides."""
+    """A trained network to export: its id (the file's name), graph, state and what its metadata shall say besides.
+
+    ``guarded``: the stored tensors that its guarded file of a precision clips; all of them in those that are not named.
+    """
 
     id: str
     graph: Graph
     state: Mapping[str, Tensor]
     metadata: Mapping[str, str] = field(default_factory=dict)
+    guarded: Mapping[Precision, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not re.match(ID_PATTERN, self.id):
@@ -202,7 +206,8 @@ def export_model(
     """
     exact = precision == "float32" and not guard
     name = file_name(entry.id, precision, guard=guard)
-    facts = {"id": entry.id, "precision": precision} | ({"guarded": "true"} if guard else {})
+    only = entry.guarded.get(precision) if guard else None
+    facts = {"id": entry.id, "precision": precision} | ({"guarded": "true" if only is None else ", ".join(only)} if guard else {})
     float32 = emit(
         entry.graph,
         entry.state,
@@ -213,7 +218,8 @@ def export_model(
         ir_version=settings.ir_version,
     )
     if guard and settings.calibration is not None:
-        float32 = guarded(float32, settings.calibration, coverage=INT8_COVERAGE if precision == "int8" else 1.0)
+        coverage = INT8_COVERAGE if precision == "int8" else 1.0
+        float32 = guarded(float32, settings.calibration, coverage=coverage, only=only)
     model = convert(float32, precision, calibration=settings.calibration, reduce_range=settings.reduce_range)
     expected = reference_logits(entry.graph, entry.state, images, mean=settings.mean, std=settings.std)
     _check_onnx(name, model)

@@ -10,7 +10,7 @@ ResNet tolerated 3.7 times and a MobileNetV2 2.6 times as many bit errors in its
 0.1 points; with 0.99 the second lost 0.8 points.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import onnx
@@ -27,8 +27,10 @@ BATCH = 64
 INT8_COVERAGE = 0.999
 
 
-def guarded(model: bytes, images: NDArray[np.float32], *, coverage: float = 1.0) -> bytes:
+def guarded(model: bytes, images: NDArray[np.float32], *, coverage: float = 1.0, only: Collection[str] | None = None) -> bytes:
     """A float32 model with its activations clipped to what they are on training images (n, C, H, W), at least one.
+
+    ``only``: the names of the stored tensors that are clipped, those of other names stay free; None: all.
 
     On these images it computes the very same, unless ``coverage``, the share of a tensor's values from either end on that stay
     as they are, is below 1; the image and the logits keep all of theirs. Raises ExportError for a model in another precision.
@@ -39,6 +41,7 @@ def guarded(model: bytes, images: NDArray[np.float32], *, coverage: float = 1.0)
     names = _guarded_names(proto.graph)
     if coverage < 1:
         names = [name for name in names if name not in _ends(proto.graph)]
+    names = [name for name in names if only is None or name in only]
     if not names:  # a network without a hidden layer
         return model
     found = _ranges(proto, names, images, coverage)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from hwnas.deployed.memory import Change, Memory
+from hwnas.deployed.protection import Share
 from hwnas.device import load_profile, session
 from hwnas.device.agent import ORT_ERRORS
 from hwnas.device.model import parse
@@ -101,6 +102,10 @@ class OnnxTarget:
     def engine(self, images: Images) -> FaultSimulator:
         """An engine that keeps the stored tensors of the clean pass."""
         return OnnxEngine(self, np.ascontiguousarray(images, np.float32))
+
+    def expected_shares(self, images: Images, *, weights: bool) -> tuple[Share, ...]:
+        """Nothing: ONNX Runtime gives no gradients."""
+        return ()
 
     def _stored_shapes(self) -> dict[str, tuple[int, ...]]:
         """Stored tensors in order, the image first, with the shape of one image's."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper, version_converter
 
 from hwnas.deployed.memory import Change, Memory
+from hwnas.deployed.protection import Share
 from hwnas.device import HardwareProfile, load_profile, session
 from hwnas.device.agent import ORT_ERRORS
 from hwnas.device.model import parse
@@ -90,6 +91,10 @@ class QdqTarget:
     def engine(self, images: Images) -> FaultSimulator:
         """An engine that keeps the 8-bit activations of the clean pass."""
         return QdqSimulator(self, np.ascontiguousarray(images, np.float32))
+
+    def expected_shares(self, images: Images, *, weights: bool) -> tuple[Share, ...]:
+        """Nothing: ONNX Runtime gives no gradients."""
+        return ()
 
     def clean(self, images: Images) -> list[NDArray[Any]]:
         """Logits and 8-bit activations of a pass without faults."""

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from hwnas.deployed.memory import Change, Memory
 from hwnas.deployed.program import Program
+from hwnas.deployed.protection import Share, layer_shares, map_shares
 from hwnas.injection.bit_errors import Masks
 from hwnas.injection.identity import program_sha256
 from hwnas.injection.predictions import Classes, Predictions
 from hwnas.injection.simulator import FastSimulator, Upset
-from hwnas.resilience import Population
+from hwnas.resilience import LOG8, Population
 from hwnas.resilience.formats import Values
 
 Images = NDArray[np.float32]
@@ -61,6 +62,10 @@ class FaultTarget(Protocol):
         """An engine for images (n, C, H, W) in [0, 1]."""
         ...
 
+    def expected_shares(self, images: Images, *, weights: bool) -> tuple[Share, ...]:
+        """Where flips are expected to do harm, in weights or feature maps; nothing where gradients are not known."""
+        ...
+
 
 class TorchTarget:
     """A float network computed by torch."""
@@ -76,6 +81,13 @@ class TorchTarget:
     def engine(self, images: Images) -> FaultSimulator:
         """A fast engine."""
         return FastSimulator(self._program, torch.from_numpy(np.ascontiguousarray(images)))
+
+    def expected_shares(self, images: Images, *, weights: bool) -> tuple[Share, ...]:
+        """To first order, from the network's gradients; nothing for log8, whose words are scaled."""
+        if self._program.layout is LOG8:
+            return ()
+        shares = layer_shares if weights else map_shares
+        return shares(self._program, torch.from_numpy(np.ascontiguousarray(images)), self._program.layout)
 
 
 def suffix_costs(program: Program) -> dict[str, float]:

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from pydantic import TypeAdapter, ValidationError
 
 from hwnas.config import settings_of
 from hwnas.data import DataSet, DataSettings, load
+from hwnas.deployed.program import Program
+from hwnas.deployed.protection import map_shares
 from hwnas.device import Fingerprint, HardwareProfile, load_profile
 from hwnas.errors import DataError
 from hwnas.export import (
@@ -29,6 +32,7 @@ from hwnas.export import (
 )
 from hwnas.models.deploying import calibration_images, pixels, reduces_range
 from hwnas.models.loading import data_settings, refuse_untrained, stored_data, trained_state
+from hwnas.resilience import FLOAT32, INT8, Format
 from hwnas.store import Row, RunStore
 from hwnas.version import __version__
 
@@ -39,12 +43,20 @@ _SPLIT = ("image_size", "fit", "group_by", "label_column", "validation_share", "
 
 
 def export_models(
-    store: RunStore, rows: Sequence[Row], folder: Path, *, precisions: Sequence[str], guard: bool = False, replace: bool = False
+    store: RunStore,
+    rows: Sequence[Row],
+    folder: Path,
+    *,
+    precisions: Sequence[str],
+    guard: bool = False,
+    guard_top: int | None = None,
+    replace: bool = False,
 ) -> Manifest:
     """Write trained candidates as a bundle, or into the one that is there, or with ``replace`` in its place.
 
     Reference images are of the validation split, calibration images of training.
 
+    ``guard_top``: guarded files clip so many feature maps of each network, those where flips are expected to do most harm.
     Other precisions than float32, and guarded files, are evaluated on the test split, since nothing else tells their error.
     Raises RequestError where the data are not the run's, StoreError where stored weights are damaged; then nothing is written.
     """
@@ -53,6 +65,8 @@ def export_models(
     counts = {"validation_images": str(len(data.validation)), "test_images": str(len(data.test))}
     facts = _metadata(store, data_settings(store)) | counts
     entries = [_entry(store, row, facts, len(data.train)) for row in rows]
+    if guard_top is not None:
+        entries = [_protected(entry, data, precisions, guard_top) for entry in entries]
     return write_bundle(
         folder,
         entries,
@@ -151,6 +165,19 @@ def _entry(store: RunStore, row: Row, facts: Mapping[str, str], train_images: in
         length = "to the end" if row.is_trained else "briefly, as a search does; hwnas train goes on"
         metadata["training"] = f"{images / train_images:.1f} passes over {train_images:,} images, {length}"
     return BundleEntry(id=row.id, graph=row.candidate.graph, state=trained_state(store, row), metadata=metadata)
+
+
+def _protected(entry: BundleEntry, data: DataSet, precisions: Sequence[str], top: int) -> BundleEntry:
+    """The network with the maps that its guarded files clip: the ``top`` of largest share in what flips are expected to do."""
+    program = Program.of(entry.graph, entry.state, mean=data.mean, std=data.std)
+    images = torch.from_numpy(calibration_images(data))
+    layouts: dict[Precision, Format] = {"float32": FLOAT32, "int8": INT8}
+    chosen: dict[Precision, tuple[str, ...]] = {
+        precision: tuple(each.tensor for each in map_shares(program, images, layout)[:top])
+        for precision, layout in layouts.items()
+        if precision in precisions
+    }
+    return dataclasses.replace(entry, guarded=chosen)
 
 
 def _settings(store: RunStore, data: DataSet, precisions: Sequence[str], guard: bool) -> ExportSettings:

@@ -34,11 +34,13 @@ def test_every_network_has_a_line_and_every_line_its_columns(found: FaultReport)
     for count in (1, 2, PAIRS + 1):
         for headings, rows in tables(many(found, count)):
             assert all(len(row) == len(headings) for row in rows)
-    single, device, groups, pairs = tables(many(found, 3))
+    single, device, groups, protect, pairs = tables(many(found, 3))
+    assert [row[0] for row in protect[1]] == [name for network in many(found, 3).networks for name in (network.model, "", "")]
     assert [len(rows) for _, rows in (single, device, groups, pairs)] == [3, 3, 3, 6]
     assert single[1][0][-1] == str(found.networks[0].single.faults)
     only = report([replace(found.networks[0], single=None)])
-    assert [headings[-1] for headings, _ in tables(only)] == ["trials"]
+    assert [headings[-1] for headings, _ in tables(only)] == ["trials", "share of expected change"]
+    assert "device at 1e-6, points" not in tables(only)[0][0]
 
 
 def test_figures_that_stopped_at_the_limit_of_trials_say_so(found: FaultReport) -> None:
@@ -63,8 +65,8 @@ def test_of_many_networks_the_standing_is_told(found: FaultReport) -> None:
     )  # m0 drops least, m6 most
     _, rows = tables(replace(base, by_drop=drops, by_area=()))[-1]
     assert len(rows) == count
-    assert rows[0] == ["m0", str(count - 1), "0", "", ""]
-    assert rows[-1] == [f"m{count - 1}", "0", str(count - 1), "", ""]
+    assert rows[0] == ["m0", str(count - 1), "0"]
+    assert rows[-1] == [f"m{count - 1}", "0", str(count - 1)]
     assert rows[2][1:3] == [str(count - 3), "2"]
     areas = tuple(replace(each, estimate=replace(estimate, value=-each.estimate.value)) for each in drops)
     assert tables(replace(base, by_drop=drops, by_area=areas))[-1][1][2][1:] == [str(count - 3), "2"] * 2
