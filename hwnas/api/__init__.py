@@ -19,7 +19,7 @@ from hwnas.api.run import Run, is_run, open_run
 from hwnas.api.starting import configured, start
 from hwnas.api.templates import default_config
 from hwnas.api.verifying import BundleCheck, verify
-from hwnas.report import names_of, suggestions, why_of_no_use
+from hwnas.report import against_original, beside_original, names_of, suggestions, why_of_no_use
 
 __all__ = [
     "FAULTS",
@@ -33,6 +33,8 @@ __all__ = [
     "Output",
     "Pick",
     "Run",
+    "against_original",
+    "beside_original",
     "compare",
     "configured",
     "data_card",

@@ -176,6 +176,12 @@ def show_front(
         note(f"  {each.name:8}  {in_words(each.entry, objectives)}\n            {each.why}")
 
 
+def show_lines(lines: Sequence[str]) -> None:
+    """Lines beside a table, after an empty one; nothing where there are none."""
+    for number, line in enumerate(lines):
+        note(line if number else f"\n{line}")
+
+
 def emit(text: str) -> None:
     """Text on stdout as it is, never wrapped or coloured."""
     out().out(printable(text), highlight=False)

@@ -58,6 +58,8 @@ def front(
         console.show_entries(found, form.value, run.objectives, names=names, all_columns=all_columns)
     else:
         console.show_front(found, run.objectives, quoted(folder), all_columns=all_columns)
+    if form is Form.table:
+        console.show_lines(api.beside_original(rows))
     for warning in filter(None, (api.why_of_no_use(rows, run.objectives), run.lost())):
         console.note(warning)
 
@@ -89,6 +91,8 @@ def pick(
     console.show_entries(picked.shown, "table", run.objectives, names=picked.names)
     console.emit(picked.reason)
     console.emit(picked.next_better)
+    if sentence := api.against_original(picked.shown[0], run.rows()):
+        console.emit(sentence)
     if warning := run.why_of_no_use():
         console.note(warning)
 

@@ -171,6 +171,10 @@ def _finale(run: Any, quiet: bool) -> None:
         )
         return
     console.show_front(front, run.objectives, folder, quiet=quiet)
+    if not quiet:
+        from hwnas.api import beside_original
+
+        console.show_lines(beside_original(run.rows()))
     if warning := run.why_of_no_use():
         console.note(f"\n{warning}")
     if not quiet:

@@ -6,6 +6,7 @@
 from hwnas.objectives.share import interval_95, percent, with_range
 from hwnas.report.entry import Entry, entries, why_of_no_use
 from hwnas.report.interval import with_interval
+from hwnas.report.original import against_original, beside_original
 from hwnas.report.predictor import predictor_error
 from hwnas.report.status import why_ended
 from hwnas.report.suggestions import Suggestion, knee_of, names_of, suggestions, thinned_front
@@ -15,9 +16,11 @@ __all__ = [
     "Entry",
     "Format",
     "Suggestion",
+    "against_original",
     "as_csv",
     "as_json",
     "as_table",
+    "beside_original",
     "brief_columns",
     "entries",
     "interval_95",

@@ -9,6 +9,7 @@ from hwnas.objective import Objective
 from hwnas.report import payload
 from hwnas.report.entry import Entry, entries, why_of_no_use
 from hwnas.report.facts import data_facts, device_facts, limits_of, texts_of
+from hwnas.report.original import beside_original
 from hwnas.report.rendering import rendered
 from hwnas.report.status import why_ended
 from hwnas.report.suggestions import names_of, suggestions
@@ -31,6 +32,7 @@ def page(store: RunStore, objectives: Sequence[Objective], *, refresh_s: float |
         name=store.folder.resolve().name,
         lead=_lead(store, found),
         warning=None if warning is None else f"{warning[0].upper()}{warning[1:]}.",
+        original=beside_original(found),
         refresh_s=refresh_s,
         table=_table(front, objectives),
         has_front=bool(front),
