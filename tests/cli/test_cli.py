@@ -34,7 +34,22 @@ FIELDS = {
     "id", "error", "parameters", "macs", "latency_ms", "latency_ci_ms", "sensitivity", "parent", "operator", "generation",
     "status",
 }  # fmt: skip
-COMMANDS = ("config", "data", "search", "resume", "front", "pick", "export", "verify", "measure", "devices", "report", "faults")
+COMMANDS = (
+    "config",
+    "data",
+    "search",
+    "resume",
+    "front",
+    "pick",
+    "export",
+    "verify",
+    "measure",
+    "devices",
+    "report",
+    "watch",
+    "compare",
+    "faults",
+)
 
 
 def invoke(*arguments: object) -> Result:
