@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from hwnas.api import Run, compare, open_run
+from hwnas.candidate import Failure, Outcome
+from hwnas.objective import Objective
 from hwnas.objectives import objectives_named
 from hwnas.report.architecture import layers_of
 from hwnas.report.page import page as page_of
-from hwnas.store import RunStore
+from hwnas.store import RunStore, content_hash
 from hwnas.store.campaigns import CampaignFigures, CurveFigures, Interval, LayerDrop, SingleFigures, write_figures
 from tests.conftest import Made
 from tests.graphs import SAMPLES
@@ -251,6 +253,32 @@ def test_names_of_classes_are_shown_and_never_executed(made_page: Any) -> None:
     cells = made_page.locator("td bdi", has_text="onerror")
     assert cells.count() >= 2
     assert re.sub(r"\s+", " ", cells.first.inner_text()) == re.sub(r"\s+", " ", HOSTILE)
+
+
+def test_runs_with_nothing_one_network_and_fifty_objectives_have_a_page(open_page: Open, tmp_path: Path) -> None:
+    objectives = (
+        *objectives_named(("error", "parameters")),
+        *(Objective(name=f"own_{n}", log_scale=n % 2 == 0) for n in range(48)),
+    )
+    path = tmp_path / "page.html"
+    with RunStore.create(tmp_path / "run", config="{}", meta={}) as store:
+        store.add_candidates([initial(slot) for slot in range(3)])
+        failure = Failure(kind="diverged", message=HOSTILE)
+        store.add_outcome(Outcome(candidate_id="g0-0", status="failed", failure=failure), None)
+        path.write_text(page_of(store, objectives), encoding="utf-8")
+        assert "1 failed" in open_page(path, waits_for="h1").inner_text("body")
+        for slot in (1, 2):
+            data = weights_of(1)
+            values = {"error": 0.1 * slot, "parameters": 330.0 / slot} | {f"own_{n}": float(n % 3) for n in range(48)}
+            weights = content_hash(data)
+            store.add_outcome(Outcome(candidate_id=f"g0-{slot}", status="finished", values=values, weights=weights), data)
+            path.write_text(page_of(store, objectives), encoding="utf-8")
+            shown = open_page(path, "#g0-0", width=390)
+            assert HOSTILE.split("\u202e")[0].strip() in shown.inner_text("#chosen .warning")
+            assert shown.evaluate("document.documentElement.scrollWidth") <= 390
+            shown.focus("#trade-offs")
+            shown.keyboard.press("ArrowRight")
+            assert chosen(shown) in ("g0-1", "g0-2")
 
 
 def test_a_phone_shows_everything_within_its_width(run: Run, open_page: Open, tmp_path: Path) -> None:

@@ -88,6 +88,7 @@ function dimension(axis, list) {
 function drawParallel() {
   const list = parallelList();
   if (list.length < 2) return;  // nothing to compare
+  byId("parallel").style.minWidth = `${8.5 * own.length}rem`;
   const shade = (n) => (n.isFront ? 1 : 0);
   plot("parallel", () => [{ type: "parcoords", dimensions: own.map((axis) => dimension(axis, list)), labelfont: { size: 12 }, unselected: { line: { color: colour("line"), opacity: 0.25 } },
     line: { color: list.map(shade), cmin: 0, cmax: 1, colorscale: [[0, faint(colour("other"), 0.4)], [1, colour("front")]] } }], () => ({ height: 300, margin: { l: 60, r: 60, t: 60, b: 20 } }));
