@@ -6,14 +6,19 @@ const byId = (id) => document.getElementById(id);
 function el(tag, properties = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
-    if (name in made) made[name] = value; else made.setAttribute(name, value);
+    if (name in made) made[name] = value;
+    else made.setAttribute(name, value);
   }
   made.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
   return made;
 }
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-const faint = (hex, share) => hex + Math.round(share * 255).toString(16).padStart(2, "0");
+const faint = (hex, share) =>
+  hex +
+  Math.round(share * 255)
+    .toString(16)
+    .padStart(2, "0");
 const OKABE_ITO = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8d969e"];
 const DASHES = ["solid", "dash", "dot", "dashdot"];
 const known = (value) => value !== null && value !== undefined;
@@ -22,7 +27,12 @@ const escaped = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt
 const counted = (value) => Math.round(value).toLocaleString("en-US");
 const figures = (value) => (value === 0 ? "0" : String(Number(value.toPrecision(3))));
 const percent = (value, decimals = 2) => `${(value * 100).toFixed(decimals)} %`;
-const TEXTS = { percent, count: counted, tenths: (value) => value.toLocaleString("en-US", { maximumFractionDigits: 1 }), figures };
+const TEXTS = {
+  percent,
+  count: counted,
+  tenths: (value) => value.toLocaleString("en-US", { maximumFractionDigits: 1 }),
+  figures,
+};
 
 // A value of a network as text, with its 95 % interval where it has one.
 function text(axis, network) {
@@ -54,11 +64,19 @@ function interval(axis, network) {
 function networksOf(columns) {
   const names = Object.keys(columns.values);
   return columns.id.map((id, place) => ({
-    id, place,
-    parents: columns.parents[place], operator: columns.operator[place], generation: columns.generation[place],
-    standing: columns.standing[place], isFront: Boolean(columns.front[place]), isTrained: Boolean(columns.trained[place]),
-    isOriginal: Boolean(columns.original[place]), named: columns.named[id], failure: columns.failure[id],
-    curve: columns.curve[place], seconds: columns.seconds[place],
+    id,
+    place,
+    parents: columns.parents[place],
+    operator: columns.operator[place],
+    generation: columns.generation[place],
+    standing: columns.standing[place],
+    isFront: Boolean(columns.front[place]),
+    isTrained: Boolean(columns.trained[place]),
+    isOriginal: Boolean(columns.original[place]),
+    named: columns.named[id],
+    failure: columns.failure[id],
+    curve: columns.curve[place],
+    seconds: columns.seconds[place],
     values: Object.fromEntries(names.map((name) => [name, columns.values[name][place]]).filter(([, value]) => known(value))),
   }));
 }
@@ -74,13 +92,22 @@ function plot(id, traces, layout = {}) {
   const line = { gridcolor: colour("line"), zerolinecolor: colour("line"), linecolor: colour("line"), automargin: true };
   const axes = Object.fromEntries(Object.entries(given).filter(([name]) => /^[xy]axis/.test(name)));
   for (const name of ["xaxis", "yaxis", ...Object.keys(axes)]) axes[name] = { ...line, ...axes[name] };
-  Plotly.react(place, made, {
-    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", height: 300, margin: { l: 60, r: 15, t: 30, b: 50 },
-    font: { family: "system-ui, sans-serif", size: 12, color: colour("fg") },
-    hoverlabel: { align: "left", bgcolor: colour("panel"), bordercolor: colour("line"), font: { color: colour("fg") } },
-    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
-    ...given, ...axes,
-  }, { responsive: true, displayModeBar: false });
+  Plotly.react(
+    place,
+    made,
+    {
+      paper_bgcolor: "rgba(0,0,0,0)",
+      plot_bgcolor: "rgba(0,0,0,0)",
+      height: 300,
+      margin: { l: 60, r: 15, t: 30, b: 50 },
+      font: { family: "system-ui, sans-serif", size: 12, color: colour("fg") },
+      hoverlabel: { align: "left", bgcolor: colour("panel"), bordercolor: colour("line"), font: { color: colour("fg") } },
+      legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
+      ...given,
+      ...axes,
+    },
+    { responsive: true, displayModeBar: false },
+  );
   return place;
 }
 
@@ -96,16 +123,27 @@ function scale(axis, networks) {
 function bars(axis, networks, shade) {
   const ends = networks.map((network) => interval(axis, network));
   if (!ends.some(Boolean)) return undefined;
-  const side = (sign, end) => ends.map((pair, place) => (pair ? Math.max(0, sign * (pair[end] - networks[place].values[axis.name])) : 0));
-  return { type: "data", symmetric: false, array: side(1, 1), arrayminus: side(-1, 0), color: faint(shade, 0.45), thickness: 1, width: 0 };
+  const side = (sign, end) =>
+    ends.map((pair, place) => (pair ? Math.max(0, sign * (pair[end] - networks[place].values[axis.name])) : 0));
+  return {
+    type: "data",
+    symmetric: false,
+    array: side(1, 1),
+    arrayminus: side(-1, 0),
+    color: faint(shade, 0.45),
+    thickness: 1,
+    width: 0,
+  };
 }
 
 // A menu of axes: the run's objectives first.
 function menu(select, axes, chosen) {
   const option = (axis) => el("option", { value: axis.name, textContent: axis.title, selected: axis.name === chosen });
   const others = axes.filter((axis) => !axis.own);
-  select.replaceChildren(el("optgroup", { label: "objectives" }, axes.filter((axis) => axis.own).map(option)),
-    ...(others.length ? [el("optgroup", { label: "also known" }, others.map(option))] : []));
+  select.replaceChildren(
+    el("optgroup", { label: "objectives" }, axes.filter((axis) => axis.own).map(option)),
+    ...(others.length ? [el("optgroup", { label: "also known" }, others.map(option))] : []),
+  );
 }
 
 function showTheme() {
@@ -118,6 +156,8 @@ byId("theme").addEventListener("click", () => {
   document.documentElement.dataset.theme = theme;
   store("hwnas-theme", theme);
   showTheme();
-  for (const [place, again] of drawn) if (place.isConnected) again(); else drawn.delete(place);
+  for (const [place, again] of drawn)
+    if (place.isConnected) again();
+    else drawn.delete(place);
 });
 showTheme();
