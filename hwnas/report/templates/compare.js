@@ -12,7 +12,7 @@ function traces() {
     const list = run.networks
       .filter((n) => known(n.values[across.name]) && known(n.values[up.name]))
       .sort((a, b) => a.values[across.name] - b.values[across.name]);
-    const shade = OKABE_ITO[number % OKABE_ITO.length];
+    const shade = series(number);
     return {
       x: list.map((n) => n.values[across.name]),
       y: list.map((n) => n.values[up.name]),

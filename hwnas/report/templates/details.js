@@ -317,7 +317,7 @@ const BER_AXES = {
 function berTraces(campaigns) {
   return campaigns.flatMap((campaign, number) => {
     const { bers, accuracies } = campaign.curve,
-      shade = OKABE_ITO[number % OKABE_ITO.length];
+      shade = series(number);
     const name = `${campaign.model}, ${campaign.dtype} ${campaign.target}`;
     const band = [...accuracies.map((each) => each.high), ...accuracies.map((each) => each.low).reverse()];
     return [

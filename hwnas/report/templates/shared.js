@@ -20,6 +20,8 @@ const faint = (hex, share) =>
     .toString(16)
     .padStart(2, "0");
 const OKABE_ITO = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8d969e"];
+const ON_DARK = ["#56b4e9", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#f0e442", "#8d969e"]; // dark blue is too dark there
+const series = (number) => (document.documentElement.dataset.theme === "dark" ? ON_DARK : OKABE_ITO)[number % OKABE_ITO.length];
 const DASHES = ["solid", "dash", "dot", "dashdot"];
 const known = (value) => value !== null && value !== undefined;
 const escaped = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;"); // plotly reads tags
