@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
+from hwnas.candidate import NEW_HEAD, START
 from hwnas.objectives.share import percent
 from hwnas.report.entry import Entry
+from hwnas.store import Row
 
 SPEEDS = (1.5, 2.0, 3.0)  # times as fast as the original
 COSTS = {"latency_ms": "as fast", "parameters": "smaller", "macs": "smaller in MACs"}  # the first that both know
@@ -11,7 +13,13 @@ COSTS = {"latency_ms": "as fast", "parameters": "smaller", "macs": "smaller in M
 
 def originals(entries: Sequence[Entry]) -> list[Entry]:
     """The networks that a user brought with their weights and that were evaluated as they are."""
-    return [entry for entry in entries if entry.row.candidate.is_trained_already and entry.value("error") is not None]
+    return [entry for entry in entries if is_original(entry.row) and entry.value("error") is not None]
+
+
+def is_original(row: Row) -> bool:
+    """Whether a network is one that the run was started with, its weights kept. Read from the row's columns: the steps of a row
+    may hold an operation that nobody registered here."""
+    return not row.parents and row.operator.split("+")[0] in (START, NEW_HEAD)
 
 
 def beside_original(entries: Sequence[Entry]) -> list[str]:

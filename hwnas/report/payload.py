@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hwnas.candidate import NEW_HEAD, START
 from hwnas.errors import StoreError
 from hwnas.objective import Objective
 from hwnas.objectives import OBJECTIVES
 from hwnas.report.architecture import layers_of
 from hwnas.report.entry import Entry
-from hwnas.store import Measurement, Row, RunStore
+from hwnas.report.original import is_original
+from hwnas.store import Measurement, RunStore
 from hwnas.store.campaigns import as_plain, read_figures
 
 ERROR_INTERVAL = ("error_low", "error_high")
@@ -129,11 +129,6 @@ def networks(entries: Sequence[Entry], objectives: Sequence[Objective], names: M
         "curve": [_curve(entry) for entry in entries],
         "seconds": [_rounded(entry.row.outcome.train_seconds if entry.row.outcome else None) for entry in entries],
     }
-
-
-def is_original(row: Row) -> bool:
-    """Whether a network is one that the run was started with, its weights kept."""
-    return not row.parents and row.operator.split("+")[0] in (START, NEW_HEAD)
 
 
 def drawings(entries: Sequence[Entry]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from matplotlib.ticker import PercentFormatter
 from hwnas.objective import Objective
 from hwnas.report import payload
 from hwnas.report.entry import Entry, entries
+from hwnas.report.original import is_original
 from hwnas.store import RunStore
 from hwnas.store.campaigns import CampaignFigures, read_figures
 
@@ -68,7 +69,7 @@ def _empty() -> tuple[Figure, Axes]:
 def _trade_off(found: Sequence[Entry], across: Objective, up: Objective) -> Figure:
     figure, axes = _empty()
     finished = [entry for entry in found if entry.status == "finished" and entry.value(across.name) is not None]
-    originals = [entry for entry in finished if payload.is_original(entry.row)]
+    originals = [entry for entry in finished if is_original(entry.row)]
     trained = [entry for entry in finished if entry.is_trained]
     others = [entry for entry in finished if entry not in originals and entry not in trained]
     groups = (

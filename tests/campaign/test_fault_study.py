@@ -40,13 +40,13 @@ def test_a_model_of_a_run_is_faulted_in_every_format(run: Run, dtype: str, targe
     accuracies = [each.value for each in network.curve.summary.accuracies]
     assert accuracies[0] > accuracies[2]
     assert {stage.what for stage in seen} == {"single", "ber"}
-    assert {path.suffix for path in (run.folder / "faults").iterdir()} == {".jsonl"}
+    assert {path.suffix for path in (run.folder / "faults").iterdir()} == {".jsonl", ".lock"}
 
 
 def test_a_campaign_is_gone_on_with_to_a_narrower_interval(run: Run) -> None:
     model = best(run)
     wide = run.faults(models=model, faults=["single"], half_width=4.0).networks[0]
-    (path,) = (run.folder / "faults").iterdir()
+    (path,) = (run.folder / "faults").glob("*.jsonl")
     before = path.read_bytes()
     again = run.faults(models=model, faults=["single"], half_width=4.0).networks[0]
     assert path.read_bytes() == before
@@ -66,7 +66,7 @@ def test_other_bit_error_rates_in_any_order_leave_the_single_faults_as_they_are(
     assert other.networks[0].single == one.networks[0].single
     with pytest.raises(ConfigError, match=r"another campaign \(bers differ"):
         run.faults(models=model, bers="1e-2,1e-5", half_width=9.0)
-    (curve,) = (run.folder / "faults").glob("*-ber-*")
+    (curve,) = (run.folder / "faults").glob("*-ber-*.jsonl")
     written = curve.read_text()
     curve.write_text(written.replace('"hwnas faults ', '"hwnas faults 0'))
     with pytest.raises(ConfigError, match="another version of hwnas"):
