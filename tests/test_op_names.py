@@ -20,6 +20,7 @@ ABOUT = {
     "morphism/bound.py": {"Clip"},
     "morphism/enlarge_kernel.py": {"Conv"},
     "morphism/insert_gate.py": {"Multiply"},
+    "morphism/project_shortcut.py": {"Pad", "Slice"},  # what a shortcut without weights consists of
     "morphism/remove_layer.py": {"BatchNorm", "Concat", "Conv"},
     "morphism/remove_skip.py": {"Add", "Concat", "WeightedAdd"},
     "morphism/separable.py": {"Conv"},
