@@ -338,3 +338,26 @@ def test_thousands_of_networks_are_there_within_seconds(open_page: Open, tmp_pat
     large.keyboard.press("ArrowRight")
     assert chosen(large) != before
     assert len(json.loads(large.evaluate("JSON.stringify(networks.map(n => n.id))"))) == 2_000
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "marks"),
+    [
+        (0.1, 5000.0, [0.1, 1, 10, 100, 1000]),
+        (0.9, 20.0, [1, 2, 5, 10, 20]),
+        (0.105, 0.164, [0.12, 0.14, 0.16]),
+        (61_338.0, 63_066.0, [61_500, 62_000, 62_500, 63_000]),
+        (3.0, 3.0, [3]),
+    ],
+)
+def test_a_logarithmic_axis_is_marked_at_round_values_however_narrow(
+    made_page: Any, low: float, high: float, marks: list[float]
+) -> None:
+    assert made_page.evaluate("([low, high]) => logTicks([low, high])", [low, high]) == pytest.approx(marks)
+
+
+def test_what_was_not_yet_in_sight_is_printed_too(run: Run, open_page: Open, tmp_path: Path) -> None:
+    page = open_page(run.report(tmp_path / "page.html"))
+    assert not page.query_selector("#hypervolume .trace")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    page.wait_for_selector("#hypervolume .trace")

@@ -9,35 +9,18 @@ function parallelList() {
 }
 const isLog = (axis, list) => axis.log && list.every((network) => network.values[axis.name] > 0);
 
-function ticks(low, high) {
-  const found = [];
-  for (let decade = Math.floor(low); decade <= high; decade += 1)
-    for (const digit of high - low > 2.5 ? [1] : [1, 2, 5]) {
-      const value = decade + Math.log10(digit);
-      if (value >= low - 1e-9 && value <= high + 1e-9) found.push(value);
-    }
-  return found;
-}
-
 function dimension(axis, list) {
   const log = isLog(axis, list),
     to = (value) => (log ? Math.log10(value) : value);
   const values = list.map((n) => to(n.values[axis.name]));
-  const marks = log ? ticks(Math.min(...values), Math.max(...values)) : [];
+  const marks = log ? logTicks(list.map((n) => n.values[axis.name])) : [];
   const range = (state.within[axis.name] || []).map((pair) =>
     pair.map((end) => Math.min(1e15, Math.max(-1e15, end > 0 || !log ? to(end) : -1e15))),
   );
   return {
     label: escaped(axis.title),
     values,
-    ...(log && marks.length > 1
-      ? {
-          tickvals: marks,
-          ticktext: marks.map((v) =>
-            axis.text === "percent" ? `${figures(100 * 10 ** v)} %` : Number((10 ** v).toPrecision(3)).toLocaleString("en-US"),
-          ),
-        }
-      : { tickformat: axis.text === "percent" ? "~%" : "~s" }),
+    ...(log ? { tickvals: marks.map(Math.log10), ticktext: marks.map((v) => tickText(axis, v)) } : { tickformat: tickFormat(axis) }),
     ...(range.length ? { constraintrange: range.length === 1 ? range[0] : range } : {}),
   };
 }

@@ -227,17 +227,15 @@ function begin() {
   });
 }
 
-// What is further down is drawn when it comes into sight: the page answers its reader before.
+// What is further down is drawn when it comes into sight, or is printed: the page answers its reader before.
 function whenSeen(id, work) {
-  const seen = new IntersectionObserver(
-    (found) => {
-      if (found.some((each) => each.isIntersecting)) {
-        seen.disconnect();
-        work();
-      }
-    },
-    { rootMargin: "100px" },
-  );
+  const draw = () => {
+    seen.disconnect();
+    window.removeEventListener("beforeprint", draw);
+    work();
+  };
+  const seen = new IntersectionObserver((found) => found.some((each) => each.isIntersecting) && draw(), { rootMargin: "100px" });
+  window.addEventListener("beforeprint", draw);
   seen.observe(byId(id));
 }
 

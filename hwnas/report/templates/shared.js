@@ -113,12 +113,35 @@ function plot(id, traces, layout = {}) {
   return place;
 }
 
+const tickFormat = (axis) => ({ percent: "~%", count: "~s" })[axis.text];
+const tickText = (axis, value) => (axis.text === "percent" ? `${figures(100 * value)} %` : Number(value.toPrecision(3)).toLocaleString("en-US"));
+
+// Round values to mark along a logarithmic axis: powers of ten, 1-2-5, or even steps, whichever gives at least three.
+function logTicks(values) {
+  const low = Math.min(...values),
+    high = Math.max(...values);
+  const within = (marks) => marks.filter((mark) => mark >= low * (1 - 1e-9) && mark <= high * (1 + 1e-9));
+  const decades = [];
+  for (let decade = Math.floor(Math.log10(low)); decade <= Math.log10(high); decade += 1) decades.push(10 ** decade);
+  if (Math.log10(high / low) > 2.5) return within(decades);
+  const marks = within(decades.flatMap((decade) => [decade, 2 * decade, 5 * decade]));
+  if (marks.length > 2) return marks;
+  const raw = (high - low) / 4 || low,
+    power = 10 ** Math.floor(Math.log10(raw));
+  const step = power * [1, 2, 5, 10].find((digit) => digit * power >= raw * (1 - 1e-9));
+  const even = [];
+  for (let place = Math.ceil(low / step - 1e-9); place * step <= high * (1 + 1e-9); place += 1) even.push(place * step);
+  return even.length ? even : [low];
+}
+
 // Logarithmic where the values span orders of magnitude; on a narrow screen there is room for powers of ten alone.
 function scale(axis, networks) {
-  const title = { text: escaped(axis.title) };
-  const isLog = axis.log && networks.length > 0 && networks.every((network) => network.values[axis.name] > 0); // 0 would fall off
-  const shape = { title, tickformat: { percent: "~%", count: "~s" }[axis.text] };
-  return isLog ? { ...shape, type: "log", dtick: innerWidth < 600 ? 1 : "D2" } : { ...shape, type: "linear" };
+  const shape = { title: { text: escaped(axis.title) }, tickformat: tickFormat(axis), type: "linear" };
+  const values = networks.map((network) => network.values[axis.name]);
+  if (!axis.log || !values.length || !values.every((value) => value > 0)) return shape; // 0 would fall off
+  if (Math.max(...values) / Math.min(...values) > 10) return { ...shape, type: "log", dtick: innerWidth < 600 ? 1 : "D2" };
+  const marks = logTicks(values);
+  return { ...shape, type: "log", tickvals: marks, ticktext: marks.map((value) => tickText(axis, value)) };
 }
 
 // Half-widths to both sides, for plotly; undefined where no network has an interval.
