@@ -57,7 +57,7 @@ class LongSearch:
         problem = Problem(
             objectives=objectives_named(RunConfig().objectives),
             initial=(),
-            cheap=lambda graphs: [cheap_values(graph, self._predictor.predict) for graph in graphs],
+            cheap=lambda graphs: [cheap_values(graph, {"latency_ms": self._predictor.predict}) for graph in graphs],
             seed=0,
         )
         self.strategy = Lemonade(LemonadeSettings(), problem)
@@ -171,7 +171,7 @@ def disk_costs(count: int) -> dict[str, Any]:
     problem = Problem(
         objectives=objectives_named(("error", "parameters", "macs", "sensitivity")),
         initial=tuple(graph for _, graph in initial_graphs((1, 8, 8), 10)),
-        cheap=lambda graphs: [cheap_values(graph, None) for graph in graphs],
+        cheap=lambda graphs: [cheap_values(graph, {}) for graph in graphs],
         seed=0,
     )
     search = Lemonade(LemonadeSettings(proposals=BATCH, accepted=BATCH // 2), problem)

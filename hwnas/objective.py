@@ -14,8 +14,9 @@ Notation: TypeAlias = Literal["percent", "count", "tenths", "figures"]
 class Objective:
     """One thing to minimise: its name, how its values are compared and how they are shown.
 
-    ``cheap``: known from the architecture (and the device), without training. ``resolution``: values closer than this count as
-    equal (DESIGN.md, idea 7), a step of that size or, where ``relative``, that share of the value; 0 compares exactly.
+    ``cheap``: known from the architecture (and the device), without training. ``predicted``: it is predicted before a measurement
+    or a training, from the run's own networks, and proposals are steered by that. ``resolution``: values closer than this count
+    as equal (DESIGN.md, idea 7), a step of that size or, where ``relative``, that share of the value; 0 compares exactly.
     ``log_scale``: spans orders of magnitude, so that densities look at its logarithm. ``upper_bound``: networks above
     it never enter the front while one within it exists (see ``comparison_row``); None: no bound. ``version``: counts what the
     name has meant; values of two versions are not compared.
@@ -28,6 +29,7 @@ class Objective:
     name: str
     unit: str = "1"
     cheap: bool = False
+    predicted: bool = False
     resolution: float = 0.0
     relative: bool = False
     log_scale: bool = False
@@ -68,7 +70,10 @@ def comparison_row(values: Mapping[str, float], objectives: Sequence[Objective])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """A hard upper bound on a cheap objective: what breaks it is never trained. ``hwnas.objectives.limit_on`` checks its name."""
+    """A hard upper bound on an objective that is known or predicted before a training: what breaks it is never trained.
+
+    ``hwnas.objectives.limit_on`` checks its name.
+    """
 
     objective: str
     maximum: float

@@ -53,7 +53,7 @@ MAY_IMPORT: Mapping[str, str] = {
     "deployed": "graph network resilience",
     "importing": "device graph network onnxfiles settings",
     "network": "graph morphism",
-    "estimate": "device graph",
+    "estimate": "device graph resilience",
     "morphism": "graph settings",
     "resilience": "graph",
     "config": "device objective search settings",

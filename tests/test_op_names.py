@@ -13,6 +13,7 @@ NAMES = {op.__name__ for op in OPS.values()}
 ABOUT = {
     "deployed/folding.py": {"BatchNorm", "Conv", "WeightedAdd"},  # what becomes of them in a deployed network
     "deployed/program.py": {"Clip", "MaxPool"},  # faster ways to the same
+    "estimate/change.py": {"Clip"},  # which activations are bounded
     "importing/head.py": {"Conv", "Flatten", "GlobalAvgPool", "Linear"},  # what a classifier ends with
     "importing/translation.py": {"Flatten", "Linear"},
     "injection/dirty.py": {"Conv", "Linear"},  # fast paths through them

@@ -44,7 +44,9 @@ class Run:
         with self._store() as store:
             config = config_from_json(store.config)
         import_modules(config.imports)
-        self.objectives: tuple[Objective, ...] = objectives_named(config.objectives, config.max_error, config.metric)
+        self.objectives: tuple[Objective, ...] = objectives_named(
+            config.objectives, config.max_error, config.metric, config.limits
+        )
 
     def __repr__(self) -> str:
         return f"<hwnas run in {self.folder}: {len(self.front())} networks on the front, {self.ended() or 'not ended'}>"

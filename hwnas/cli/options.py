@@ -93,6 +93,10 @@ MaxParameters = Annotated[
 MaxMacs = Annotated[
     float | None, typer.Option(parser=size, metavar="N", help="Limit on multiply-accumulates of one image: 3M, 1.5G.")
 ]
+MaxExpectedChange = Annotated[
+    float | None,
+    typer.Option(metavar="X", help="Limit on the expected change by bit flips: predicted before a training, and kept after it."),
+]
 MaxMemory = Annotated[float | None, typer.Option(help="Limit on peak activations plus weights, in kB.")]
 
 

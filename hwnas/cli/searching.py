@@ -20,6 +20,7 @@ from hwnas.cli.options import (
     Inheritance,
     KeepOption,
     MaxError,
+    MaxExpectedChange,
     MaxLatency,
     MaxMacs,
     MaxMemory,
@@ -71,6 +72,7 @@ def search(
     max_parameters: MaxParameters = None,
     max_macs: MaxMacs = None,
     max_memory_kb: MaxMemory = None,
+    max_expected_change: MaxExpectedChange = None,
     objectives: Annotated[
         str | None, typer.Option(metavar="A,B,..", help="By default error,parameters,latency_ms,expected_change.")
     ] = None,

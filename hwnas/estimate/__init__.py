@@ -1,7 +1,16 @@
-"""Latency without a device: predicted from a run's own measurements, or from an accelerator's numbers."""
+"""What is known without measuring or training: latencies and expected changes predicted from a run's own, or computed."""
 
 from hwnas.estimate.accelerator import Accelerator
+from hwnas.estimate.change import ChangePredictor
 from hwnas.estimate.predictor import LatencyPredictor, leave_one_out
-from hwnas.estimate.report import PredictorReport
+from hwnas.estimate.report import PredictorReport, median_error, rank_correlation
 
-__all__ = ["Accelerator", "LatencyPredictor", "PredictorReport", "leave_one_out"]
+__all__ = [
+    "Accelerator",
+    "ChangePredictor",
+    "LatencyPredictor",
+    "PredictorReport",
+    "leave_one_out",
+    "median_error",
+    "rank_correlation",
+]

@@ -8,6 +8,24 @@ from typing import Any
 import numpy as np
 
 
+def median_error(predicted: Sequence[float], known: Sequence[float]) -> float | None:
+    """The median of |predicted - known| / known, of positive values (n,); None of no networks."""
+    if not known:
+        return None
+    truth = np.array(known)
+    return float(np.median(np.abs(np.array(predicted) - truth) / truth))
+
+
+def rank_correlation(predicted: Sequence[float], known: Sequence[float]) -> float | None:
+    """Spearman's rank correlation of values (n,); None of fewer than 3 networks, or where all values are alike."""
+    if len(known) < 3 or min(len(set(predicted)), len(set(known))) == 1:
+        return None
+    from scipy.stats import spearmanr  # takes a second, which a run that predicts nothing has not to spend
+
+    correlation = float(spearmanr(predicted, known).statistic)
+    return correlation if math.isfinite(correlation) else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictorReport:
     """Latencies predicted out of sample, and measured, in ms, both (n,) and positive.
@@ -34,20 +52,12 @@ class PredictorReport:
     @property
     def median_error(self) -> float | None:
         """The median of |predicted - measured| / measured; None of no networks."""
-        if not self.measured_ms:
-            return None
-        measured = np.array(self.measured_ms)
-        return float(np.median(np.abs(np.array(self.predicted_ms) - measured) / measured))
+        return median_error(self.predicted_ms, self.measured_ms)
 
     @property
     def spearman(self) -> float | None:
         """Spearman's rank correlation; None of fewer than 3 networks, or where all values are alike."""
-        if len(self.measured_ms) < 3 or min(len(set(self.predicted_ms)), len(set(self.measured_ms))) == 1:
-            return None
-        from scipy.stats import spearmanr  # takes a second, which a run without latencies has not to spend
-
-        correlation = float(spearmanr(self.predicted_ms, self.measured_ms).statistic)
-        return correlation if math.isfinite(correlation) else None
+        return rank_correlation(self.predicted_ms, self.measured_ms)
 
     def as_text(self) -> str:
         """Both figures in words, out of sample."""

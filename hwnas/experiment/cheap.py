@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
+from typing import TypeAlias
 
 from hwnas.graph import Graph
 from hwnas.objectives import SOURCES, GraphObjective, checked
@@ -29,11 +30,10 @@ class GraphValues:
 topology_values = GraphValues()
 
 
-def cheap_values(
-    graph: Graph, predicted_ms: Callable[[Graph], float | None] | None, of_graph: GraphValues = topology_values
-) -> dict[str, float]:
-    """The values of the graph, and the latency in ms where one can be predicted."""
-    values = dict(of_graph(graph))
-    if predicted_ms is not None and (latency_ms := predicted_ms(graph)) is not None:
-        values["latency_ms"] = latency_ms
-    return values
+Predict: TypeAlias = Callable[[Graph], float | None]
+
+
+def cheap_values(graph: Graph, predictions: Mapping[str, Predict], of_graph: GraphValues = topology_values) -> dict[str, float]:
+    """The values of the graph, and by their names those that can be predicted."""
+    predicted = {name: predict(graph) for name, predict in predictions.items()}
+    return {**of_graph(graph), **{name: value for name, value in predicted.items() if value is not None}}

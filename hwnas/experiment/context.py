@@ -68,6 +68,17 @@ class RunContext:
         return versions(things | {name_of(self.strategy_settings): self.strategy_settings})
 
     @property
+    def hard_limits(self) -> tuple[Limit, ...]:
+        """The limits on what is known before a training. One on what a training tells bounds its objective, on the front."""
+        bounded = {objective.name for objective in self.objectives if objective.upper_bound is not None}
+        return tuple(limit for limit in self.limits if limit.objective not in bounded)
+
+    @property
+    def predicts_change(self) -> bool:
+        """Whether the expected change of networks is predicted before they are trained."""
+        return self.config.steering and "expected_change" in {objective.name for objective in self.objectives}
+
+    @property
     def of_device(self) -> tuple[DeviceObjective, ...]:
         """The objectives that are measured on the device."""
         return tuple(source for source in self.sources if isinstance(source, DeviceObjective))
@@ -153,7 +164,7 @@ def assemble(config: RunConfig, kept: ResumeState = ResumeState()) -> RunContext
         data = load(config.data_settings)
     config = config if config.max_error is not None else config.model_copy(update={"max_error": _largest_useful(config, data)})
     config = config.model_copy(update={"final": _final(config.final, data)})
-    objectives = objectives_named(config.objectives, config.max_error, config.metric)
+    objectives = objectives_named(config.objectives, config.max_error, config.metric, config.limits)
     limits = _limits(config, profile, objectives)
     sources = sources_named(config.objectives)
     measured = [source.objective.name for source in sources if isinstance(source, DeviceObjective)]

@@ -23,6 +23,7 @@ from hwnas.experiment.rungs import Ladder
 from hwnas.experiment.tasks import inherit, task_for
 from hwnas.graph import to_json
 from hwnas.network import State
+from hwnas.search import broken_limit
 from hwnas.store import RunStore
 
 _log = logging.getLogger(__name__)
@@ -134,7 +135,7 @@ class Evaluator:
                 self.collect(0.0)
             raise
         self._seen.add(candidate.id)
-        if not all(limit.allows(values[limit.objective]) for limit in self._context.limits):  # its predicted values kept them
+        if broken_limit(self._context.limits, values) is not None:  # its predicted values kept them
             return self._keep(Outcome(candidate_id=candidate.id, status="infeasible", values=values))
         return Measured(candidate=candidate, values=values)
 

@@ -11,8 +11,8 @@ from hwnas.objective import Limit
 def refuse_impossible(context: RunContext) -> None:
     """Raise ConfigError naming the limit that nothing meets, as far as sizes tell; measured latencies are not known yet."""
     if context.limits:
-        latency_ms = None if context.accelerator is None else context.accelerator.latency_ms
-        ask = context.strategy(lambda graphs: [cheap_values(graph, latency_ms, context.graph_values) for graph in graphs]).ask()
+        known = {} if context.accelerator is None else {"latency_ms": context.accelerator.latency_ms}
+        ask = context.strategy(lambda graphs: [cheap_values(graph, known, context.graph_values) for graph in graphs]).ask()
         if not ask.candidates:
             raise ConfigError(impossible(context.limits, ask.nearest or {}))
 

@@ -108,8 +108,8 @@ def _train(session: Session, candidates: Sequence[Candidate]) -> None:
 def _tell(session: Session, generation: int, candidates: Sequence[Candidate]) -> None:
     known = session.evaluator.outcomes
     outcomes = [known.get(each.id, Outcome(candidate_id=each.id, status="unfinished")) for each in candidates]
-    for outcome in outcomes:
-        session.strategy.tell(outcome)
+    for candidate, outcome in zip(candidates, outcomes, strict=True):
+        session.tell(candidate, outcome)
     session.refuse_no_start(outcomes)
     session.lay_hypervolume_box(outcomes)
     if _is_complete(session, candidates):

@@ -46,7 +46,7 @@ def remeasure(context: RunContext, store: RunStore, *, meta: Mapping[str, object
     )
     revised = []
     for row in _ended(store):
-        revised.append(_anew(row, context.limits, store, measured, latencies.names))
+        revised.append(_anew(row, context.hard_limits, store, measured, latencies.names))
         check()
     reopened = sum(outcome.status == "infeasible" and outcome.weights is None for outcome in revised)
     store.revise(revised, forget=latencies.names if errors_stand else latencies.names + TEST, meta=meta)

@@ -16,7 +16,7 @@ from hwnas.candidate import Candidate, Outcome
 from hwnas.errors import ConfigError, WorkError
 from hwnas.execution import Executor
 from hwnas.experiment.budget import LEAST_STEPS, ChildBudget, Clock, images_that_fit, time_limit_s
-from hwnas.experiment.cheap import cheap_values
+from hwnas.experiment.cheap import Predict, cheap_values
 from hwnas.experiment.context import RunContext
 from hwnas.experiment.device_model import DeviceModel
 from hwnas.experiment.evaluator import Evaluator
@@ -25,6 +25,8 @@ from hwnas.experiment.hypervolume_box import HypervolumeBox
 from hwnas.experiment.interrupt import Interrupt
 from hwnas.experiment.latency import latency_source
 from hwnas.experiment.planning import plans, trained_ids
+from hwnas.experiment.predicted_change import NAME as EXPECTED_CHANGE
+from hwnas.experiment.predicted_change import PredictedChange
 from hwnas.graph import Graph
 from hwnas.progress.progress import Listener, Phase, Progress
 from hwnas.search import OperatorFailure
@@ -91,6 +93,7 @@ class Session:
         self.interrupt = interrupt
         self.deployment = DeviceModel(context)
         self.latencies = latency_source(context, store)  # None where they do not matter
+        self.changes = PredictedChange(store) if context.predicts_change else None
         self.strategy = context.strategy(self._cheap)
         self.evaluator = Evaluator(
             context=context,
@@ -141,8 +144,9 @@ class Session:
 
         ``number``: which ask of the run this is. What an ask for ``count`` was given is stored with it, for the replay.
         """
-        if self.latencies is not None:
-            self.latencies.refit()
+        for predictor in (self.latencies, self.changes):
+            if predictor is not None:
+                predictor.refit()
         ask = self.strategy.ask(count)
         facts: dict[str, object] = {"proposed": ask.proposed, "duplicates": ask.duplicates, "over_limit": dict(ask.over_limit)}
         if ask.nearest is not None:
@@ -189,6 +193,12 @@ class Session:
         took_s, least = self.clock.used_s - began_s, LEAST_STEPS * self.context.trainer.batch_size
         planned = self._child.generations
         return images_that_fit(images, generation=number, planned=planned, took_s=took_s, left_s=left_s, least=least, most=most)
+
+    def tell(self, candidate: Candidate, outcome: Outcome) -> None:
+        """Let the strategy know what came of a candidate; what it knows, the predictions may use."""
+        self.strategy.tell(outcome)
+        if self.changes is not None:
+            self.changes.learn(candidate, outcome)
 
     @property
     def room(self) -> int | None:
@@ -253,6 +263,8 @@ class Session:
 
     def summarise(self, generation: int) -> None:
         """Store the summary of a generation, once."""
+        if self.changes is not None:
+            self.changes.report(generation)
         if generation not in self._summarised:
             summary = {"used_s": self.clock.used_s, "front": len(self.front), "hypervolume": self.hypervolume()}
             self.store.add_event("generation", summary, generation=generation)
@@ -296,5 +308,9 @@ class Session:
         self._listener(self._progress)
 
     def _cheap(self, graphs: Sequence[Graph]) -> list[Mapping[str, float]]:
-        predicted = None if self.latencies is None else self.latencies.predicted_ms
-        return [cheap_values(graph, predicted, self.context.graph_values) for graph in graphs]
+        predictions: dict[str, Predict] = {}
+        if self.latencies is not None:
+            predictions["latency_ms"] = self.latencies.predicted_ms
+        if self.changes is not None:
+            predictions[EXPECTED_CHANGE] = self.changes.predict
+        return [cheap_values(graph, predictions, self.context.graph_values) for graph in graphs]

@@ -51,6 +51,7 @@ class SteadyState:
         self._last: list[Candidate] = []  # of the last ask
         self._fruitless_at: int | None = None  # how many had been told when an ask found nothing new
         self._asked: deque[Candidate] = deque()
+        self._untold: dict[str, Candidate] = {}
         self._measured: list[Measured] = []
         self._unreported: list[Candidate] = []  # measured, and how well that was predicted not kept yet
         self._reports = 0
@@ -151,6 +152,7 @@ class SteadyState:
         self._asks += 1
         self._last = list(candidates)
         self._fruitless_at = None if candidates else self._told
+        self._untold |= {candidate.id: candidate for candidate in candidates}
         self._asked.extend(each for each in candidates if each.id not in self._evaluator.outcomes)
         starts = [candidate for candidate in candidates if candidate.parent is None]
         self._starts += starts
@@ -169,7 +171,7 @@ class SteadyState:
 
     def _tell(self, outcome: Outcome) -> None:
         session, known = self._session, self._evaluator.outcomes
-        session.strategy.tell(outcome)
+        session.tell(self._untold.pop(outcome.candidate_id), outcome)
         self._told += 1
         if all(start.id in known for start in self._starts):
             session.lay_hypervolume_box([known[start.id] for start in self._starts])

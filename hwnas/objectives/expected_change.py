@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 class ExpectedChange(TrainedObjective):
     """The expected change of a network's activations as int8, on training images."""
 
-    objective = Objective(name="expected_change", log_scale=True, resolution=0.25, relative=True, version=2, shown=True)
+    objective = Objective(
+        name="expected_change", predicted=True, log_scale=True, resolution=0.25, relative=True, version=2, shown=True
+    )
 
     def of_trained(self, network: "Network", data: "DataSet") -> float:
         """The value for the network's trained weights."""

@@ -18,6 +18,7 @@ class LatencyMs(DeviceObjective):
         title="latency",
         unit="ms",
         cheap=True,
+        predicted=True,
         log_scale=True,
         resolution=0.1,
         relative=True,

@@ -56,24 +56,37 @@ def sources_named(names: Sequence[str]) -> tuple[Source, ...]:
     return found
 
 
-def objectives_named(names: Sequence[str], max_error: float | None = None, metric: str = "error") -> tuple[Objective, ...]:
+def objectives_named(
+    names: Sequence[str],
+    max_error: float | None = None,
+    metric: str = "error",
+    limits: Mapping[str, float] = MappingProxyType({}),
+) -> tuple[Objective, ...]:
     """The objectives of these names and references, the error of use up to ``max_error`` and called after the run's ``metric``.
 
+    A limit on what only a training tells (``expected_change``) is the upper bound of that objective, too.
     Raises as ``sources_named``.
     """
-    found = [source.objective for source in sources_named(names)]
+    found = {source.objective.name: source.objective for source in sources_named(names)}
     title = "" if metric == "error" else metric.replace("_", " ")
-    return tuple(
-        dataclasses.replace(each, upper_bound=max_error, title=title) if each.name == "error" else each for each in found
-    )
+    found["error"] = dataclasses.replace(found["error"], upper_bound=max_error, title=title)
+    for name, maximum in limits.items():
+        if name in found and not found[name].cheap:
+            found[name] = dataclasses.replace(found[name], upper_bound=maximum)
+    return tuple(found.values())
 
 
 def limit_on(name: str, maximum: float, own: Sequence[Objective] = ()) -> Limit:
-    """A limit on an objective of hwnas or one of the run's ``own``. Raises ConfigError unless that is cheap."""
+    """A limit on an objective of hwnas or one of the run's ``own``.
+
+    Raises ConfigError unless that is known or predicted without training; what a training alone tells must be one of ``own``.
+    """
     known = {**OBJECTIVES, **{objective.name: objective for objective in own}}
-    if name not in known or not known[name].cheap:
-        cheap = ", ".join(each for each, objective in known.items() if objective.cheap)
-        raise ConfigError(f"a limit is set on what is known without training ({cheap}), got {name}")
+    if name not in known or not (known[name].cheap or known[name].predicted):
+        cheap = ", ".join(each for each, objective in known.items() if objective.cheap or objective.predicted)
+        raise ConfigError(f"a limit is set on what is known or predicted without training ({cheap}), got {name}")
+    if not known[name].cheap and name not in {objective.name for objective in own}:
+        raise ConfigError(f"a limit on {name} needs it among the objectives, which are {', '.join(each.name for each in own)}")
     return Limit(objective=name, maximum=maximum)
 
 

@@ -43,12 +43,12 @@ class Entry:
     def value(self, name: str) -> float | None:
         """The best that is known of a value: measured after the search, else as the search saw it; None where it is not known.
 
-        Of what was never trained the sizes are known; a latency that was only predicted is not given.
+        Of what was never trained the sizes are known; what was only predicted (a latency, an expected change) is not given.
         """
         for known in (self.row.final, self.row.values):
             if name in known:
                 return known[name]
-        return None if name.startswith("latency") else self.row.cheap.get(name)
+        return None if name in OBJECTIVES and OBJECTIVES[name].predicted else self.row.cheap.get(name)
 
     def curve(self) -> list[dict[str, float | None]]:
         """Its learning curve: images shown, mean training loss in nats since the point before, validation error where known."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hwnas.report.predictor import predictor_error
+from hwnas.report.predictor import change_predictor_error, predictor_error
 from hwnas.store import RunStore
 
 _NAMES = {"memory_kb": "memory in kB", "int8_dot": "int8 dot instructions", "onnxruntime": "ONNX Runtime", "cpu": "CPU"}
@@ -88,6 +88,8 @@ def device_facts(store: RunStore) -> Facts:
         analytic = store.find_meta("device_fingerprint_sha256") is not None  # then it is the profile's own
         said = "computed from the profile's numbers" if analytic else "no objective and no limit of this run"
         facts["latency"] = f"{said}: nothing was measured"
+    if predicted := change_predictor_error(store):
+        facts["expected change predictor"] = predicted
     facts["errors computed"] = store.find_meta("errors_computed")
     return {name: texts_of(fact) for name, fact in facts.items()}
 

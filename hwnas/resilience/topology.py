@@ -38,18 +38,18 @@ def relevance_shares(graph: Graph) -> Mapping[int, float]:
 
 def sensitivity(graph: Graph) -> float:
     """ASI: sum of r_v^2 / N_v; at least 0, smaller is more resilient."""
-    return sum(share * share / elements for share, elements in _hidden(graph))
+    return sum(share * share / elements for share, elements in hidden_tensors(graph))
 
 
 def sensitivity_mean(graph: Graph) -> float:
     """ASI_mean: sum of r_v over sum of N_v; 0 where nothing lies between image and logits."""
-    hidden = _hidden(graph)
+    hidden = hidden_tensors(graph)
     return sum(share for share, _ in hidden) / max(1, sum(elements for _, elements in hidden))
 
 
 def sensitivity_max(graph: Graph) -> float:
     """ASI_max: the largest r_v / N_v; 0 where nothing lies between image and logits."""
-    return max((share / elements for share, elements in _hidden(graph)), default=0.0)
+    return max((share / elements for share, elements in hidden_tensors(graph)), default=0.0)
 
 
 def exposure(graph: Graph) -> float:
@@ -59,7 +59,7 @@ def exposure(graph: Graph) -> float:
     classification change rate of int8 activations is 0.77, 0.84, 0.80 and 0.80, where ASI has 0.46, 0.47, -0.28 and -0.37. It
     says nothing of flips in weights.
     """
-    hidden = _hidden(graph)
+    hidden = hidden_tensors(graph)
     return sum(elements for _, elements in hidden) * len(hidden) / max(1, cost(graph).parameters)
 
 
@@ -72,7 +72,7 @@ def adcr(graph: Graph) -> float:
     )
 
 
-def _hidden(graph: Graph) -> list[tuple[float, int]]:
-    """(r_v, N_v) of every stored tensor but the input and the logits."""
+def hidden_tensors(graph: Graph) -> list[tuple[float, int]]:
+    """(r_v, N_v) of every stored tensor but the input and the logits, in the order in which they are computed."""
     shares, outside = relevance_shares(graph), (graph.input.id, logits_tensor(graph))
     return [(shares[tensor.node], tensor.elements) for tensor in stored_tensors(graph) if tensor.node not in outside]

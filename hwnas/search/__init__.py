@@ -2,7 +2,7 @@
 
 from hwnas.search.guarded import Guarded
 from hwnas.search.halving import AsyncRungs, promoted
-from hwnas.search.history import History
+from hwnas.search.history import History, broken_limit
 from hwnas.search.lemonade import Lemonade, LemonadeSettings
 from hwnas.search.proposals import Proposal, Proposals
 from hwnas.search.registry import STRATEGIES, name_of, strategy_of, table_of
@@ -25,6 +25,7 @@ __all__ = [
     "Rungs",
     "Strategy",
     "StrategySettings",
+    "broken_limit",
     "name_of",
     "promoted",
     "strategy_of",

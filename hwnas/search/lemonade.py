@@ -10,7 +10,8 @@
 6. These are trained, and P becomes the front of P and them.
 
 Our additions: children whose architecture is known, or whose cheap values break a limit, are dropped before step 5; parents are
-drawn again where every child is known; densities of parents and children look at predicted latency alike; where nothing
+drawn again where every child is known; densities of parents and children look at the predicted latency and, where bit flips are
+an objective, at the predicted expected change alike; where nothing
 proposed keeps within the limits, the networks nearest to them are shrunk (see `shrink`). The number of operators is uniform in
 one to three, and an operator without a site is drawn again (our choices). Activations are bounded where that is asked for: it
 costs accuracy, and only the expected change sees what it is worth. A proposal for which an operator raises an exception is
@@ -29,6 +30,7 @@ from hwnas.candidate import Candidate, Outcome, stream_seed
 from hwnas.errors import ConfigError
 from hwnas.graph import Graph, architecture_id
 from hwnas.morphism.bound import BoundActivations, bounded
+from hwnas.objective import Objective
 from hwnas.pareto import AddReport, Density, inverse_density_probabilities, sample
 from hwnas.search.proposals import Proposal, Proposals
 from hwnas.search.strategy import Ask, Problem
@@ -80,8 +82,7 @@ class Lemonade:
         self._settings = settings
         self._problem = _with_bounds(problem) if settings.bound_activations else problem
         self._proposals = Proposals(self._problem, inherits=settings.inherit)
-        self._cheap_objectives = [objective for objective in problem.objectives if objective.cheap]
-        self._logarithmic = [*(objective.log_scale for objective in self._cheap_objectives), False]
+        self._steering = [objective for objective in problem.objectives if objective.cheap or objective.predicted]
 
     @property
     def front(self) -> tuple[str, ...]:
@@ -115,7 +116,9 @@ class Lemonade:
         rng = np.random.default_rng(stream_seed(self._problem.seed, "ask", self._proposals.history.generation))
         members = self._proposals.history.members()
         cheap = self._problem.cheap([member.graph for member in members])
-        density = Density.fit(self._rows(cheap), log=self._logarithmic)  # 2.
+        steering = [objective for objective in self._steering if all(objective.name in values for values in cheap)]
+        logarithmic = [*(objective.log_scale for objective in steering), False]
+        density = Density.fit(_rows(cheap, steering), log=logarithmic)  # 2.
         proposed = duplicates = 0
         for _ in range(DRAWS):
             parents = sample(self._probabilities(density.fitted), asked, replace=True, rng=rng)  # 3.
@@ -131,7 +134,7 @@ class Lemonade:
             proposals = [Proposal(parent=members[i], steps=plans(walk.steps), cheap=walk.values) for i, walk in walks]
         chosen: Sequence[int] = ()
         if proposals:
-            densities = density.evaluate(self._rows([proposal.cheap for proposal in proposals]))
+            densities = density.evaluate(_rows([proposal.cheap for proposal in proposals], steering))
             weights = self._probabilities(densities)  # 5.
             chosen = sample(weights, accepted, replace=False, rng=rng).tolist()
         return Ask(
@@ -142,15 +145,16 @@ class Lemonade:
             nearest=nearest,
         )
 
-    def _rows(self, cheap: Sequence[Mapping[str, float]]) -> list[list[float]]:
-        """(n, m + 1) values; the last is the same of all and changes no density. Where no objective is cheap it is the only one,
-        and all are drawn alike."""
-        return [[*(values[objective.name] for objective in self._cheap_objectives), 0.0] for values in cheap]
-
     def _probabilities(self, densities: np.ndarray) -> np.ndarray:
         if self._settings.density == "uniform":
             return np.full(len(densities), 1 / len(densities))
         return inverse_density_probabilities(densities)
+
+
+def _rows(cheap: Sequence[Mapping[str, float]], steering: Sequence[Objective]) -> list[list[float]]:
+    """(n, m + 1) values; the last is the same of all and changes no density. Where nothing steers it is the only one, and all are
+    drawn alike."""
+    return [[*(values[objective.name] for objective in steering), 0.0] for values in cheap]
 
 
 def _with_bounds(problem: Problem) -> Problem:

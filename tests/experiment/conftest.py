@@ -23,6 +23,7 @@ TINY: Mapping[str, Any] = {
 }
 
 
+RESILIENT = ("error", "parameters", "macs", "expected_change")
 PROFILES = Path(__file__).parents[2] / "hardware_profiles"
 BRIEF = "[measurement]\ntime_limit_s = 0.05\nsearch_time_limit_s = 0.05\n"
 
@@ -55,6 +56,14 @@ def told(folder: Path) -> list[tuple[object, ...]]:
 def front(folder: Path) -> list[str]:
     with RunStore.open(folder, write=False) as store:
         return store.last_event("ended").payload["front"]
+
+
+@pytest.fixture(scope="session")
+def steered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose objectives include the expected change; tests copy it before they change it."""
+    folder = tmp_path_factory.mktemp("runs") / "steered"
+    start(tiny(objectives=RESILIENT), folder)
+    return folder
 
 
 class InThisProcess:

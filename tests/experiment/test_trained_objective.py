@@ -18,23 +18,14 @@ from hwnas.report import entries
 from hwnas.spaces import initial_graphs
 from hwnas.store import RunStore
 from hwnas.training import evaluation_of
-from tests.experiment.conftest import front, rows, tiny, told
-
-OBJECTIVES = ("error", "parameters", "macs", "expected_change")
+from tests.experiment.conftest import RESILIENT, front, rows, tiny, told
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "expected"
-    start(tiny(objectives=OBJECTIVES), folder)
-    return folder
-
-
-def test_every_trained_network_has_the_value_of_its_weights(folder: Path) -> None:
-    finished = [row for row in rows(folder) if row.outcome is not None and row.outcome.status == "finished"]
+def test_every_trained_network_has_the_value_of_its_weights(steered: Path) -> None:
+    finished = [row for row in rows(steered) if row.outcome is not None and row.outcome.status == "finished"]
     assert len(finished) > 4
     data = load(DataSettings())
-    with RunStore.open(folder, write=False) as store:
+    with RunStore.open(steered, write=False) as store:
         for row in finished[:2]:
             assert row.outcome is not None
             assert row.outcome.weights is not None
@@ -56,26 +47,26 @@ def test_a_network_without_a_finite_loss_has_diverged_and_does_not_end_the_run(
 
 
 @pytest.mark.parametrize("meant", [None, '{"expected_change": 1, "error": 1}'])
-def test_a_run_whose_objective_meant_something_else_does_not_go_on(folder: Path, tmp_path: Path, meant: str | None) -> None:
-    shutil.copytree(folder, tmp_path / "run")
+def test_a_run_whose_objective_meant_something_else_does_not_go_on(steered: Path, tmp_path: Path, meant: str | None) -> None:
+    shutil.copytree(steered, tmp_path / "run")
     with closing(sqlite3.connect(tmp_path / "run" / "run.sqlite")) as connection, connection:
         connection.execute("DELETE FROM meta WHERE name = 'definitions'")
         if meant is not None:
             connection.execute("INSERT INTO meta VALUES ('definitions', ?)", (meant,))
     with pytest.raises(RequestError, match="expected_change of this run's networks is not what this version"):
         resume(tmp_path / "run", changes={"generations": 9})
-    assert front(tmp_path / "run") == front(folder)
+    assert front(tmp_path / "run") == front(steered)
 
 
 @pytest.mark.slow
-def test_two_workers_find_the_same_bits(folder: Path, tmp_path: Path) -> None:
-    start(tiny(objectives=OBJECTIVES, workers=2), tmp_path / "two")
-    assert told(tmp_path / "two") == told(folder)
-    assert front(tmp_path / "two") == front(folder)
+def test_two_workers_find_the_same_bits(steered: Path, tmp_path: Path) -> None:
+    start(tiny(objectives=RESILIENT, workers=2), tmp_path / "two")
+    assert told(tmp_path / "two") == told(steered)
+    assert front(tmp_path / "two") == front(steered)
 
 
-def test_programs_read_it_beside_the_sensitivity(folder: Path) -> None:
-    for entry in entries(rows(folder), objectives_named(OBJECTIVES)):
+def test_programs_read_it_beside_the_sensitivity(steered: Path) -> None:
+    for entry in entries(rows(steered), objectives_named(RESILIENT)):
         record = entry.to_json()
         assert record["expected_change"] == entry.row.values["expected_change"]
         assert isinstance(record["sensitivity"], float)
