@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
+from hwnas.candidate import START
 from hwnas.cli import app
 from hwnas.experiment import start
 from hwnas.importing import NetworkSource
@@ -14,8 +15,9 @@ from tests.importing.brought import Digits, tiny
 
 
 def entry(name: str, *, original: bool = False, front: bool = True, **values: float) -> SimpleNamespace:
-    candidate = SimpleNamespace(is_trained_already=original)
-    return SimpleNamespace(id=name, on_front=front, value=values.get, row=SimpleNamespace(candidate=candidate, needed=values.get))
+    parents, operator = ((), START) if original else (("g0-0",), "prune_groups")
+    row = SimpleNamespace(parents=parents, operator=operator, needed=values.get)
+    return SimpleNamespace(id=name, on_front=front, value=values.get, row=row)
 
 
 ORIGINAL = entry("g0-0", original=True, front=False, error=0.083, parameters=270_000.0, latency_ms=1.2)
