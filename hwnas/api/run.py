@@ -26,10 +26,13 @@ from hwnas.store.database import DATABASE
 from hwnas.store.weights import SUFFIX
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from hwnas.campaign import FaultReport
     from hwnas.campaign.campaign import Watch
     from hwnas.experiment import Ended, Listener, Trained
     from hwnas.export import Manifest
+    from hwnas.models.classifier import Classifier
 
 NEW_S = 60.0
 
@@ -187,6 +190,38 @@ class Run:
         """
         return pick(self.front(), self.objectives, limits or {}, prefer or {}, knee=knee)
 
+    @checked(id=str)
+    def model(self, id: str) -> "Classifier":
+        """A trained model as a torch module in evaluation mode: images float32 (n, C, H, W) in [0, 1] to logits (n, classes).
+
+        It computes what its exported file does; ``model(id).network`` is the network without the normalisation. Raises
+        RequestError for an unknown or untrained model, DataError where the data are not the run's.
+        """
+        from hwnas.models.classifier import trained_module
+
+        with self._store() as store:
+            return trained_module(store, self._entry(id).row)
+
+    @checked(id=str, precision=str)
+    def onnx(self, id: str, precision: str = "float32") -> bytes:
+        """The ONNX file of a trained model, checked as `export` does. Raises as that does."""
+        from hwnas.models.file_bytes import onnx_bytes
+
+        with self._store() as store:
+            return onnx_bytes(store, self._entry(id).row, precision)
+
+    @checked(everyone=bool)
+    def frame(self, *, everyone: bool = False) -> "DataFrame":
+        """The front as a pandas DataFrame, a row for each network by its id, best error first; with ``everyone`` all candidates.
+
+        Columns are those of ``hwnas front --format json``. Raises RequestError where pandas is not installed.
+        """
+        try:
+            import pandas
+        except ModuleNotFoundError as error:
+            raise RequestError(f"a frame needs pandas, which is not there ({error}): pip install pandas") from error
+        return pandas.DataFrame([entry.to_json() for entry in (self.rows() if everyone else self.front())]).set_index("id")
+
     @checked(out=PATH, models=str | Sequence, precisions=Sequence, guard=bool, guard_top=int, replace=bool)
     def export(
         self,
@@ -299,6 +334,10 @@ class Run:
 
         with self._store() as store:
             output.write_text(page(store, self.objectives, refresh_s=refresh_s))
+
+    def _entry(self, id: str) -> Entry:
+        (entry,) = self._chosen(id if id != "front" else [id])  # no network is called so: then it is unknown
+        return entry
 
     def _chosen(self, models: str | Sequence[str]) -> list[Entry]:
         known = {entry.id: entry for entry in self.rows()}
