@@ -17,7 +17,8 @@ from hwnas.errors import ConfigError, RequestError, WorkError
 from hwnas.objective import Objective
 from hwnas.objectives import objectives_named
 from hwnas.progress.log_file import both, run_log
-from hwnas.report import Entry, entries, predictor_error, why_ended, why_of_no_use
+from hwnas.progress.progress import OUT_OF_TIME
+from hwnas.report import Entry, entries, predictor_error, too_short_for, why_ended, why_of_no_use
 from hwnas.report.table import STATUSES
 from hwnas.settings.reference import import_modules
 from hwnas.store import RunStore
@@ -85,6 +86,10 @@ class Run:
     def why_of_no_use(self) -> str | None:
         """That no network is within the largest error that the run allows; None where one is, or none is finished."""
         return why_of_no_use(self.rows(), self.objectives)
+
+    def too_short(self) -> str | None:
+        """That its time ended before a child of a network was trained; None where one was, or another end was asked for."""
+        return too_short_for(self.rows()) if self.ended() == OUT_OF_TIME else None
 
     def lost(self) -> str | None:
         """That weights lie in the folder which no outcome names, as when the database was lost in part; None where none do.

@@ -179,6 +179,8 @@ def _finale(run: Any, quiet: bool) -> None:
         console.show_lines(beside_original(run.rows()))
     if warning := run.why_of_no_use():
         console.note(f"\n{warning}")
+    if warning := run.too_short():
+        console.note(f"\n{warning}. Go on with more: hwnas resume {folder} --time-budget 10m")
     if not quiet:
         console.note(
             f"\nThe run lies in {folder} ({run.ended()}). Next:\n  hwnas pick {folder} --prefer error=2,parameters=1\n"

@@ -133,7 +133,9 @@ def _of_seen_images(context: RunContext) -> tuple[str, ...]:
 
 
 def _training_in_words(context: RunContext, child: ChildBudget) -> str:
-    """How briefly the search trains each network."""
+    """How briefly the search trains each network; nothing where it trains none."""
+    if context.config.budget.generations == 0 and not context.initial and not any(start.is_new for start in context.starts):
+        return ""
     passes = child.images / len(context.data.train)
     usual, now = context.augmentation_for(10**12), context.augmentation_for(child.images)
     without = "" if now == usual else "; without shifts, for so few passes"

@@ -28,7 +28,7 @@ from hwnas.experiment.planning import plans, trained_ids
 from hwnas.experiment.predicted_change import NAME as EXPECTED_CHANGE
 from hwnas.experiment.predicted_change import PredictedChange
 from hwnas.graph import Graph
-from hwnas.progress.progress import Listener, Phase, Progress
+from hwnas.progress.progress import OUT_OF_TIME, Listener, Phase, Progress
 from hwnas.search import OperatorFailure
 from hwnas.store import RunStore
 
@@ -211,7 +211,7 @@ class Session:
         most = self.context.config.budget.max_evaluations
         if most is not None and self.evaluator.evaluations >= most:
             return f"{most} evaluations are done"
-        return "the time budget is used up" if self.is_over() else None
+        return OUT_OF_TIME if self.is_over() else None
 
     def is_over(self, *, has_front: bool | None = None) -> bool:
         """Whether the time is used up and there is a front: however slow the machine, a search ends with one.

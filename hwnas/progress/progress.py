@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+OUT_OF_TIME = "the time budget is used up"  # why a search ended
 Phase: TypeAlias = Literal["preparing", "measuring", "training", "final", "finishing", "done"]
 
 

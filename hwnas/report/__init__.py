@@ -4,7 +4,7 @@
 """
 
 from hwnas.objectives.share import interval_95, percent, with_range
-from hwnas.report.entry import Entry, entries, why_of_no_use
+from hwnas.report.entry import Entry, entries, too_short_for, why_of_no_use
 from hwnas.report.interval import with_interval
 from hwnas.report.original import against_original, beside_original
 from hwnas.report.predictor import predictor_error
@@ -30,6 +30,7 @@ __all__ = [
     "predictor_error",
     "suggestions",
     "thinned_front",
+    "too_short_for",
     "why_ended",
     "why_of_no_use",
     "with_interval",

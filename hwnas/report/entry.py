@@ -98,6 +98,19 @@ def entries(rows: Iterable[Row], objectives: Sequence[Objective]) -> list[Entry]
     ]
 
 
+def too_short_for(found: Sequence[Entry]) -> str | None:
+    """That the search ended before a child of a network was trained; None where one was. A front is then the networks that a
+    search begins with, briefly trained."""
+    started = [entry for entry in found if not entry.row.parents]
+    if len(started) < len(found):
+        return None
+    finished = sum(entry.status == "finished" for entry in started)
+    return (
+        f"The time was too short for a search: {finished} of the {len(started)} networks that it begins with were trained, and "
+        "no child of one"
+    )
+
+
 def why_of_no_use(found: Sequence[Entry], objectives: Sequence[Objective]) -> str | None:
     """That no network is within the largest error that the run allows; None where one is, or none is finished."""
     (error,) = (objective for objective in objectives if objective.name == "error")

@@ -1,0 +1,25 @@
+"""A search whose time is too short for a child says so, and what to do."""
+
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from hwnas.api import open_run
+from hwnas.cli import app
+from tests.experiment.conftest import brief_device
+
+
+def test_a_search_without_a_child_says_that_its_time_was_too_short(tmp_path: Path) -> None:
+    options = ["--workers", "1", "--device", brief_device(tmp_path), "--out", str(tmp_path / "run")]
+    result = CliRunner().invoke(app, ["search", "--time-budget", "1s", *options])
+    assert result.exit_code == 0
+    assert open_run(tmp_path / "run").front()
+    assert "The time was too short for a search" in result.output
+    assert f"hwnas resume {tmp_path / 'run'} --time-budget 10m" in result.output.replace("\n", "")
+
+
+def test_a_search_that_was_to_have_no_children_is_not_too_short(tmp_path: Path) -> None:
+    options = ["--workers", "1", "--objectives", "error,parameters", "--out", str(tmp_path / "run")]
+    result = CliRunner().invoke(app, ["search", "--generations", "0", *options])
+    assert result.exit_code == 0
+    assert "too short" not in result.output
