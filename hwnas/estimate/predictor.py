@@ -22,7 +22,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 from hwnas.graph import Graph, LayerCost, layer_costs
 
@@ -98,6 +97,8 @@ def _solve(rows: NDArray[np.float64], latencies_ms: NDArray[np.float64]) -> NDAr
     """Coefficients (21,) for rows (n, 21) and latencies (n,)."""
     if not len(rows):
         return np.eye(1, _FEATURES).ravel()
+    from scipy.optimize import nnls  # takes most of a second, which a process that fits nothing has not to spend
+
     scale = np.maximum(rows.max(axis=0), 1.0)
     relative = rows / scale / latencies_ms[:, np.newaxis]
     ridge = np.sqrt(_RIDGE) * np.eye(_FEATURES) / np.median(latencies_ms)

@@ -13,7 +13,6 @@ from torch.export import ExportedProgram
 from hwnas.errors import ModelError
 from hwnas.graph import Graph
 from hwnas.importing.head import with_new_head
-from hwnas.importing.onnx_file import onnx_shape, take_onnx
 from hwnas.importing.taken import Normalisation, Taken
 from hwnas.importing.timm_models import timm_model
 from hwnas.importing.torch_export import image_shape, take_module, take_program
@@ -88,6 +87,8 @@ def shape_of(source: NetworkSource) -> tuple[int, ...] | None:
             return timm_model(name.removeprefix("timm:")).shape
         suffix = Path(name).suffix.lower()
         if suffix == ".onnx":
+            from hwnas.importing.onnx_file import onnx_shape  # loads scipy, which most searches have no need of
+
             return onnx_shape(Path(name))
         if suffix != ".pt2":
             return None
@@ -112,6 +113,8 @@ def _taken(source: NetworkSource, size: dict[str, int]) -> tuple[str, Taken]:
         refuse_pickle(Path(name))
     if suffix == ".onnx":
         _refuse_weights(source, "an ONNX file")
+        from hwnas.importing.onnx_file import take_onnx
+
         return name, take_onnx(Path(name), **size)
     if suffix == ".pt2":
         return name, _of_program(_loaded(Path(name)), source, size)

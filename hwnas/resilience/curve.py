@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize
 
 from hwnas.errors import ConfigError
 from hwnas.resilience.bootstrap import DEFAULT_RESAMPLES, percentile_interval, resampled_weights
@@ -108,6 +107,8 @@ def normalised_area(bers: ArrayLike, accuracies: ArrayLike, *, clean: float, cha
 
 def crossing_ber(bers: ArrayLike, accuracies: ArrayLike, level: float) -> float:
     """The rate at which a curve (k,) falls below `level`: 0 if at the first already, infinity if never (our definition)."""
+    from scipy import optimize  # takes half a second, which a process that measures no curve has not to spend
+
     decades = np.log10(np.asarray(bers, float))
     falling = np.asarray(optimize.isotonic_regression(np.asarray(accuracies, float), increasing=False).x)
     below = np.flatnonzero(falling < level)
