@@ -43,7 +43,7 @@ def take_onnx(path: Path, *, channels: int, height: int, width: int) -> Taken:
     pixels = torch.from_numpy(np.random.default_rng(0).random((2, *takes), dtype=np.float32))
     images = pixels if normalisation is None else (pixels - _column(normalisation[0])) / _column(normalisation[1])
     found = parity(graph, state, images, answers(images))
-    if not found.relative <= tolerance:
+    if not found.is_within(tolerance):
         raise ModelError(f"the network that was read from {path} does not compute what the file does; please report it")
     names = dict(translated.sources)
     return Taken(graph=graph, state=state, names=names, answers=answers, parity=found, normalisation=normalisation)

@@ -96,7 +96,7 @@ def _taken_of(program: ExportedProgram, images: Tensor, expected: Tensor, answer
     except GraphError as error:
         raise ModelError(f"the model is no classifier of {channels}x{height}x{width} images: {error}") from error
     found = parity(graph, state, images, expected)
-    if not found.relative <= TOLERANCE:
+    if not found.is_within(TOLERANCE):
         raise ModelError(
             "the imported network does not compute what the model computes; it changes from call to call, or hwnas took it "
             "wrongly: please report it"
