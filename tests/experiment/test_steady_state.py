@@ -58,7 +58,7 @@ def refuse_another_replay(folder: Path) -> list[str]:
     with RunStore.open(folder, write=False) as store:
         config = store.config
     context = assemble(type(tiny()).model_validate_json(config))
-    strategy = context.strategy(lambda graphs: [cheap_values(graph, None) for graph in graphs])
+    strategy = context.strategy(lambda graphs: [cheap_values(graph, {}) for graph in graphs])
     for entry in record(folder):
         if isinstance(entry, Outcome):
             strategy.tell(entry)
