@@ -128,6 +128,7 @@ def test_its_latencies_count_on_the_device_that_they_were_measured_on(tmp_path: 
     assert all(row.cheap["latency_ms"] > 1e-3 for row in found if row.generation == 3)  # predicted from those of before
 
 
+@pytest.mark.slow
 def test_it_is_measured_anew_on_another_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = in_this_process(former("latency", tmp_path))
     monkeypatch.setattr(Fingerprint, "sha256", lambda self: "another machine")

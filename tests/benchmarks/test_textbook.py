@@ -91,8 +91,8 @@ def test_the_number_format_is_tried_on_another_network(digits: DataSet) -> None:
         (resnet8(), 78_042, 12_501_632),
         (resnet8(width=0.5), 19_954, None),
         (resnet8(width=2), 308_650, None),
-        (textbook_mobilenet_v2(width=0.25), 162_602, None),
-        (textbook_mobilenet_v2(width=0.5), 590_410, None),
+        pytest.param(textbook_mobilenet_v2(width=0.25), 162_602, None, marks=pytest.mark.slow),
+        pytest.param(textbook_mobilenet_v2(width=0.5), 590_410, None, marks=pytest.mark.slow),
         # torchvision's with ten classes
         (textbook_mobilenet_v2(), 2_236_682, None),
     ],

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from hwnas.api import open_run
 from tests.conftest import Made, hwnas
 
 
@@ -33,14 +34,15 @@ def rows(folder: Path) -> dict[str, list[str]]:
 @pytest.mark.parametrize("fault", ["single", pytest.param("ber", marks=pytest.mark.slow)])
 def test_ctrl_c_keeps_what_was_tried_and_the_same_command_goes_on(tiny_run: Made, tmp_path: Path, fault: str) -> None:
     folder = Path(shutil.copytree(tiny_run.folder, tmp_path / "copy"))
-    process = start(folder, "--fault", fault, "--half-width", 0.001)
+    (model,) = (entry.id for entry in open_run(folder).front()[:1])
+    process = start(folder, "--fault", fault, "--half-width", 0.001, "--models", model)
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=60)[1].splitlines()
     assert process.returncode == 130
     assert said[-1] == "Stopped; every fault that was tried is kept. The same command goes on."
     before = rows(folder)
     assert any(len(lines) > 20 for lines in before.values())
-    done = hwnas("faults", folder, "--fault", fault, "--half-width", 20)
+    done = hwnas("faults", folder, "--fault", fault, "--half-width", 20, "--models", model)
     assert done.returncode == 0, done.stderr
     after = rows(folder)
     assert all(after[name][: len(lines)] == lines for name, lines in before.items())

@@ -63,7 +63,7 @@ def test_the_disk_is_waited_for_once_a_batch_of_trials(tmp_path: Path, monkeypat
     assert len(synced) < len(rows) / 5
 
 
-@pytest.mark.parametrize("processes", [2, 5])
+@pytest.mark.parametrize("processes", [2, pytest.param(5, marks=pytest.mark.slow)])
 def test_of_equal_campaigns_that_begin_together_one_goes_on_and_nothing_is_lost(tmp_path: Path, processes: int) -> None:
     path = tmp_path / "c.jsonl"
     code = (

@@ -12,7 +12,7 @@ import pytest
 
 from hwnas.cli.console import show_table
 from tests.cli.test_cli import invoke
-from tests.conftest import Made, hwnas
+from tests.conftest import TINY, Made, hwnas
 
 
 def test_a_terminal_that_is_too_narrow_breaks_no_number(tiny_run: Made, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +74,7 @@ SEARCH = [sys.executable, "-c", "from hwnas.cli import main; main()", "search", 
 @pytest.mark.skipif(sys.platform != "linux", reason="only there is a device that is full")
 @pytest.mark.parametrize("reader", ["full", "gone"])
 def test_a_search_outlives_whoever_reads_its_progress(tmp_path: Path, reader: str) -> None:
-    (tmp_path / "tiny.toml").write_text("[budget]\nimages_per_child = 64\n")
+    (tmp_path / "tiny.toml").write_text(TINY.replace("640", "64"))
     command = [*SEARCH, "--workers", "0", "--out", "run"]
     if reader == "full":
         with Path("/dev/full").open("wb") as full:

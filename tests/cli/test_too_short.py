@@ -6,11 +6,11 @@ from typer.testing import CliRunner
 
 from hwnas.api import open_run
 from hwnas.cli import app
-from tests.experiment.conftest import brief_device
+from tests.conftest import TINY
 
 
 def test_a_search_without_a_child_says_that_its_time_was_too_short(tmp_path: Path) -> None:
-    options = ["--workers", "1", "--device", brief_device(tmp_path), "--out", str(tmp_path / "run")]
+    options = ["--workers", "0", "--objectives", "error,parameters", "--out", str(tmp_path / "run")]
     result = CliRunner().invoke(app, ["search", "--time-budget", "1s", *options])
     assert result.exit_code == 0
     assert open_run(tmp_path / "run").front()
@@ -19,7 +19,8 @@ def test_a_search_without_a_child_says_that_its_time_was_too_short(tmp_path: Pat
 
 
 def test_a_search_that_was_to_have_no_children_is_not_too_short(tmp_path: Path) -> None:
-    options = ["--workers", "1", "--objectives", "error,parameters", "--out", str(tmp_path / "run")]
+    (tmp_path / "tiny.toml").write_text(TINY)
+    options = ["--config", str(tmp_path / "tiny.toml"), "--workers", "0", "--out", str(tmp_path / "run")]
     result = CliRunner().invoke(app, ["search", "--generations", "0", *options])
     assert result.exit_code == 0
     assert "too short" not in result.output

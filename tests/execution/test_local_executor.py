@@ -43,6 +43,7 @@ def test_a_hung_child_ends_at_its_time_limit_and_the_next_is_trained(limited):
     assert "4.0 s" in results[0].failure.message
 
 
+@pytest.mark.slow
 def test_a_clock_that_jumps_ends_no_child(monkeypatch):
     others = set(local_workers())
     with LocalExecutor(1, DATA, task_limit_s=600.0) as executor:
@@ -65,7 +66,7 @@ class Unreachable:
         raise TimeoutError(errno.ETIMEDOUT, "Connection timed out")
 
 
-@pytest.mark.parametrize("task_limit_s", [None, 600.0])
+@pytest.mark.parametrize("task_limit_s", [pytest.param(None, marks=pytest.mark.slow), 600.0])
 def test_a_time_out_inside_a_task_is_its_failure_and_no_time_limit(task_limit_s):
     with LocalExecutor(1, DATA, task_limit_s=task_limit_s) as executor:
         executor.submit(Unreachable())

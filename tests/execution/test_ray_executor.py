@@ -30,6 +30,7 @@ def kinds(results):
     return {result.candidate_id: result.failure.kind if result.failure else None for result in results}
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_its_child_only(executor):
     executor.submit(tiny_task(0))
     assert kinds(executor.wait()) == {"g0-0": None}

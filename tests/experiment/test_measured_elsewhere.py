@@ -39,6 +39,7 @@ def trained_while_measuring(folder, **changes: Any) -> list[int]:
     return trained
 
 
+@pytest.mark.slow
 def test_children_train_while_later_ones_are_measured_elsewhere(tmp_path, first_run, monkeypatch):
     monkeypatch.setattr(LinkedDevice, "is_elsewhere", True)
     assert trained_while_measuring(tmp_path / "run") == [INITIAL + 1]

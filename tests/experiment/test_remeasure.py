@@ -79,6 +79,7 @@ def test_another_device_is_refused_with_both_fingerprints_and_what_to_do(elsewhe
     assert meta(elsewhere, "budget")["generations"] == 0
 
 
+@pytest.mark.slow
 def test_a_killed_attempt_leaves_the_run_as_it_was_and_the_next_measures_what_is_left(elsewhere):
     before, then = rows(elsewhere), {name: meta(elsewhere, name) for name in ("profile", "reference_nominal_ms")}
     program = f"from hwnas.experiment import resume; resume(__import__('pathlib').Path({str(elsewhere)!r}), remeasure=True)"

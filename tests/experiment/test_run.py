@@ -275,6 +275,7 @@ def test_a_generation_that_the_budget_cut_counts_after_a_resume_too(copied, gene
     assert nothing_new == cut_short
 
 
+@pytest.mark.slow
 def test_a_ray_cluster_gives_the_same_run(first_run, tmp_path):
     start(tiny(executor="ray", ray_address="local", workers=1), tmp_path / "run")
     assert told(tmp_path / "run") == told(first_run[0])

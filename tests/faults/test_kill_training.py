@@ -17,6 +17,7 @@ def searched(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_killed_training_gone_on_with_equals_the_uninterrupted_one(searched, tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     shutil.copytree(searched, whole)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+import pytest
 
 from hwnas.store import RunStore
 from tests.conftest import TINY, hwnas
@@ -50,6 +51,7 @@ def finished(folder: Path) -> dict[str, object]:
         return {row.id: row.outcome for row in store.rows() if row.outcome and row.outcome.status == "finished"}
 
 
+@pytest.mark.slow
 def test_a_lost_head_stops_the_run_and_resuming_goes_on(tmp_path: Path) -> None:
     with socket.socket() as chosen:
         chosen.bind(("127.0.0.1", 0))

@@ -199,6 +199,7 @@ def test_a_network_whose_operation_nobody_registered_has_no_drawing_and_the_page
     assert "unknown operation 'my_own'" in drawings["unknown"]["g1-0"]
 
 
+@pytest.mark.slow
 def test_a_page_of_thousands_of_networks_is_small_and_made_quickly(tmp_path: Path) -> None:
     large_store(tmp_path / "run", 2_000)
     objectives = objectives_named(("error", "parameters", "latency_ms", "expected_change"))

@@ -255,6 +255,7 @@ def test_names_of_classes_are_shown_and_never_executed(made_page: Any) -> None:
     assert re.sub(r"\s+", " ", cells.first.inner_text()) == re.sub(r"\s+", " ", HOSTILE)
 
 
+@pytest.mark.slow
 def test_runs_with_nothing_one_network_and_fifty_objectives_have_a_page(open_page: Open, tmp_path: Path) -> None:
     objectives = (
         *objectives_named(("error", "parameters")),
