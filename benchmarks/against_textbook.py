@@ -14,7 +14,7 @@ T is 30 minutes, seeds 0, 1 and 2; figures are medians over the seeds; the first
 - rank_correlation: Spearman's, of validation errors before and after the final training, of the networks that have both.
 
 A seed's row is kept in results/against_textbook.json when it is there. A full run makes the rows that are missing (half an
-hour each; the machine must have nothing else to do), ``--seed N`` makes one, anew; ``--summarise`` none. ``--data-set gtsrb`` is
+hour each; the machine must have nothing else to do), ``--seed N`` makes it again; ``--summarise`` none. ``--data-set gtsrb`` is
 the same protocol once on GTSRB, reported without goals. ``--quick``: T is 4 minutes and one seed; nothing is kept.
 
     python benchmarks/against_textbook.py [--seed N | --summarise] [--data-set gtsrb] [--quick]
@@ -104,7 +104,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--data-set", choices=DATA_SETS, default="cifar10")
     parser.add_argument("--seconds", type=float, metavar="T", help="another T, to try the protocol; nothing is kept")
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--seed", type=int, metavar="N", help="this seed alone, anew")
+    which.add_argument("--seed", type=int, metavar="N", help="this seed alone, again")
     which.add_argument("--summarise", action="store_true", help="run nothing, judge the rows that are kept")
     return parser.parse_args()
 

@@ -85,7 +85,7 @@ def ber(rate: int) -> float:
 
 
 def answers(bench: FaultTarget, engine: FaultSimulator, memory: str, rate: float, rng: np.random.Generator) -> NDArray[np.int16]:
-    """The classes of one trial: weights are hit once for all its images, activations for each image anew."""
+    """The classes of one trial: weights are hit once for all its images, activations for each image again."""
     if memory == "weights":
         return engine.weights(bench.memory.flipped(draw_bit_errors(bench.memory.population, rate, rng))).classes
     masks, _ = activation_masks(bench.activations, len(engine.classes), rate, rng)

@@ -3,7 +3,7 @@
 Method: searches on digits with the defaults and one worker, with rungs (``on``) and without (``off``), for the same seeds, in
 turns. With rungs a child's budget is larger by so much that a generation of children takes as much training as one without.
 
-``time``: the same 60 s or 180 s; fronts are judged as in ``search_quality.py``, on latencies measured anew: the hypervolume
+``time``: the same 60 s or 180 s; fronts are judged as in ``search_quality.py``, on latencies measured again: the hypervolume
 over error (0 to 0.5), log10 parameters (2 to 5.3) and log10 latency in ms (-2.3 to 0.3). ``training``: the same number of
 generations and of images over the whole run (the initial networks, which no rung stops, included), 3,200 a child without rungs,
 MACs (log10, 2 to 6) in place of latency: nothing in it depends on how busy the machine is.

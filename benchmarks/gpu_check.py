@@ -1,7 +1,7 @@
 """Does a search train on a CUDA GPU, as fast as a bare PyTorch loop there, and is what it stores whole?
 
 Method: ``hwnas search`` on CIFAR-10 with two workers, ``trainer.device`` cuda and bfloat16, for four minutes (``--quick``: two).
-Then, on the CPU, the weights of every finished network are read back (all finite), each member of the front is evaluated anew on
+Then, on the CPU, the weights of every finished network are read back (all finite), each member of the front is evaluated again on
 the validation split (its stored error, which the GPU computed, within one image) and the front is exported and verified. Last,
 the largest initial network is trained on the GPU by ``hwnas.training.train``, which draws, normalises and moves each batch, and
 by a bare loop whose images lie on the GPU already, both in bfloat16 autocast with a fused optimiser; short stretches of both

@@ -12,7 +12,7 @@ taken, the share of the parameters that removing channels can remove (``hwnas.mo
 - mobilenetv3_import_s, mobilenetv3_proposal_ms: of mobilenetv3_large_100.
 
 A name's row is kept in results/import_coverage.json when it is there; a full run makes those that are missing, ``--all`` every
-one anew. ``--quick``: five names, and nothing is kept. Needs timm.
+one again. ``--quick``: five names, and nothing is kept. Needs timm.
 
     python benchmarks/import_coverage.py [--all] [--quick]
 """
@@ -49,7 +49,7 @@ OPSET = 17
 
 def main() -> None:
     parser = record.parser("import_coverage", QUESTION)
-    parser.add_argument("--all", action="store_true", help="make every row anew")
+    parser.add_argument("--all", action="store_true", help="make every row again")
     arguments = parser.parse_args()
     kept = {} if arguments.quick or arguments.all else kept_rows()
     names = QUICK if arguments.quick else wanted_names()

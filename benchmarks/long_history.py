@@ -2,7 +2,7 @@
 
 Networks differ (three convolutions of 2 to 48 channels each); outcomes are points on a trade-off surface or, mostly, behind
 it. What the search loop keeps beside the strategy, outcomes by id, is kept here too. The objectives are a search's defaults,
-latency predicted by the product's predictor, which is fitted anew before every ask, as the loop does.
+latency predicted by the product's predictor, which is fitted again before every ask, as the loop does.
 """
 
 import dataclasses

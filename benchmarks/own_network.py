@@ -14,7 +14,7 @@ seeds; goals:
 - loss_at_2x_points: the front's least error at twice the original's speed minus the original's error;
 - slower_with_fewer_macs: children of the front that are slower than their parent beyond both intervals, with fewer MACs.
 
-A seed's row is kept in results/own_network.json when it is there; ``--seed N`` makes one, anew. ``--quick``: 4 minutes of search,
+A seed's row is kept in results/own_network.json when it is there; ``--seed N`` makes it again. ``--quick``: 4 minutes of search,
 one seed, nothing is kept. Needs Torch-Pruning (the extra ``bench``).
 
     python benchmarks/own_network.py [--seed N] [--quick]
@@ -64,7 +64,7 @@ ORIGINAL = "original"
 
 def main() -> None:
     parser = record.parser("own_network", QUESTION)
-    parser.add_argument("--seed", type=int, metavar="N", help="this seed alone, anew")
+    parser.add_argument("--seed", type=int, metavar="N", help="this seed alone, again")
     arguments = parser.parse_args()
     stamp = record.machine()
     if arguments.quick:

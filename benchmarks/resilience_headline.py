@@ -51,7 +51,7 @@ kernel enlarged, one skip more and a narrower end. The ResNet so bounded was not
 images of other splits, it tolerated seven to ten times as many as the one without.
 
     python benchmarks/resilience_headline.py [--quick]   (full: about 40 minutes on 2 cores; quick: recomputes all figures from
-                                                         the stored rows, trains a network anew and measures it with other faults)
+                                                         the stored rows, trains one again and measures it with other faults)
 """
 
 import json
@@ -321,7 +321,7 @@ def compared(networks: Mapping[str, Sequence[Mapping[str, Any]]], key: str) -> d
 
 
 def check_anew(work: Path, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Train a random network anew and measure it with other faults: its interval must meet the stored one."""
+    """Train a random network again and measure it with other faults: its interval must meet the stored one."""
     row = np.random.default_rng().choice(list(rows))  # type: ignore[arg-type]
     data = prepared(subset(work))
     network = from_scratch_trained(from_json(row["graph"]), data, row["seed"], row["images"])

@@ -48,8 +48,8 @@ done again (the expected change by weight flips came out the same to a thousandt
 
     python benchmarks/resilience_proxy.py [--quick] [--sets digits,cifar10,cifar10_more] [--processes 2]
 
-A full run measures the sets named anew; the rows of others are taken as stored. Quick recomputes all figures from the stored
-rows, and trains and measures three random networks anew.
+A full run measures the sets named again; the rows of others are taken as stored. Quick recomputes all figures from the stored
+rows, and trains and measures three random networks again.
 """
 
 import argparse
@@ -84,23 +84,23 @@ FAULT_BOOTSTRAPS, RESAMPLES, ANEW = 200, 500, 3
 def main() -> None:
     arguments = parsed()
     stamp, rows = record.machine(), stored_rows()
-    anew: list[dict[str, Any]] = []
+    again: list[dict[str, Any]] = []
     if arguments.quick:
-        anew = [check_anew(rows[place]) for place in chosen(rows)]
+        again = [check_anew(rows[place]) for place in chosen(rows)]
     else:
         rows = [row for row in rows if row["set"] not in arguments.sets]
         for name in arguments.sets:
             rows += measured(name, rows, arguments.processes)
     results, goals = answers(rows)
     record.record(
-        benchmark="resilience_proxy", question=QUESTION, results=results | {"measured_anew": anew}, rows=rows, goals=goals,
+        benchmark="resilience_proxy", question=QUESTION, results=results | {"measured_anew": again}, rows=rows, goals=goals,
         command=record.command(), quick=arguments.quick, stamp=stamp, out=arguments.out,
     )  # fmt: skip
 
 
 def parsed() -> argparse.Namespace:
     parser = record.parser("resilience_proxy", QUESTION)
-    parser.add_argument("--sets", default="digits,cifar10,cifar10_more", help="measured anew by a full run")
+    parser.add_argument("--sets", default="digits,cifar10,cifar10_more", help="measured again by a full run")
     parser.add_argument("--processes", type=int, default=1, help="networks trained and measured at a time")
     arguments = parser.parse_args()
     arguments.sets = arguments.sets.split(",")
@@ -110,7 +110,7 @@ def parsed() -> argparse.Namespace:
 
 
 def measured(name: str, others: Sequence[Mapping[str, Any]], processes: int) -> list[dict[str, Any]]:
-    """A set's rows, all measured anew, on networks that no other set has."""
+    """A set's rows, all measured again, on networks that no other set has."""
     data = loaded(SETS[name].data)
     graphs = networks(SETS[name], data.shape, len(data.classes), [from_json(row["graph"]) for row in others])
     rows = []
@@ -292,7 +292,7 @@ def chosen(rows: Sequence[Mapping[str, Any]]) -> list[int]:
 
 
 def check_anew(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Train and measure a network anew, with other faults; it must come out as stored.
+    """Train and measure a network again, with other faults; it must come out as stored.
 
     Allowed: four standard errors of both, and 0.03, since another CPU rounds a training otherwise.
     """

@@ -1,7 +1,7 @@
 """How good a front does a search find on digits, in one and in three minutes, with one worker?
 
 Method: ``hwnas search`` with its defaults, one worker, seeds 0 to 4, time budgets of 60 and 180 s of searching; the front's
-latencies are measured anew at the end, and the front is judged on these: the hypervolume over error (0 to 0.5), log10
+latencies are measured again at the end, and the front is judged on these: the hypervolume over error (0 to 0.5), log10
 parameters (2 to 5.3) and log10 latency in ms (-2.3 to 0.3), normalised to a unit box, by moocore. The budget counts from the
 start of the run, loading and starting the worker included; the final measurement comes on top and is reported beside it.
 ``--quick`` runs seed 0 for both budgets and seed 1 for 60 s.

@@ -51,7 +51,7 @@ def former(name: str, place: Path) -> Run:
 
 
 def in_this_process(run: Run) -> Run:
-    """The run, which was trained by a worker, goes on without one: to the same bits, and sooner."""
+    """The run, which was trained by a worker, continues without one: to the same bits, and sooner."""
     with closing(sqlite3.connect(run.folder / "run.sqlite", isolation_level=None)) as connection:
         connection.execute("UPDATE meta SET value = replace(value, '\"workers\":1', '\"workers\":0') WHERE name = 'config'")
     return run
@@ -124,7 +124,7 @@ def test_its_latencies_count_on_the_device_that_they_were_measured_on(tmp_path: 
     with RunStore.open(run.folder, write=False) as store:
         measured = [m.architecture_id for m in store.measurements("search")]
         found = list(store.rows())
-    assert (len(measured), set(measured)) == (17, {row.architecture_id for row in found})  # those of before not anew
+    assert (len(measured), set(measured)) == (17, {row.architecture_id for row in found})  # those of before not again
     assert all(row.cheap["latency_ms"] > 1e-3 for row in found if row.generation == 3)  # predicted from those of before
 
 

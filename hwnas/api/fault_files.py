@@ -1,4 +1,4 @@
-"""How fault campaigns are told: a line while they work, a JSON file and plots when they are done."""
+"""How fault campaigns are reported: a line while they work, a JSON file and plots when they are done."""
 
 import math
 from collections.abc import Callable, Mapping

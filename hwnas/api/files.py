@@ -1,7 +1,7 @@
 """What a user asked to have written: whole or not at all, and never over what is not ours.
 
 A file is written beside its place and renamed, so that whatever stops the writing leaves what was there before. What lies there
-already is replaced where it is an earlier output of the same kind, told by how it begins, or where the user says so.
+already is replaced where it is an earlier output of the same kind, recognised by how it begins, or where the user says so.
 """
 
 import json

@@ -127,7 +127,7 @@ class Run:
     ) -> "Ended":
         """Go on where the run stopped, with a larger budget where one is given (over the whole run, not on top).
 
-        ``remeasure`` measures every network anew, on another device. ``keep``: whose weights stay, "front" or "all". A finished
+        ``remeasure`` measures every network again, on another device. ``keep``: whose weights stay, "front" or "all". A finished
         run has nothing to do. Raises RequestError where its data or device are not those it was started with, or its
         configuration not as ``expected``: seed, data, objectives, .. as in ``configured``, without budgets and limits.
         """
@@ -165,7 +165,7 @@ class Run:
         Each gets ``epochs``, or all together ``time_budget``; by default what the run's ``[final]`` says. ``init``: from the
         weights that a model has ("inherited") or new ones ("scratch"). ``teacher``: an id, "best" of the run, "original" (the
         network that the run began with, for those that descend from it and err more often) or "none". The same asked for again
-        goes on with what was cut off. Raises RequestError where it cannot be done as asked.
+        continues with what was cut off. Raises RequestError where it cannot be done as asked.
         """
         from hwnas.experiment import Wanted, silent, train
 
@@ -281,8 +281,8 @@ class Run:
             raise RequestError("nothing to fault: name models of the run or files of your own; see: --models front, --onnx FILE")
         rows = [entry.row for entry in self._chosen(models)] if models else []
         with self._store() as store:
-            files, told = [Path(file) for file in onnx], watch or (lambda stage: None)
-            return fault_study(store, rows, files, wanted, names, told, threads=physical_cores())
+            files, watcher = [Path(file) for file in onnx], watch or (lambda stage: None)
+            return fault_study(store, rows, files, wanted, names, watcher, threads=physical_cores())
 
     @checked(out=PATH, replace=bool)
     def report(self, out: str | os.PathLike[str] | None = None, *, replace: bool = False) -> Path:
@@ -296,7 +296,7 @@ class Run:
 
     @checked(out=PATH, every=str | NUMBER, replace=bool)
     def watch(self, out: str | os.PathLike[str] | None = None, *, every: str | float = "10s", replace: bool = False) -> str:
-        """Write the page of ``report`` anew whenever the run has changed, until it has ended; gives why it has.
+        """Write the page of ``report`` again whenever the run has changed, until it has ended; gives why it has.
 
         It looks every so many seconds; as long as the run is at work the page loads itself again as often. Raises RequestError
         as ``report`` does.

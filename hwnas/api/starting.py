@@ -33,7 +33,7 @@ def configured(config: str | os.PathLike[str] | Mapping[str, Any] | RunConfig | 
     if not isinstance(config, str | os.PathLike):
         raise RequestError(f"config must be a path, a mapping of its sections or a RunConfig, got {config!r}")
     tables = read_config(Path(config))
-    make_config(tables, os.fspath(config))  # what is wrong in the file is told as the file's
+    make_config(tables, os.fspath(config))  # what is wrong in the file is reported as the file's
     return merged_config(tables, options)
 
 

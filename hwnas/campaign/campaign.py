@@ -177,7 +177,7 @@ class Campaign:
             if not more:
                 raise StoreError(
                     f"the campaign file has {len(journal.rows)} rows where no more than {trials.told} are drawn; "
-                    "move the file away to start anew"
+                    "move the file away to start again"
                 )
         self.bench.memory.check_unharmed()
         return CurveCampaign(curve=trials.curve(), limited=not reached, rows=journal.rows)
@@ -308,7 +308,7 @@ def _replay(sampler: Sampler, journal: Journal) -> int:
         if wrong := [name for row in part for name, allowed in _READ.items() if not _is_within(row.get(name), allowed)]:
             low, high = _READ[wrong[0]]
             raise StoreError(
-                f"a row of the campaign file has no {wrong[0]} from {low:g} to {high:g}; move the file away to start anew"
+                f"a row of the campaign file has no {wrong[0]} from {low:g} to {high:g}; move the file away to start again"
             )
         sampler.tell(_outcomes(part))
         told += len(part)

@@ -8,7 +8,7 @@ from plotly.subplots import make_subplots
 
 from hwnas.campaign.results import FaultReport, NetworkResult
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # told apart by the colour-blind
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # the colour-blind can distinguish them
 DASHES = ("solid", "dash", "dot", "dashdot")  # once the colours are used up
 ROW_HEIGHT = 22  # pixels of a layer's name
 

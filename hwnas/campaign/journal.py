@@ -58,7 +58,7 @@ class Journal:
             if not path.exists():
                 path.write_bytes(line)
             if not path.is_file():  # a pipe would keep us waiting
-                raise ConfigError(f"{path} is no campaign file, nor any file; move it away to start anew")
+                raise ConfigError(f"{path} is no campaign file, nor any file; move it away to start again")
             content = path.read_bytes()
             if content != line and line.startswith(content):  # stopped before the first line was on the disk
                 content = line
@@ -95,9 +95,9 @@ class Journal:
         try:
             lines = [json.loads(line) for line in complete.splitlines()]
         except ValueError as error:
-            raise ConfigError(f"{path} is not a campaign file: {error}; move it away to start anew") from error
+            raise ConfigError(f"{path} is not a campaign file: {error}; move it away to start again") from error
         if not lines or not all(isinstance(line, dict) for line in lines):
-            raise ConfigError(f"{path} is not a campaign file: its lines are no JSON objects; move it away to start anew")
+            raise ConfigError(f"{path} is not a campaign file: its lines are no JSON objects; move it away to start again")
         compared = (expected.keys() | lines[0].keys()) - NOT_COMPARED.get(lines[0].get("campaign"), frozenset())
         different = sorted(name for name in compared if expected.get(name) != lines[0].get(name))
         if different:
@@ -108,7 +108,7 @@ class Journal:
                 "data_sha256": "another data set",
             }
             what = next((words for name, words in known.items() if name in different), "another campaign")
-            raise ConfigError(f"{path} is the file of {what} ({', '.join(different)} differ); move it away to start anew")
+            raise ConfigError(f"{path} is the file of {what} ({', '.join(different)} differ); move it away to start again")
         self.rows = lines[1:]
         return len(complete)
 

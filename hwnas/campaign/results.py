@@ -97,20 +97,21 @@ def single_result(campaign: SingleCampaign, clean_error: float | None = None) ->
         for name in ("drop", "changed", "unrecoverable", "masked", "effective")
     }
 
-    def told(values: np.ndarray) -> FaultSample:
+    def sample_of(values: np.ndarray) -> FaultSample:
         return FaultSample(design=sample.design, strata=sample.strata, values=values)
 
     drop = _within(campaign.sampler.estimate(), -gain, loss)
     shares = {
-        name: _within(told(columns[name]).mean(largest_value=1.0), 0.0, 1.0) for name in ("changed", "unrecoverable", "masked")
+        name: _within(sample_of(columns[name]).mean(largest_value=1.0), 0.0, 1.0)
+        for name in ("changed", "unrecoverable", "masked")
     }
     return SingleResult(
         bits=campaign.population.size,
         faults=len(campaign.rows),
         drop=drop,
-        critical=told((columns["drop"] > CRITICAL_POINTS).astype(float)).share(),
+        critical=sample_of((columns["drop"] > CRITICAL_POINTS).astype(float)).share(),
         device_drop=drop.scaled(campaign.population.size * DEVICE_RATE),
-        effective=told(columns["effective"]).share(),
+        effective=sample_of(columns["effective"]).share(),
         parts=tuple(_parts(campaign, sample, -gain, loss)),
         **shares,
     )

@@ -23,12 +23,12 @@ class FaultSettings:
     """Settings of one campaign on one network.
 
     fault: "single" flips one bit, "stuck-at" holds one at 0 or 1, "burst" flips `burst` adjacent bits of a word, "ber" flips
-        each bit with a probability, one of `bers` (of weights: for all images; of activations: for each image anew).
+        each bit with a probability, one of `bers` (of weights: for all images; of activations: for each image separately).
     half_width: of the 95 % interval to stop at, in points of accuracy: of the mean drop of one fault, or of the area under the
         accuracy-BER curve (1 point is 0.01 of it).
     images: in a micro-batch, all of which meet every fault. Under one fault they agree (correlation 0.7): 50 instead of 25 narrow
         the interval by 0.4 %. max_faults: behind as many no batch begins (of 64; of activations, 512), whatever the width;
-        a campaign goes on where a larger number is asked for.
+        a campaign continues where a larger number is asked for.
 
     Raises ConfigError.
     """

@@ -33,7 +33,7 @@ class CurveTrials:
         expected = {"ber": self._bers[kind.rate], "kind": kind.name, "trial": trial}
         numbers = all(isinstance(row.get(name), int | float) for name in ("accuracy", "cost"))
         if not numbers or any(row.get(name) != value for name, value in expected.items()):
-            raise StoreError(f"the campaign file has a row {row} where {expected} was drawn; move the file away to start anew")
+            raise StoreError(f"the campaign file has a row {row} where {expected} was drawn; move the file away to start again")
         self._accuracies[number].append(row["accuracy"])
         self._costs[number] += row["cost"]
         self.told += 1

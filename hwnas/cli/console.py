@@ -70,7 +70,7 @@ class _Printable(logging.Formatter):
 
 
 class LiveProgress:
-    """A run's progress in a few lines of a terminal that are drawn anew; ``say`` writes above them what stays."""
+    """A run's progress in a few lines of a terminal that are drawn again; ``say`` writes above them what stays."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
@@ -85,7 +85,7 @@ class LiveProgress:
         return Group(self._bars, self._line)
 
     def __call__(self, progress: "RunProgress") -> None:
-        """Take a run's progress in; what is said while it is prepared stays above the lines that are drawn anew."""
+        """Take a run's progress in; what is said while it is prepared stays above the lines that are drawn again."""
         if progress.phase == "preparing" and progress.message != self._said:
             self._said = progress.message
             self._say(progress.message)

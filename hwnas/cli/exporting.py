@@ -44,7 +44,7 @@ def export(
 
 def verify(
     bundle: Annotated[Path, typer.Argument(help="Folder that hwnas export wrote.", show_default=False)],
-    data: Annotated[str | None, typer.Option(metavar="PATH", help="The data, to compute the test errors anew.")] = None,
+    data: Annotated[str | None, typer.Option(metavar="PATH", help="The data, to compute the test errors again.")] = None,
     device: Annotated[str, typer.Option(metavar="NAME|PATH.toml", help="The device that computes it.")] = "local-cpu",
     verbose: Verbose = False,
 ) -> None:

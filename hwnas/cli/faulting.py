@@ -49,7 +49,7 @@ def faults(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Flip bits in models and see which keep working, with intervals. A campaign that was stopped goes on where it was.
+    """Flip bits in models and see which keep working, with intervals. A campaign that was stopped continues where it was.
 
     Models are those of a run, and any ONNX classifier: hwnas faults --onnx model.onnx --data photos.
     """
@@ -73,7 +73,7 @@ def faults(
             else:
                 report = api.open_run(folder).faults(models=chosen, onnx=reads, faults=names, watch=watch, **settings)
     except KeyboardInterrupt:
-        console.note("Stopped; every fault that was tried is kept. The same command goes on.")
+        console.note("Stopped; every fault that was tried is kept. The same command continues.")
         raise typer.Exit(INTERRUPTED) from None
     if figures is not None:  # files first: what is printed may go to a pipe that nobody reads to its end
         api.write_faults(figures, report, {"fault": names, **settings})

@@ -33,7 +33,7 @@ def train(
     """Train models to the end: one long schedule, where the search trained each only briefly.
 
     Each result is a model of its own, t0-0 and so on, and takes its parent's place on the front where it is better. What was
-    stopped goes on with the same command, from at most a minute before.
+    stopped continues with the same command, from at most a minute before.
     """
     from hwnas import api
 
@@ -51,7 +51,7 @@ def train(
                 listener=listener,
             )
     except KeyboardInterrupt:
-        console.note("Stopped; what was trained is kept. The same command goes on.")
+        console.note("Stopped; what was trained is kept. The same command continues.")
         raise typer.Exit(INTERRUPTED) from None
     if not done.candidates:
         console.note("Nothing is left to do: these models have been trained like this already.")

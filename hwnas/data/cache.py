@@ -1,4 +1,4 @@
-"""Decoded images kept on this machine: a data set is decoded once, and anew where what was kept is damaged."""
+"""Decoded images kept on this machine: a data set is decoded once, and again where what was kept is damaged."""
 
 import hashlib
 import json

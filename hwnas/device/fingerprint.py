@@ -10,7 +10,7 @@ from typing import Any
 from hwnas.device.agent import facts
 
 INT8_DOT_FEATURES = ("avx512_vnni", "avx_vnni", "asimddp", "i8mm")
-# How people are told of each field.
+# How each field is written for people.
 NAMES: Mapping[str, str] = {
     "cpu": "CPU",
     "architecture": "architecture",
@@ -87,7 +87,7 @@ class Fingerprint:
         return None if self.int8_dot is None else bool(self.int8_dot)
 
     def beside(self, other: "Fingerprint") -> str:
-        """What it is, to be told from another: CPU, cores and ONNX Runtime, and what else differs of what decides its speed."""
+        """What distinguishes it from another: CPU, cores and ONNX Runtime, and what else differs of what decides its speed."""
         said = [self.cpu, "1 core" if self.cores == 1 else f"{self.cores} cores", f"ONNX Runtime {self.onnxruntime}"]
         for name in ("architecture", "system", "providers", "int8_dot"):
             mine, others = getattr(self, name), getattr(other, name)

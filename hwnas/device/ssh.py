@@ -83,11 +83,11 @@ class SshLink:
         return found
 
     def call(self, op: str, arguments: Mapping[str, Any], time_limit_s: float) -> Mapping[str, Any]:
-        """The agent's answer; a lost agent or connection is found again and asked anew, three times at most.
+        """The agent's answer; a lost agent or connection is found again and asked again, three times at most.
 
         Raises:
             ModelError, DeviceError: what the agent could not do. It is the model's fault, too, if every attempt with it ended the
-                agent and each time it was found again: a search goes on without that model.
+                agent and each time it was found again: a search continues without that model.
             DeviceUnreachableError: it was lost and not found again within the profile's `reconnect_limit_s`.
         """
         lost: DeviceUnreachableError | None = None

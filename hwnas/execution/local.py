@@ -19,7 +19,7 @@ from hwnas.execution.worker_malloc import WorkerContext
 
 STOP_TIMEOUT_S = 10.0
 JUMP = 0.01  # of the time limit: clocks that are brought right slowly move by less
-POOLS = 5  # a pool that breaks is made anew, but not for ever: workers that cannot even start would be replaced endlessly
+POOLS = 5  # a pool that breaks is replaced, but not for ever: workers that cannot even start would be replaced endlessly
 
 
 class LocalExecutor:
@@ -52,7 +52,7 @@ class LocalExecutor:
         return self._workers
 
     def warm_up(self) -> None:
-        """Start the workers; they import and load the data while the caller goes on."""
+        """Start the workers; they import and load the data while the caller continues."""
         if self._pool is not None:
             return
         self._pool = ProcessPool(

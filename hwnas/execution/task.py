@@ -50,7 +50,7 @@ class EvaluationTask:
     ``images`` its training budget, 0 where it is evaluated as it is; ``data_fingerprint`` what the worker's copy of the
     data must have; ``objectives``: the names and references of those that are computed from the trained network; ``imports`` are
     modules that are imported first; ``threads`` are torch's.
-    A child that is trained in parts stops ``until`` so many images are seen (None: all of them), and goes on from the ``weights``
+    A child that is trained in parts stops ``until`` so many images are seen (None: all), and continues from the ``weights``
     and the ``checkpoint`` that the part before gave. ``metric`` is by which error a training that keeps its best chooses.
     """
 

@@ -35,7 +35,7 @@ def start_worker(*, keep_freed_memory: bool) -> None:
 
 
 def _keep_freed_memory() -> None:
-    """Let glibc's malloc hand out again what was freed instead of giving it back to the system and fetching it anew.
+    """Let glibc's malloc hand out again what was freed instead of giving it back to the system and fetching it again.
 
     The same as MALLOC_MMAP_THRESHOLD_ and MALLOC_TRIM_THRESHOLD_ in the environment, but for this process alone.
     """

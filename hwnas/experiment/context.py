@@ -135,7 +135,7 @@ class RunContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResumeState:
-    """What a run was started with and goes on with, whatever its profile's file or this machine's CPU would give now.
+    """What a run was started with and continues with, whatever its profile's file or this machine's CPU would give now.
 
     ``initial``: networks that it begins with, besides those of the search space; ``starts``: such that bring their weights;
     ``networks``: what these are to be taken from, once the data are known.
@@ -223,7 +223,7 @@ def _initial(data: DataSet, own: Sequence[Graph], *, with_space: bool) -> tuple[
 
 
 def _largest_useful(config: RunConfig, data: DataSet) -> float:
-    """The largest error of use by default: one less than the best constant answer's, which needs no network at all.
+    """The largest useful error by default: one less than the best constant answer's, which needs no network at all.
 
     1, so any, where one class is so common that this answer errs less than half as often as chance: networks that err more often
     may tell rare classes there.

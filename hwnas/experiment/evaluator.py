@@ -1,7 +1,7 @@
 """From a candidate to its outcome: inherit, measure, check the limits, train, keep. Both search loops work with this.
 
 Every outcome is stored the moment it is known, and ``outcomes`` holds them in that order; it is what a replay goes by. What the
-budget left unfinished is stored for readers only: here it has no outcome, and it is tried again when the run goes on.
+budget left unfinished is stored for readers only: here it has no outcome, and it is tried again when the run continues.
 """
 
 import dataclasses
@@ -153,7 +153,7 @@ class Evaluator:
             self._train(InTraining(measured=each, task=self._task(each.candidate)))
 
     def collect(self, timeout_s: float) -> list[Outcome]:
-        """What came of candidates in training, stored; none where the time is up first, or all that came goes on from a rung."""
+        """What came of candidates in training, stored; none where the time is up first, or all of it continues from a rung."""
         outcomes = []
         for result in self._executor.wait(timeout_s):
             training = self._training.pop(result.candidate_id)
@@ -211,7 +211,7 @@ class Evaluator:
         self._training[candidate.id] = training
 
     def _at_rung(self, training: InTraining, outcome: Outcome, result: EvaluationResult) -> list[Outcome]:
-        """What comes of a child that reached its rung now; nothing where it goes on, or waits for its siblings."""
+        """What comes of a child that reached its rung now; nothing where it continues, or waits for its siblings."""
         assert result.weights is not None
         task = dataclasses.replace(training.task, weights=result.weights, checkpoint=result.checkpoint)
         training = dataclasses.replace(training, task=task, train_seconds=outcome.train_seconds)

@@ -4,7 +4,7 @@
    hypervolume ends where errors are far above the least one: networks there are small, but nobody would train them that long.
 2. A time is divided in proportion to the square root of what an epoch takes: a network of four times the work gets twice the
    time and half the epochs. With equal times large networks would be left half trained, with equal epochs they would have all.
-3. No more epochs than are of use: what time is left over goes to the other networks and to further members.
+3. No more epochs than are useful: what time is left over goes to the other networks and to further members.
 
 All of it is our definition.
 """

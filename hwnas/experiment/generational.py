@@ -31,7 +31,7 @@ def search_in_generations(session: Session) -> Ended:
             return session.ended(session.exhausted())
         _generation(session, generation, candidates)
         if not _is_complete(session, candidates) and (cut := session.used_up()) is not None:
-            return session.ended(cut)  # or the last generation would be told as done
+            return session.ended(cut)  # or the last generation would be reported as done
         generation += 1
     if generation in stored:  # the budget ended within it, in an earlier session: what finished counts
         session.strategy.adopt(stored[generation])
@@ -40,7 +40,7 @@ def search_in_generations(session: Session) -> Ended:
 
 
 def _end(session: Session, generation: int, stored: Mapping[int, Sequence[Candidate]]) -> str | None:
-    """Why the search ends before this generation; None while it goes on. What is complete in the store is always replayed."""
+    """Why the search ends before this generation; None while it continues. What is complete in the store is always replayed."""
     if generation in stored and _is_complete(session, stored[generation]):
         return None
     most = session.context.config.budget.generations

@@ -102,13 +102,13 @@ class MeasuredLatencies:
         self._fingerprint = device.fingerprint().sha256()
         self._newest: dict[str, tuple[Graph, float]] = {}  # by architecture: what the predictor may know
         self._predictor = LatencyPredictor.fit([], [])
-        told = list(store.events("predictor", PredictorReport))
-        self._reported = {event.generation for event in told}
+        earlier = list(store.events("predictor", PredictorReport))
+        self._reported = {event.generation for event in earlier}
         self._reports: list[PredictorReport] = [
-            event.payload for event in told if event.payload.fingerprint_sha256 in (self._fingerprint, None)
+            event.payload for event in earlier if event.payload.fingerprint_sha256 in (self._fingerprint, None)
         ]
         self._stored = {
-            # Of the run's own nominal already, but for those of an attempt to measure everything anew that was cut short.
+            # Of the run's own nominal already, but for those of an attempt to measure everything again that was cut short.
             m.architecture_id: m.latency.at_nominal(device.reference_nominal_ms)
             for m in store.measurements("search", Latency)
             if (m.fingerprint_sha256, m.profile_sha256) == (self._fingerprint, profile.sha256())
@@ -152,7 +152,7 @@ class MeasuredLatencies:
             del self._newest[next(iter(self._newest))]
 
     def final_values(self, graph: Graph, model: Callable[[], bytes]) -> Mapping[str, float]:
-        """A front member's latency, measured anew to the profile's own target."""
+        """A front member's latency, measured again to the profile's own target."""
         target = self._profile.measurement
         latency = self._device.measure(model(), half_width=target.half_width, time_limit_s=target.time_limit_s)
         self._keep(architecture_id(graph), "final", latency)

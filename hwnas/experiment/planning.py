@@ -23,7 +23,7 @@ from hwnas.store import Row, RunStore
 
 ORIGINAL = "original"  # the teacher is the network that was brought
 SEARCH = "search"  # the request of a plan that ends a search
-BETTER = 0.8  # a teacher is of use to networks that err more: whose error times this is above its own
+BETTER = 0.8  # a teacher is useful to networks that err more: whose error times this is above its own
 MOST_EPOCHS = 10_000.0  # in a time budget, whatever is left of it
 LEAST_S = 1e-9  # a step takes longer than that
 S_PER_MAC = 5e-10  # forward and back, of a network that was never trained here: a core at some 6e9 MACs a second (our choice)

@@ -31,9 +31,9 @@ class PredictedChange:
         self._store = store
         self._newest: list[tuple[Graph, float]] = []
         self._predictor: ChangePredictor | None = None
-        told = list(store.events(EVENT, _Report))
-        self._reported = {event.generation for event in told}
-        self._pairs = [pair for event in told for pair in zip(event.payload.predicted, event.payload.computed, strict=True)]
+        earlier = list(store.events(EVENT, _Report))
+        self._reported = {event.generation for event in earlier}
+        self._pairs = [pair for event in earlier for pair in zip(event.payload.predicted, event.payload.computed, strict=True)]
         self._fresh: list[tuple[float, float]] = []  # since the last report
 
     def learn(self, candidate: Candidate, outcome: Outcome) -> None:

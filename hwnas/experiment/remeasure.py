@@ -30,8 +30,8 @@ def remeasure(context: RunContext, store: RunStore, *, meta: Mapping[str, object
     """Give every trained network its values on this device in place of those on another; ``meta`` says which device it is.
 
     Who breaks a limit there is infeasible from now on, and who broke it on the other device may be finished again; one whose
-    file this device cannot run has failed. Final latencies are forgotten: the end of the search measures its front anew, and,
-    where one of the two devices computes the errors itself, tests it anew. ``check`` may raise between two networks. Weights
+    file this device cannot run has failed. Final latencies are forgotten: the end of the search measures its front again, and,
+    where one of the two devices computes the errors itself, tests it again. ``check`` may raise between two networks. Weights
     that were collected are refused before: `refuse_collected`.
 
     Who broke the other device's latency limit and was never trained has no latency here, and may be proposed again: gives their
@@ -56,12 +56,12 @@ def remeasure(context: RunContext, store: RunStore, *, meta: Mapping[str, object
 
 
 def refuse_collected(store: RunStore) -> None:
-    """Raise RequestError where weights were collected, so that there is nothing to measure anew."""
+    """Raise RequestError where weights were collected, so that there is nothing to measure again."""
     named = [(row.id, row.outcome.weights) for row in _ended(store) if row.outcome is not None]
     gone = [candidate_id for candidate_id, weights in named if weights is not None and not store.has_weights(weights)]
     if gone:
         raise RequestError(
-            f"the weights of {len(gone)} networks ({', '.join(gone[:3])}, ..) were collected, so they cannot be measured anew; "
+            f"the weights of {len(gone)} networks ({', '.join(gone[:3])}, ..) were collected, so they cannot be measured again; "
             "go on with the device that the run has, or start a new run"
         )
 

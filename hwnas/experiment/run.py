@@ -249,7 +249,7 @@ def _search(
             ended = (search_steadily if context.config.asynchronous else search_in_generations)(session)
             clock.stop()  # what follows has its own share of the time
             train_front(session, interrupt)
-        executor.close()  # workers that were cut off would start anew beside the last measurements
+        executor.close()  # workers that were cut off would start again beside the last measurements
         front = stored_front(store, context.objectives)
         session.report("finishing", done=0, total=len(front))
         finish(
@@ -313,7 +313,7 @@ def _refuse_unexpected(config: RunConfig, expected: Mapping[str, object]) -> Non
 
 def refuse_other(context: RunContext, store: RunStore, *, remeasure: bool) -> None:
     """Raise RequestError where the run was started on other data, another device or with an objective of another meaning, or
-    cannot be measured anew as asked."""
+    cannot be measured again as asked."""
     meant = store.find_meta("definitions", dict[str, int]) or {}  # None: a version in which every name had its first meaning
     if changed := [objective.name for objective in context.objectives if meant.get(objective.name, 1) != objective.version]:
         raise RequestError(
@@ -323,15 +323,15 @@ def refuse_other(context: RunContext, store: RunStore, *, remeasure: bool) -> No
     _refuse_other_versions(context, store)
     data, then = context.data.fingerprint, store.meta("data_fingerprint", str)
     if data != then:
-        raise RequestError(f"this run's data had fingerprint {then}, now it is {data}; a run goes on with its own data")
+        raise RequestError(f"this run's data had fingerprint {then}, now it is {data}; a run continues with its own data")
     if remeasure and context.device is None:
-        raise RequestError("this run measures no latency, so there is nothing to measure anew; resume it without --remeasure")
+        raise RequestError("this run measures no latency, so there is nothing to measure again; resume it without --remeasure")
     if remeasure:
         refuse_collected(store)
     if context.device_sha256 != store.meta("device_fingerprint_sha256", str | None) and not remeasure:
         then, now = _both_devices(context, store)
         raise RequestError(
-            f"this run's device was {then}; now it is {now}; go on with the same device, or measure every network anew on this "
+            f"this run's device was {then}; now it is {now}; go on with the same device, or measure every network again on this "
             "one: --remeasure"
         )
 

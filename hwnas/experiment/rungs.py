@@ -1,7 +1,7 @@
 """Children at the rungs of their training: where they stop, what they are worth there, who is trained on (see `halving`).
 
-In generations a child waits at its rung for its siblings. Who goes on follows from what all of them were worth there, and that
-is stored: a resumed run, which trains anew what was in training, decides as the one that was killed did or would have done.
+In generations a child waits at its rung for its siblings. Who continues follows from what all of them were worth there, and that
+is stored: a resumed run, which trains again what was in training, decides as the one that was killed did or would have done.
 With ``--async`` nobody waits: a child is compared with those that came to the rung before it, in the order that is stored.
 """
 
@@ -53,7 +53,7 @@ class Ladder:
         return None if candidate.parent is None or rung >= len(self._stops) else self._stops[rung]
 
     def reach(self, candidate: Candidate, rung: int, values: Mapping[str, float]) -> bool | None:
-        """Keep what a child is worth at its rung; whether it goes on, None where that takes its siblings."""
+        """Keep what a child is worth at its rung; whether it continues, None where that takes its siblings."""
         compared = {objective.name: values[objective.name] for objective in self._context.objectives}
         payload = {"candidate": candidate.id, "rung": rung, "images": values["images"], "values": compared}
         self._store.add_event(EVENT, payload | {"device": self._device}, generation=candidate.generation)
@@ -61,7 +61,7 @@ class Ladder:
         return None if self._arrivals is None else self._arrivals.is_promoted(rung, candidate.id)
 
     def promoted(self, rung: int) -> frozenset[str]:
-        """Who goes on of the children of this generation, all of which are at a rung or beyond, or have ended."""
+        """Who continues of the children of this generation, all of which are at a rung or beyond, or have ended."""
         return promoted(self._reached[rung], self._context.objectives, self._context.rungs.keep)
 
     def _take(self, generation: int, rung: int, candidate_id: str, values: Mapping[str, float]) -> None:

@@ -21,7 +21,7 @@ META = "starts"
 class Start:
     """A network that a run begins with, and its ``weights`` in safetensors format.
 
-    ``is_new``: its head is new, for other classes than it was trained for, so that it has to be trained before it is of use.
+    ``is_new``: its head is new, for other classes than it was trained for, so that it has to be trained before it is useful.
     """
 
     name: str

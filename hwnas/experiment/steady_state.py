@@ -85,7 +85,7 @@ class SteadyState:
             self._tell(outcomes.popleft())
 
     def _end(self) -> str | None:
-        """Why the search ends now; None while it goes on."""
+        """Why the search ends now; None while it continues."""
         if self._waiting == 0 and self._asks:
             if self._last:
                 self._refuse_no_start()

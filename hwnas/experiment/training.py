@@ -34,7 +34,7 @@ class Trained:
 
 @one_thread()
 def train(folder: Path, wanted: Wanted, *, workers: int | None = None, listener: Listener = silent) -> Trained:
-    """Train networks of a run to the end; the same asked for again goes on with what was cut off.
+    """Train networks of a run to the end; the same asked for again continues with what was cut off.
 
     Raises RequestError, and trains nothing, where that cannot be done as asked.
     """

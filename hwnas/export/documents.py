@@ -58,7 +58,7 @@ The output `logits` has one value for each class, in the order of the metadata's
 An int8 file computes in 8 bits; a guarded one clips its activations to what training images showed, against bit flips.
 
 `manifest.json` holds hashes and figures, `references.safetensors` images with the answers that each file must give:
-`hwnas verify .` checks them, `hwnas verify . --data PATH` computes the test errors anew.
+`hwnas verify .` checks them, `hwnas verify . --data PATH` computes the test errors again.
 """
 
 

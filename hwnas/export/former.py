@@ -11,7 +11,7 @@ from hwnas.export.manifest import Manifest, ModelFile
 from hwnas.export.parity import Array
 from hwnas.export.references import read_references
 
-ADVICE = "choose another folder, or say --replace to write the bundle anew: what it holds now is deleted"
+ADVICE = "choose another folder, or say --replace to write the bundle again: what it holds now is deleted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +44,6 @@ class Former:
             raise ConfigError(f"{self.folder} holds networks that were checked on other images, so of other data; {ADVICE}")
 
     def without(self, new: Sequence[ModelFile]) -> tuple[ModelFile, ...]:
-        """Its files but those that are written anew."""
+        """Its files but those that are written again."""
         names = {file.name for file in new}
         return tuple(file for file in self.files if file.name not in names)

@@ -58,7 +58,7 @@ class Manifest(_Table):
     """A bundle's files and the hashes of its stored reference inputs and logits, of its script, and of all this.
 
     ``sha256`` is None, and ``classify_sha256`` too, in bundles of versions that did not write them. A hash finds what was damaged
-    or changed by hand; it is no signature, and whoever changes a bundle on purpose can compute it anew.
+    or changed by hand; it is no signature, and whoever changes a bundle on purpose can recompute it.
     """
 
     format: Literal["hwnas-bundle"] = "hwnas-bundle"

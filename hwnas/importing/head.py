@@ -1,4 +1,4 @@
-"""A network for other classes: its last layer is made anew."""
+"""A network for other classes: its last layer is replaced."""
 
 import math
 

@@ -184,7 +184,7 @@ _SPREAD: Mapping[type[Op], _Spread] = {Conv: _conv, Linear: _linear, Concat: _co
 
 
 def _fast_path(step: Step) -> _Spread | None:
-    """How dirty channels pass through a step; None where all of it is computed anew, which is always right."""
+    """How dirty channels pass through a step; None where all of it is recomputed, which is always right."""
     if any(step.views) and not isinstance(step.op, Linear):
         return None  # a channel of the map is a block of the vector
     if step.op.channelwise and type(step.op) not in _SPREAD:

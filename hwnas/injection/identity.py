@@ -1,4 +1,4 @@
-"""What a network computes, told apart from the words in its memory: a campaign goes on only with the same of both."""
+"""What a network computes, as distinct from the words in its memory: a campaign continues only with the same of both."""
 
 import hashlib
 from collections.abc import Collection

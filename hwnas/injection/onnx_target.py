@@ -233,7 +233,7 @@ class OnnxEngine:
             yield step.name, step.run(values, self._bench.memory.arrays)
 
     def _behind(self, values: dict[str, Array], changed: Mapping[str, Any]) -> Predictions:
-        """The answers where ``values`` replace stored tensors and ``changed`` weights: the steps that read one of them anew."""
+        """The answers where ``values`` replace stored tensors and ``changed`` weights: what reads one of them is recomputed."""
         weights = {**self._bench.memory.arrays, **changed}
         for step in self._bench.steps:
             hit = any(name in values for name in step.reads) or any(name in changed for name in step.weights)
@@ -256,7 +256,7 @@ def _refuse_control_flow(graph: onnx.GraphProto) -> None:
 
 def _folded(proto: onnx.ModelProto) -> onnx.ModelProto:
     """The file as ONNX Runtime's basic level leaves it: constants and batch norms folded, standard operators only."""
-    session(proto.SerializeToString(), load_profile("local-cpu"))  # its refusals are told well
+    session(proto.SerializeToString(), load_profile("local-cpu"))  # its refusals have good messages
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.log_severity_level = 4

@@ -1,4 +1,4 @@
-"""One filter of a quantised convolution anew, exactly: what faults in its weights or its bias make of it.
+"""One filter of a quantised convolution, recomputed exactly: what faults in its weights or its bias make of it.
 
 A convolution of 8-bit values is a sum of integers, the same in every order. So the sums of the clean pass (ONNX Runtime's
 ConvInteger, once for a micro-batch) plus (new - old weight) x input are those of a full pass, and what ONNX Runtime's

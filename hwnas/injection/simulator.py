@@ -93,7 +93,7 @@ class FastSimulator:
         return self._program.encoded(self._program.steps[step].name, value.numpy())
 
     def activations(self, step: int, upsets: Sequence[Upset]) -> Predictions:
-        """The answers with these bits of one stored tensor flipped: the steps behind it anew."""
+        """The answers with these bits of one stored tensor flipped: the steps behind it are recomputed."""
         self.tried += 1
         with torch.inference_mode():
             values = {step: upset(self._program, step, self.clean.values[step], upsets)}

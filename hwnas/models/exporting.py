@@ -162,7 +162,7 @@ def _entry(store: RunStore, row: Row, facts: Mapping[str, str], train_images: in
         metadata |= {f"{prefix}{name}": repr(known[name]) for name in ("latency_ms", "latency_ci_ms") if name in known}
         metadata["device"] = profile.description
     if images := row.values.get("images"):
-        length = "to the end" if row.is_trained else "briefly, as a search does; hwnas train goes on"
+        length = "to the end" if row.is_trained else "briefly, as a search does; hwnas train continues"
         metadata["training"] = f"{images / train_images:.1f} passes over {train_images:,} images, {length}"
     return BundleEntry(id=row.id, graph=row.candidate.graph, state=trained_state(store, row), metadata=metadata)
 

@@ -39,7 +39,7 @@ class Operator(Protocol):
 
 @contextmanager
 def failures_named(operator: Operator) -> Iterator[None]:
-    """Whatever goes wrong inside becomes an OperatorError that names the operator: a search drops the proposal and goes on."""
+    """Whatever goes wrong inside becomes an OperatorError that names the operator: a search drops the proposal and continues."""
     try:
         yield
     except Exception as error:  # operators may be a user's own, which can raise anything

@@ -62,7 +62,7 @@ def objectives_named(
     metric: str = "error",
     limits: Mapping[str, float] = MappingProxyType({}),
 ) -> tuple[Objective, ...]:
-    """The objectives of these names and references, the error of use up to ``max_error`` and called after the run's ``metric``.
+    """The objectives of these names and references; ``max_error`` bounds the error, which is called after the run's ``metric``.
 
     A limit on what only a training tells (``expected_change``) is the upper bound of that objective, too.
     Raises as ``sources_named``.

@@ -1,4 +1,4 @@
-"""Boxes: values that differ by less than an objective's resolution are not told apart (our definition)."""
+"""Boxes: values that differ by less than an objective's resolution count as equal (our definition)."""
 
 import math
 import sys

@@ -1,7 +1,7 @@
 """One model out of a front: the smallest weighted loss against the best that the front offers.
 
 The loss of an objective is 0 at the front's best value and 1 at its worst. A point's score is its largest weighted
-loss: the achievement scalarising function [Wierzbicki1980], by pymoo. Points of equal score are told apart by their
+loss: the achievement scalarising function [Wierzbicki1980], by pymoo. Points of equal score are distinguished by their
 weighted sum of losses, then by the plain sum, so that a dominated point is never chosen.
 """
 

@@ -20,7 +20,7 @@ from hwnas.store import RunStore
 def page(store: RunStore, objectives: Sequence[Objective], *, refresh_s: float | None = None) -> str:
     """The run as HTML; it may be at work still. What an older version did not keep is unknown; StoreError for what is damaged.
 
-    ``refresh_s``: the page loads itself again after so many seconds, for a file that is written anew while the run is at work.
+    ``refresh_s``: the page loads itself again after so many seconds, for a file that is written again while the run is at work.
     """
     found = entries(store.rows(), objectives)
     front = [entry for entry in found if entry.on_front]

@@ -135,7 +135,7 @@ def drawings(entries: Sequence[Entry]) -> dict[str, Any]:
     """The layers of the front, of all that it descends from, and of the best of the others.
 
     ``rows``: each layer once, as [kind, text, shape, parameters, MACs]; ``networks``: by id a list of [row, reads ..], where
-    what is read are places in that list; ``unknown``: by id why its layers cannot be told.
+    what is read are places in that list; ``unknown``: by id why its layers are unknown.
     """
     rows: dict[str, int] = {}
     table: list[list[Any]] = []

@@ -45,7 +45,7 @@ def predictor_error(store: RunStore) -> str | None:
     found: _SoFar | None = None if event is None else event.payload.so_far
     if event is None or found is None:
         return None
-    if event.payload.fingerprint_sha256 != store.meta("device_fingerprint_sha256", str | None):  # measured anew elsewhere since
+    if event.payload.fingerprint_sha256 != store.meta("device_fingerprint_sha256", str | None):  # measured again elsewhere since
         return None
     return _in_words(found)
 

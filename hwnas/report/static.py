@@ -1,6 +1,6 @@
 """The main plots of a run as pictures for a paper, by matplotlib: it needs no browser, and its SVG keeps text as text.
 
-Colours are those of the page [Okabe-Ito]: told apart by the colour-blind and, by their markers, in print.
+Colours are those of the page [Okabe-Ito]: distinguishable for the colour-blind and, by their markers, in print.
 """
 
 import io

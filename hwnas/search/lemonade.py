@@ -6,7 +6,7 @@
 3. ``proposals`` parents are drawn from P with replacement, with probability inverse to their density.
 4. Each gets a child by one to three operators, each drawn uniformly.
 5. ``accepted`` of the children are drawn without replacement, with probability inverse to the same density (from memory, not
-   verified: that the density is not fitted anew to the children).
+   verified: that the density is not fitted again to the children).
 6. These are trained, and P becomes the front of P and them.
 
 Our additions: children whose architecture is known, or whose cheap values break a limit, are dropped before step 5; parents are

@@ -3,7 +3,7 @@
 The paper starts from three stages, one Conv-BN-ReLU each, 2x2 max-pools between, global average pool, linear; plain and
 separable. Ours (our definition) are smaller, so that the front's small end is there from the first generation; some stride
 instead of pooling, some end in a flatten, which costs the linear layer weights but keeps where a feature is, and for larger
-images some are residual networks [He2016], or every search would have to find skip connections anew.
+images some are residual networks [He2016], or every search would have to discover skip connections.
 
 1. Images with a side above 32 are first brought down: each stage before the others halves them.
 2. Each stage is one Conv-BN-ReLU, from the second on separable where the network is; it halves the map by its stride (as long

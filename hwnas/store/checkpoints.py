@@ -1,6 +1,6 @@
 """Trainings that are cut in parts: one file for each, replaced as a whole when the next part is done.
 
-The hash of the content stands in the file's name, so that a damaged file is told from a whole one.
+The hash of the content stands in the file's name, so that a damaged file is distinguished from a whole one.
 """
 
 import os

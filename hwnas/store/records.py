@@ -70,7 +70,7 @@ class Row:
 
     @property
     def candidate(self) -> Candidate:
-        """The candidate with its graphs and plans, made anew at each call (about 0.1 ms a step).
+        """The candidate with its graphs and plans, made again at each call (about 0.1 ms a step).
 
         Raises StoreError where what is stored is damaged, or is not the architecture that was stored.
         """

@@ -151,8 +151,8 @@ class RunStore:
                     connection.execute(CANDIDATE, (_next(connection), now, *row))
                     connection.executemany("INSERT INTO parents VALUES (?, ?, ?)", parents)
             except sqlite3.IntegrityError as error:
-                told = ", ".join(parent for *_, parent in parents) or None
-                raise StoreError(f"candidate {row[0]} is in the store already, or its parent {told} is not: {error}") from None
+                names = ", ".join(parent for *_, parent in parents) or None
+                raise StoreError(f"candidate {row[0]} is in the store already, or its parent {names} is not: {error}") from None
             if ask is not None:
                 self._insert_event(connection, "ask", ask, generation)
 
@@ -197,7 +197,7 @@ class RunStore:
     def revise(
         self, outcomes: Sequence[Outcome], *, forget: Sequence[str] = (), meta: Mapping[str, object] | None = None
     ) -> None:
-        """Replace stored outcomes in one transaction: the run goes on with another device.
+        """Replace stored outcomes in one transaction: the run continues with another device.
 
         ``forget`` names final values that hold no more, of whatever candidate; ``meta`` is set with them. Raises StoreError, and
         changes nothing, where a candidate has no outcome.

@@ -1,7 +1,7 @@
 """From version 1 of the tables, which hwnas 0.1.0 wrote, to version 2.
 
 1. A candidate may have several parents, training settings of its own and a genotype.
-2. Architecture ids are made of operations' canonical spellings, no longer of how Python prints them, so they are computed anew
+2. Architecture ids are made of operations' canonical spellings, no longer of how Python prints them, so they are computed again
    from the stored graphs, and measurements follow.
 3. Profiles are hashed by the fields that differ from their defaults. A store does not know what a profile's defaults are, so it
    keeps the former hash of the run's profile as ``former_profile_sha256``, and the experiment that resumes the run renames it.

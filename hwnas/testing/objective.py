@@ -62,7 +62,7 @@ def check_objective(objective: str | Source) -> None:
         promise(kept, f"{words.name} changed the network's tensors")
     elif words.name != "error":
         found = source.of_device(MEASURED)  # type: ignore[union-attr]
-        promise(found is not None, f"{words.name} is not told by a measurement that has everything")
+        promise(found is not None, f"{words.name} is missing from a measurement that has everything")
         _usable(words.name, float(found or 0.0), above_0=words.log_scale or words.relative)
 
 

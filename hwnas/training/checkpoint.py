@@ -1,4 +1,4 @@
-"""Where a training stands between two of its parts: all that going on needs, beside the network's own tensors."""
+"""Where a training stands between two of its parts: all that continuing needs, beside the network's own tensors."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

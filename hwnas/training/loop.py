@@ -26,7 +26,7 @@ Loss = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
     """What a training did: ``images`` shown so far, ``seconds`` taken, the last ``loss``, its ``curve``; ``checkpoint`` where it
-    goes on; the ``evaluation`` on validation data of what the network is now, where that was made."""
+    continues; the ``evaluation`` on validation data of what the network is now, where that was made."""
 
     images: int
     seconds: float
@@ -53,7 +53,7 @@ def train(
     Where the parts before were to have another number, the rest of the schedule is spread over the rest of the images.
 
     With a ``teacher`` the first ``settings.distil_share`` of the steps learn its soft answers [Hinton2015], given in eval mode.
-    A training may be cut in parts, each ``until`` so many of the images and going on from the last one's ``checkpoint``: the
+    A training may be cut in parts, each ``until`` so many of the images and continuing from the last one's ``checkpoint``: the
     network is bit for bit that of one training in one go. ``metric`` says by which error the best tensors are chosen, where the
     settings ask for that. Raises DivergedError within 32 steps of the loss ceasing to be finite.
     """
@@ -100,7 +100,7 @@ def _part(checkpoint: Checkpoint | None, steps: int, until: int | None) -> tuple
     """The steps between which to train. Raises StoreError for a checkpoint that lies behind the part's end."""
     begin, end = checkpoint.steps if checkpoint is not None else 0, steps if until is None else min(until, steps)
     if not 0 <= begin < end:
-        raise StoreError(f"a training goes on from a step before its end {end}, got a checkpoint of step {begin}")
+        raise StoreError(f"a training continues from a step before its end {end}, got a checkpoint of step {begin}")
     return begin, end
 
 

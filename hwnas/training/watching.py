@@ -80,7 +80,7 @@ class Watch:
         return is_last or (evaluates and self._is_in_vain(step))
 
     def remembered(self) -> Watched:
-        """What going on needs; copies."""
+        """What continuing needs; copies."""
         average = {} if self._average is None else _copied(self._average.state())
         return Watched(
             curve=tuple(self.curve),

@@ -39,7 +39,7 @@ def test_ctrl_c_keeps_what_was_tried_and_the_same_command_goes_on(tiny_run: Made
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=60)[1].splitlines()
     assert process.returncode == 130
-    assert said[-1] == "Stopped; every fault that was tried is kept. The same command goes on."
+    assert said[-1] == "Stopped; every fault that was tried is kept. The same command continues."
     before = rows(folder)
     assert any(len(lines) > 20 for lines in before.values())
     done = hwnas("faults", folder, "--fault", fault, "--half-width", 20, "--models", model)

@@ -45,7 +45,7 @@ def test_rows_that_are_damaged_are_refused(tmp_path: Path, fault: str, damage: s
     work(path, silent)
     first, row, *others = path.read_text().splitlines()
     path.write_text("\n".join([first, damage.replace("ROW", row[1:-1]), *others, ""]))
-    with pytest.raises((ConfigError, StoreError), match="start anew"):
+    with pytest.raises((ConfigError, StoreError), match="start again"):
         work(path, silent)
 
 

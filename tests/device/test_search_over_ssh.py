@@ -1,4 +1,4 @@
-"""A search that measures over SSH: a killed agent costs time only, a lost host stops the run, which then goes on."""
+"""A search that measures over SSH: a killed agent costs time only, a lost host stops the run, which then continues."""
 
 import json
 import socket

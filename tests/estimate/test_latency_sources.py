@@ -36,7 +36,7 @@ def test_a_search_without_a_device(tmp_path: Path) -> None:
         front = list(store.last_event("ended").payload["front"])  # type: ignore[union-attr]
         assert all("test_error" in store.row(member).final for member in front)
         assert list(store.measurements()) == list(store.events("predictor")) == []
-    # A run goes on with the numbers that it began with, whatever becomes of the file.
+    # A run continues with the numbers that it began with, whatever becomes of the file.
     profile.write_text(profile.read_text().replace("200e6", "100e6"))
     resume(run, changes={"generations": 2})
     with RunStore.open(run, write=False) as store:

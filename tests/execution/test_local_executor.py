@@ -53,7 +53,7 @@ def test_a_clock_that_jumps_ends_no_child(monkeypatch):
         monkeypatch.setattr(time, "time", lambda: now() + 3600)
         until(lambda: executor.wait(0.1) == [] and not worker.is_running())  # the pool goes by that clock
         assert executor.wait(2) == []
-        assert executor._pending  # it is trained anew
+        assert executor._pending  # it is trained again
 
 
 class Unreachable:

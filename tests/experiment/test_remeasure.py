@@ -1,4 +1,4 @@
-"""A run that goes on with another device measures everything anew, all at once or not at all, or is refused."""
+"""A run that continues with another device measures everything again, all at once or not at all, or is refused."""
 
 import dataclasses
 import json

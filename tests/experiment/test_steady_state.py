@@ -120,7 +120,7 @@ def test_a_finished_run_resumed_does_nothing_and_a_larger_budget_continues_it(ru
 def test_children_outlive_initial_networks_that_another_device_rules_out(run: tuple[Path, Ended], tmp_path: Path) -> None:
     folder = Path(shutil.copytree(run[0], tmp_path / "run"))
     over = [row.outcome for row in rows(folder) if row.parent is None and row.outcome]
-    with RunStore.open(folder, write=True) as store:  # as measuring anew ends
+    with RunStore.open(folder, write=True) as store:  # as measuring again ends
         store.revise([dataclasses.replace(outcome, status="infeasible") for outcome in over])
     assert resume(folder).trained == 0
     assert front(folder)

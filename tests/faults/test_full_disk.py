@@ -1,4 +1,4 @@
-"""A search whose disk becomes full stops with one message, and goes on when there is space."""
+"""A search whose disk becomes full stops with one message, and continues when there is space."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A search on a Ray cluster whose head is lost stops with one message, and goes on when there is a head again."""
+"""A search on a Ray cluster whose head is lost stops with one message, and continues when there is a head again."""
 
 import contextlib
 import os

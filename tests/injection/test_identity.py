@@ -1,4 +1,4 @@
-"""A campaign goes on only with a network that computes the same: the words of its memory do not tell."""
+"""A campaign continues only with a network that computes the same: the words of its memory do not tell."""
 
 import dataclasses
 from collections.abc import Callable
@@ -102,7 +102,7 @@ FOLLOWS = {"macs"}  # from the operation and the shapes, which follow from the i
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_the_hash_of_what_a_network_computes_is_what_it_was(name: str) -> None:
-    """Campaign files hold it: whoever changes it makes every campaign begin anew."""
+    """Campaign files hold it: whoever changes it makes every campaign begin again."""
     assert program_sha256(program(SAMPLES[name]())) == GOLDEN[name]
 
 

@@ -1,4 +1,4 @@
-"""One filter computed anew is, bit by bit, what ONNX Runtime computes of the whole file with other weights."""
+"""One filter computed again is, bit by bit, what ONNX Runtime computes of the whole file with other weights."""
 
 from itertools import combinations
 

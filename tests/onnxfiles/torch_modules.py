@@ -90,7 +90,7 @@ class OptionA(nn.Module):
 
 
 class Halves(nn.Module):
-    """One half of the channels goes on, the other is its gate; then both come together again."""
+    """One half of the channels continues, the other is its gate; then both come together again."""
 
     def forward(self, x: Tensor) -> Tensor:
         one, other = x.chunk(2, 1)

@@ -1,4 +1,4 @@
-"""Normalisations. A scale or an offset that the file leaves out is neutral, and told apart (``Translation.implied``)."""
+"""Normalisations. A scale or an offset that the file leaves out is neutral, and distinguished (``Translation.implied``)."""
 
 from hwnas.graph import BatchNorm, GroupNorm, LayerNorm, Op
 from hwnas.onnxfiles.constants import Constant
