@@ -1,7 +1,8 @@
 """Which networks are trained to the end, and for how long: decided here, stored before the first of them is trained.
 
-1. Along the front: first its most accurate member, then always the one that adds most to the hypervolume of those chosen. The
-   hypervolume ends where errors are far above the least one: networks there are small, but nobody would train them that long.
+1. Along the front: first its most accurate member, then always the one that adds most to the hypervolume of those chosen, over
+   the error and the objectives that a longer training leaves as they are (sizes, latency). The hypervolume ends where errors are
+   far above the least one: networks there are small, but nobody would train them that long.
 2. A time is divided in proportion to the square root of what an epoch takes: a network of four times the work gets twice the
    time and half the epochs. With equal times large networks would be left half trained, with equal epochs they would have all.
 3. No more epochs than are useful: what time is left over goes to the other networks and to further members.
@@ -64,6 +65,7 @@ def along_the_front(values: Mapping[str, Mapping[str, float]], objectives: Seque
     """Ids of a front in the order in which they are chosen (1.); ``values`` by id, most accurate first."""
     if not values:
         return []
+    objectives = [each for each in objectives if each.name == "error" or each.cheap]
     rows = {name: [_axis(objective, found) for objective in objectives] for name, found in values.items()}
     bounds = [_around(objective, [row[column] for row in rows.values()]) for column, objective in enumerate(objectives)]
     left = list(values)

@@ -42,6 +42,16 @@ def test_networks_far_above_the_least_error_come_last():
     assert along_the_front(small, OBJECTIVES)[1] == "far"
 
 
+def test_what_the_training_changes_does_not_decide_the_order():
+    values = {
+        "accurate": {"error": 0.20, "parameters": 100_000.0, "expected_change": 900.0},
+        "sturdy now": {"error": 0.24, "parameters": 95_000.0, "expected_change": 1.0},
+        "small": {"error": 0.24, "parameters": 20_000.0, "expected_change": 900.0},
+    }
+    objectives = objectives_named(("error", "parameters", "expected_change"))
+    assert along_the_front(values, objectives) == ["accurate", "small", "sturdy now"]
+
+
 SECONDS = st.lists(st.floats(0.01, 100), min_size=1, max_size=30)
 
 
