@@ -62,7 +62,7 @@ class Pick:
         limiting = self.choice.limiting
         weakest = self.objectives[limiting].label
         loses = self.choice.losses[limiting] * self.choice.weights[limiting] > 0
-        weak = f"it is weakest in {weakest}" if loses else "it is the best in all of these"
+        weak = f"it is weakest in {weakest}" if loses else "no other has a lower value in any of these"
         return f"{self.entry.id} is the best balance of {len(self.among)} models by {weighed}; {weak}."
 
     @property

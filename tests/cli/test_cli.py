@@ -231,7 +231,7 @@ def test_pick_says_why(tiny_run: Made) -> None:
     assert lines[1].split()[0] == best.id
     assert (lines[1].rstrip().endswith("the choice"), lines[2].rstrip().endswith("runner-up")) == (True, True)
     assert f"{best.id} is the best balance of" in result.stdout
-    assert "by error (100 %); it is the best in all of these." in result.stdout
+    assert "by error (100 %); no other has a lower value in any of these." in result.stdout
     assert "No model here has less error." in result.stdout
     assert invoke("pick", tiny_run.folder, "--prefer", "error").stdout.splitlines()[1].split()[0] == front[0].id
     assert " is the knee of " in invoke("pick", tiny_run.folder, "--knee", "--max-error", 1).stdout
