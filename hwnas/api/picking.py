@@ -115,12 +115,9 @@ def pick(
 ) -> Pick:
     """The member of ``front`` within ``limits`` that is the best balance of ``objectives``; see ``Run.pick``."""
     known = {**OBJECTIVES, **{objective.name: objective for objective in objectives}}
-    weights = {_objective(name, known): weight for name, weight in prefer.items()}
+    weights = {full_name(name, known): weight for name, weight in prefer.items()}
     _check(prefer, weights, knee=knee)
-    if wrong := [name for name, value in limits.items() if isinstance(value, bool) or not isinstance(value, int | float)]:
-        raise ConfigError(f"the limit on {wrong[0]} must be a number, got {limits[wrong[0]]!r}")
-    bounds = [Limit(objective=_objective(name, known), maximum=value) for name, value in limits.items()]
-    among = tuple(_within(front, bounds, objectives))
+    among = within_limits(front, objectives, limits)
     names = tuple(dict.fromkeys(["error", *(objective.name for objective in objectives), *weights]))
     wanted = tuple(known[name] for name in names)
     points = [[_known(entry, name, objectives) for name in names] for entry in among]
@@ -148,7 +145,7 @@ def _check(prefer: Mapping[str, float], weights: Mapping[str, float], *, knee: b
         raise ConfigError(f"preferences are weights of at least 0, one above 0, such as error=2,latency=1, got {dict(weights)}")
 
 
-def _objective(name: str, objectives: Mapping[str, Objective]) -> str:
+def full_name(name: str, objectives: Mapping[str, Objective]) -> str:
     """The objective of this name; its unit may be left out, as in ``latency``. Raises ConfigError."""
     if name in objectives:
         return name
@@ -166,13 +163,18 @@ def _known(entry: Entry, name: str, objectives: Sequence[Objective] = ()) -> flo
     return value
 
 
-def _within(front: Sequence[Entry], limits: Sequence[Limit], objectives: Sequence[Objective]) -> list[Entry]:
-    """The members within every limit. Raises WorkError that says how near the front comes."""
+def within_limits(front: Sequence[Entry], objectives: Sequence[Objective], stated: Mapping[str, float]) -> tuple[Entry, ...]:
+    """The members within every limit, a value by objective. Raises ConfigError for names and numbers that cannot be, WorkError
+    that says how near the front comes."""
     if not front:
         raise WorkError("the run has no trained model yet, so there is none to pick")
+    if wrong := [name for name, value in stated.items() if isinstance(value, bool) or not isinstance(value, int | float)]:
+        raise ConfigError(f"the limit on {wrong[0]} must be a number, got {stated[wrong[0]]!r}")
+    known = {**OBJECTIVES, **{objective.name: objective for objective in objectives}}
+    limits = [Limit(objective=full_name(name, known), maximum=value) for name, value in stated.items()]
     names = {limit.objective for limit in limits}
     values = {entry.id: {name: _known(entry, name, objectives) for name in names} for entry in front}
-    kept = [entry for entry in front if all(limit.allows(values[entry.id][limit.objective]) for limit in limits)]
+    kept = tuple(entry for entry in front if all(limit.allows(values[entry.id][limit.objective]) for limit in limits))
     if not kept:
         wanted = ", ".join(f"{limit.objective} at most {limit.maximum:g}" for limit in limits)
         least = ", ".join(f"{limit.objective} {min(found[limit.objective] for found in values.values()):g}" for limit in limits)

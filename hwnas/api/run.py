@@ -8,14 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hwnas.api.banding import Band, bands
 from hwnas.api.checking import NUMBER, PATH, checked
 from hwnas.api.files import PICTURE, REPORT, Output
 from hwnas.api.options import expected_config, physical_cores
-from hwnas.api.picking import Pick, pick
+from hwnas.api.picking import Pick, full_name, pick, within_limits
 from hwnas.config import Budget, config_from_json, seconds, settings_of
 from hwnas.errors import ConfigError, RequestError, WorkError
 from hwnas.objective import Objective
-from hwnas.objectives import objectives_named
+from hwnas.objectives import OBJECTIVES, objectives_named
 from hwnas.progress.log_file import both, run_log
 from hwnas.progress.progress import OUT_OF_TIME
 from hwnas.report import Entry, entries, predictor_error, too_short_for, why_ended, why_of_no_use
@@ -226,6 +227,18 @@ class Run:
         except ModuleNotFoundError as error:
             raise RequestError(f"a frame needs pandas, which is not there ({error}): pip install pandas") from error
         return pandas.DataFrame([entry.to_json() for entry in (self.rows() if everyone else self.front())]).set_index("id")
+
+    @checked(count=int, by=str, limits=Mapping)
+    def bands(self, count: int = 5, *, by: str | None = None, limits: Mapping[str, float] | None = None) -> list[Band]:
+        """The most accurate model of each of ``count`` bands of an objective, on a logarithmic scale; ``by`` default latency, or
+        parameters where the run measured none. Bands whose best is no more accurate than a cheaper one's are left out.
+
+        Raises ConfigError for names and numbers that cannot be, WorkError where nothing is within the limits.
+        """
+        known = {**OBJECTIVES, **{objective.name: objective for objective in self.objectives}}
+        measured = "latency_ms" if any(objective.name == "latency_ms" for objective in self.objectives) else "parameters"
+        name = full_name(by or measured, known)
+        return bands(within_limits(self.front(), self.objectives, limits or {}), known[name], count)
 
     @checked(out=PATH, models=str | Sequence, precisions=Sequence, guard=bool, guard_top=int, replace=bool)
     def export(

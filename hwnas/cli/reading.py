@@ -73,6 +73,10 @@ def pick(
     max_memory_kb: MaxMemory = None,
     prefer: Annotated[str | None, typer.Option(metavar="NAME[=WEIGHT],..", help="What matters; by default all alike.")] = None,
     knee: Annotated[bool, typer.Option("--knee", help="The knee of what is left: beyond it a gain in one costs much.")] = False,
+    bands: Annotated[
+        int | None, typer.Option(metavar="N", help="Instead: the most accurate network of each of N bands of latency.")
+    ] = None,
+    by: Annotated[str | None, typer.Option(metavar="NAME", help="With --bands: of this objective instead of latency.")] = None,
     verbose: Verbose = False,
 ) -> None:
     """Print one network of the front, the runner-up, why it is the one, and what a better one would cost."""
@@ -86,8 +90,16 @@ def pick(
         "memory_kb": max_memory_kb,
     }
     weights = numbers([each if "=" in each else f"{each}=1" for each in prefer.split(",")] if prefer else [], "--prefer", float)
-    run = api.open_run(folder)
-    picked = run.pick({name: value for name, value in limits.items() if value is not None}, weights, knee=knee)
+    run, stated = api.open_run(folder), {name: value for name, value in limits.items() if value is not None}
+    if bands is not None or by is not None:
+        if weights or knee or bands is None:
+            raise RequestError("--bands asks for several networks, --prefer and --knee for one, and --by is for bands: choose")
+        found = run.bands(bands, by=by, limits=stated)
+        console.show_entries([band.entry for band in found], "table", run.objectives, names={b.entry.id: b.title for b in found})
+        if len(found) < bands:
+            console.note(f"{bands - len(found)} of {bands} bands have no network that is more accurate than a cheaper one.")
+        return
+    picked = run.pick(stated, weights, knee=knee)
     console.show_entries(picked.shown, "table", run.objectives, names=picked.names)
     console.emit(picked.reason)
     console.emit(picked.next_better)

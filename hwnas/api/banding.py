@@ -1,0 +1,56 @@
+"""The most accurate network of each band of latency or size: for those who ship one network for each class of devices."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hwnas.errors import ConfigError, WorkError
+from hwnas.objective import Objective
+from hwnas.report import Entry
+
+MOST_BANDS = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Band:
+    """Values of an objective up to ``high``, in its unit, beyond those of the band below, and the most accurate network there."""
+
+    objective: Objective
+    high: float
+    entry: Entry
+
+    @property
+    def title(self) -> str:
+        """Up to which value it goes."""
+        high = f"{self.high:,.0f}" if self.high >= 100 else f"{self.high:.3g}"
+        return f"up to {high}" if self.objective.unit == "1" else f"up to {high} {self.objective.unit}"
+
+
+def bands(front: Sequence[Entry], by: Objective, count: int) -> list[Band]:
+    """Up to ``count`` bands, equally wide on a logarithmic scale from the least to the largest value on the front.
+
+    A band is left out where no network of it is more accurate than those of the bands below: nobody would ship a network that is
+    slower and no better. Our definition. Raises ConfigError for a count that cannot be, WorkError where a value is not known.
+    """
+    if not 1 <= count <= MOST_BANDS:
+        raise ConfigError(f"bands are from 1 to {MOST_BANDS}, got {count}")
+    values = [(value, entry) for entry in front if (value := entry.value(by.name)) is not None and value > 0]
+    if not values or len(values) < len(front):
+        raise WorkError(f"bands need the {by.label} of every network of the front, above 0: choose another objective with --by")
+    low, high = (math.log(extreme(value for value, _ in values)) for extreme in (min, max))
+    found: list[Band] = []
+    least = math.inf
+    for place in range(1, count + 1):
+        end = math.exp(low + (high - low) * place / count) * (1 + 1e-9)  # the largest value belongs to the last band
+        inside = [(_error(entry), value, entry.id, entry) for value, entry in values if value <= end]
+        error, value, _, best = min(inside)
+        if error < least:
+            found.append(Band(objective=by, high=min(end, max(value for value, _ in values)), entry=best))
+            least = error
+    return found
+
+
+def _error(entry: Entry) -> float:
+    error = entry.value("error")
+    assert error is not None
+    return error
