@@ -106,7 +106,7 @@ def row_of(timm: Any, name: str) -> dict[str, Any]:
 
 
 def with_statistics(module: nn.Module) -> nn.Module:
-    """A model whose batch norms and biases differ from one another, as after a training."""
+    """A model whose batch norms, biases and layer scales differ from one another, as after a training."""
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for part in module.modules():
@@ -115,7 +115,7 @@ def with_statistics(module: nn.Module) -> nn.Module:
                 part.running_mean.normal_(0, 0.05, generator=generator)
                 part.running_var.uniform_(0.9, 1.1, generator=generator)
         for tensor in module.parameters():
-            if tensor.dim() == 1:
+            if tensor.numel() == max(tensor.shape, default=1):  # one number for each channel, or one alone
                 tensor.add_(torch.randn(tensor.shape, generator=generator) * 0.01)
     return module
 

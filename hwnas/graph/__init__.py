@@ -41,6 +41,7 @@ from hwnas.graph.ops import (
     Subtract,
     Upsample,
     WeightedAdd,
+    nearest,
     register_op,
 )
 from hwnas.graph.stored import StoredTensor, logits_tensor, stored_tensors
@@ -94,6 +95,7 @@ __all__ = [
     "from_json",
     "layer_costs",
     "logits_tensor",
+    "nearest",
     "register_op",
     "stored_tensors",
     "to_json",

@@ -94,8 +94,11 @@ def _batch_norm(made: Translation, call: Call) -> Parts:
     tensors = {name: call.constant(argument) for name, argument in names.items()}
     if tensors["running_mean"] is None:
         raise call.refuse("a batch norm without running statistics is not taken; track_running_stats=True keeps them")
-    op = BatchNorm(eps=call.raw("eps"), momentum=call.raw("momentum"))
-    return Parts(parts=(made.put(call, op, made.first(call, call.value("input")), tensors=tensors),))
+    op, source = BatchNorm(eps=call.raw("eps"), momentum=call.raw("momentum")), made.first(call, call.value("input"))
+    if len(made.shapes[source]) == 3:
+        return Parts(parts=(made.put(call, op, source, tensors=tensors),))
+    normal = made.put(call, op, made.as_map(call, source), tensors=tensors)  # of a vector: of a feature map of one pixel
+    return Parts(parts=(made.put(call, Flatten(), normal.node),))
 
 
 def _batch_norm_by_batch(made: Translation, call: Call) -> Parts:
@@ -208,12 +211,12 @@ def _add(made: Translation, call: Call) -> Value:
 
 
 def _plus(made: Translation, call: Call, value: Value, constant: Held | float | None) -> Value:
-    """The sum with one number of the model for each channel: a depthwise convolution of 1x1 with that bias. 0 changes nothing."""
+    """The sum with one number for each channel, or for all: a depthwise convolution of 1x1 with that bias. 0 changes nothing."""
     if isinstance(constant, int | float) and constant == 0:
         return value
     bias = _per_channel(made, value, constant)
     if bias is None or len(made.shapes[value.node]) != 3:
-        raise call.refuse("the sum with a constant is taken of a feature map and one number of the model for each channel alone")
+        raise call.refuse("the sum with a constant is taken of a feature map and one number for each channel, or for all, alone")
     channels = made.shapes[value.node][0]
     ones = Constant(tensor=torch.ones(channels, 1, 1, 1))
     op = Conv(out_channels=channels, kernel=1, padding=0, groups=channels, bias=True)
@@ -221,7 +224,9 @@ def _plus(made: Translation, call: Call, value: Value, constant: Held | float | 
 
 
 def _per_channel(made: Translation, value: Value, constant: Held | float | None) -> Constant | None:
-    """A tensor of the model as (C,) where it has one number for each channel of a value, or one for all; else None."""
+    """A constant as (C,) where it has one number for each channel of a value, or one for all; else None."""
+    if isinstance(constant, int | float):
+        return Constant(tensor=torch.full((made.shapes[value.node][0],), float(constant)))
     if not isinstance(constant, Constant):
         return None
     shape, tensor = made.shapes[value.node], constant.tensor
@@ -240,7 +245,7 @@ def _subtract(made: Translation, call: Call) -> Value:
 
 
 def _multiply(made: Translation, call: Call) -> Value:
-    """Two values; or a value and one number of the model for each channel."""
+    """Two values; or a value and one number for each channel, or for all."""
     one, other = call.held("self"), call.held("other")
     if isinstance(one, Value) and isinstance(other, Value):
         return made.put_alike(call, Multiply(), one, other)
@@ -249,7 +254,17 @@ def _multiply(made: Translation, call: Call) -> Value:
         return value
     if isinstance(value, Value) and (weight := _per_channel(made, value, factor)) is not None:
         return made.put_alike(call, Scale(), value, tensors={"weight": weight})
-    raise call.refuse("the product with a constant is taken with one number of the model for each channel alone")
+    raise call.refuse("the product with a constant is taken with one number for each channel, or for all, alone")
+
+
+def _divide(made: Translation, call: Call) -> Value:
+    """A value by one number for each channel, or for all."""
+    value, divisor = call.value("self"), call.held("other")
+    whole = _per_channel(made, value, divisor)
+    if whole is None or not whole.tensor.all() or call.raw("rounding_mode") is not None:
+        raise call.refuse("only the quotient by constants other than zero is taken, one for each channel, or for all")
+    weight = Constant(tensor=1 / whole.tensor, names=whole.names)
+    return made.put_alike(call, Scale(), value, tensors={"weight": weight})
 
 
 def _only(take: Callable[[Translation, Call], Parts]) -> Take:
@@ -287,6 +302,7 @@ _NAMED: Mapping[str, Take] = {
     "add": _add,
     "sub": _subtract,
     "mul": _multiply,
+    "div": _divide,
     "cat": concat,
     "slice": cut,
     "split": split,

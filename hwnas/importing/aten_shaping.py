@@ -5,7 +5,8 @@ from math import prod
 
 import torch
 
-from hwnas.graph import Concat, Flatten, Pad, Slice, Upsample
+from hwnas.errors import GraphError
+from hwnas.graph import Concat, Flatten, Pad, Slice, nearest
 from hwnas.importing.call import Call, Held, Parts, Value
 from hwnas.importing.translation import Translation
 
@@ -60,12 +61,16 @@ def pad(made: Translation, call: Call) -> Value:
 
 
 def upsample(made: Translation, call: Call) -> Value:
-    """Nearest-neighbour up-sampling by a whole factor."""
-    name = "self" if call.raw("input") is None else "input"
-    value = call.value(name)
-    sizes = made.shapes[made.first(call, value)][1:]
-    factors = [size // before for size, before in zip(call.shape[2:], sizes, strict=True)]
-    return made.put(call, Upsample(factor=(factors[0], factors[1])), value.node)
+    """Nearest-neighbour resizing: by a whole factor, or by one and then every n-th row and column."""
+    value = call.value("self" if call.raw("input") is None else "input")
+    height, width = call.shape[2:]
+    try:
+        ops = nearest(made.shapes[made.first(call, value)], (height, width))
+    except GraphError as error:
+        raise call.refuse(str(error)) from error
+    for op in ops:
+        value = made.put(call, op, value.node)
+    return value
 
 
 def view(made: Translation, call: Call) -> Value:

@@ -11,12 +11,10 @@ from hwnas.device.agent import ORT_ERRORS
 from hwnas.device.model import parse
 from hwnas.device.trial import try_apart
 from hwnas.errors import ModelError
-from hwnas.importing.taken import Answers, Normalisation, Taken, in_batches, parity
+from hwnas.importing.taken import TOLERANCE, Answers, Normalisation, Taken, in_batches, parity, require_agreement
 from hwnas.onnxfiles import Translated, cut_at_logits, translate
 from hwnas.onnxfiles.image_input import image_of
 from hwnas.onnxfiles.translation import FLOATS
-
-TOLERANCE = 1e-4  # of max(1, largest logit)
 
 
 def take_onnx(path: Path, *, channels: int, height: int, width: int) -> Taken:
@@ -43,8 +41,8 @@ def take_onnx(path: Path, *, channels: int, height: int, width: int) -> Taken:
     pixels = torch.from_numpy(np.random.default_rng(0).random((2, *takes), dtype=np.float32))
     images = pixels if normalisation is None else (pixels - _column(normalisation[0])) / _column(normalisation[1])
     found = parity(graph, state, images, answers(images))
-    if not found.is_within(tolerance):
-        raise ModelError(f"the network that was read from {path} does not compute what the file does; please report it")
+    wrong = f"the network that was read from {path} does not compute what the file does; please report it"
+    require_agreement(found, tolerance, wrong)
     names = dict(translated.sources)
     return Taken(graph=graph, state=state, names=names, answers=answers, parity=found, normalisation=normalisation)
 

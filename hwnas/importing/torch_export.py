@@ -22,11 +22,10 @@ from hwnas.errors import GraphError, ModelError
 from hwnas.graph import Graph, Input
 from hwnas.importing.aten import ATEN
 from hwnas.importing.call import Call, Constant, Held, Parts, Value
-from hwnas.importing.taken import Answers, Taken, in_batches, parity
+from hwnas.importing.taken import TOLERANCE, Answers, Taken, in_batches, parity, require_agreement
 from hwnas.importing.translation import Translation
 from hwnas.network import State
 
-TOLERANCE = 1e-4  # of max(1, largest logit)
 BATCH = 2  # one image would make the batch look like any other axis of size 1
 
 
@@ -96,11 +95,12 @@ def _taken_of(program: ExportedProgram, images: Tensor, expected: Tensor, answer
     except GraphError as error:
         raise ModelError(f"the model is no classifier of {channels}x{height}x{width} images: {error}") from error
     found = parity(graph, state, images, expected)
-    if not found.is_within(TOLERANCE):
-        raise ModelError(
-            "the imported network does not compute what the model computes; it changes from call to call, or hwnas took it "
-            "wrongly: please report it"
-        )
+    require_agreement(
+        found,
+        TOLERANCE,
+        "the imported network does not compute what the model computes; it changes from call to call, or hwnas took it wrongly: "
+        "please report it",
+    )
     return Taken(graph=graph, state=state, names=made.names(output), answers=answers, parity=found)
 
 

@@ -42,6 +42,11 @@ def _refuse_other_memory(translated: Translated) -> None:
     if translated.implied:
         missing = ", ".join(sorted(translated.implied))
         raise UnsupportedOperatorError(f"normalisations without scale or offset are not taken, the file leaves out {missing}")
+    if translated.repeated:  # in memory once, or not at all
+        several = ", ".join(sorted(translated.repeated))
+        raise UnsupportedOperatorError(
+            f"arithmetic with constants is not taken that the file does not hold once for each channel, as {several}"
+        )
     folded = {f"{node.id}.weight" for node in translated.graph if isinstance(node.op, BatchNorm)}  # computed, not the file's
     weights = [source for name, source in translated.sources.items() if name.endswith(".weight") and name not in folded]
     shared = sorted({source for source in weights if weights.count(source) > 1})

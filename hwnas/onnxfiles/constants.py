@@ -18,10 +18,14 @@ Array: TypeAlias = NDArray[Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Constant:
-    """An array, and the name of the file's tensor that holds its words in memory; None where it was computed."""
+    """An array, and the name of the file's tensor that holds its words in memory; None where it was computed.
+
+    ``repeated``: it holds one number of the file, or none of it, once for each channel.
+    """
 
     array: Array
     origin: str | None = None
+    repeated: bool = False
 
 
 def constants_of(graph: onnx.GraphProto) -> dict[str, TensorProto]:
@@ -168,6 +172,13 @@ def _constant_of_shape(operator: Operator, shape: Array) -> Array:
     return np.full(_bounded(integers(shape)), value.reshape(-1)[0])
 
 
+def _clip(operator: Operator, array: Array, *bounds: Array) -> Array:
+    given = iter(bounds)  # those that are not left out; until opset 10 they are attributes
+    low = next(given) if operator.input(1) else operator.number("min", -np.inf)
+    high = next(given) if operator.input(2) else operator.number("max", np.inf)
+    return np.clip(array, low, high).astype(array.dtype)
+
+
 def _shape(operator: Operator, array: Array) -> Array:
     return sizes(operator, array.shape)
 
@@ -206,4 +217,7 @@ _EVALUATE: Mapping[str, Callable[..., Array]] = {
     "Div": _binary(_divided),
     "Neg": lambda operator, array: -array,
     "Sqrt": lambda operator, array: np.sqrt(array),
+    "Ceil": lambda operator, array: np.ceil(array),
+    "Floor": lambda operator, array: np.floor(array),
+    "Clip": _clip,
 }

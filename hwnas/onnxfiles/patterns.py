@@ -3,7 +3,7 @@
 x is any tensor, a product is one in any order and grouping (``_Formulas.product``); numbers are compared within 0.1 %, what
 float16 leaves of them.
 
-1. Gelu, exact:     1/2 x (1 + Erf(x / sqrt 2))
+1. Gelu, exact:     1/2 x (1 + Erf(x / sqrt 2)), where x may be a product itself
 2. Gelu, by tanh:   1/2 x (1 + Tanh(sqrt(2 / pi) (x + 0.044715 x^3)))
 3. Swish (SiLU):    x Sigmoid(x)
 4. HardSigmoid:     1/6 Clip(x + 3, 0, 6), and HardSwish: x HardSigmoid(x), or 1/6 x Clip(x + 3, 0, 6)
@@ -110,14 +110,13 @@ class _Formulas:
         number, factors = self.product(operator.output)
         if len(factors) == 1 and _close(number, 1 / 6) and (inner := self._relu6_of(factors[0])):
             return _node("HardSigmoid", [inner], alpha=1 / 6, beta=0.5)
+        if exact := self._gelu_of(number, factors):
+            return _node("Gelu", [exact])
         if len(factors) != 2:
             return None
         for x, gate in (factors, factors[::-1]):
-            if _close(number, 0.5):
-                if self._is_erf(gate, x):
-                    return _node("Gelu", [x])
-                if self._is_tanh(gate, x):
-                    return _node("Gelu", [x], approximate="tanh")
+            if _close(number, 0.5) and self._is_tanh(gate, x):
+                return _node("Gelu", [x], approximate="tanh")
             if number == 1.0 and (maker := self.made_by(gate, "Sigmoid")) and maker.input(0) == x:
                 return _node("Swish", [x])
             hard = self.made_by(gate, "HardSigmoid") if number == 1.0 else None
@@ -134,12 +133,22 @@ class _Formulas:
             return None
         return self.plus(maker.input(0), 3.0)
 
-    def _is_erf(self, name: str, x: str) -> bool:
-        maker = self.made_by(self.plus(name, 1.0) or "", "Erf")
-        if maker is None:
-            return False
-        number, factors = self.product(maker.input(0))
-        return factors == [x] and _close(number, math.sqrt(0.5))
+    def _gelu_of(self, number: float, factors: list[str]) -> str | None:
+        """x, of a product that is the exact Gelu of x, which may be a product itself."""
+        for gate in factors:
+            erf = self.made_by(self.plus(gate, 1.0) or "", "Erf")
+            inner = None if erf is None else self._producer.get(erf.input(0))
+            if inner is None or inner.kind not in ("Mul", "Div"):
+                continue
+            for x, place in ((inner.input(0), 1), (inner.input(1), 0)):
+                constant = self.number(inner.input(place))
+                own, parts = self.product(x)
+                wanted = math.sqrt(2.0 if inner.kind == "Div" else 0.5)
+                if constant is None or not _close(constant, wanted) or (inner.kind == "Div" and place == 0):
+                    continue
+                if sorted([gate, *parts]) == sorted(factors) and _close(number, 0.5 * own):
+                    return x
+        return None
 
     def _is_tanh(self, name: str, x: str) -> bool:
         maker = self.made_by(self.plus(name, 1.0) or "", "Tanh")

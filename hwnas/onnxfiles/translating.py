@@ -16,7 +16,7 @@ from hwnas.onnxfiles.constants import Constant, evaluable, evaluate, sizes
 from hwnas.onnxfiles.operator import STANDARD, Operator, readable
 from hwnas.onnxfiles.operators import OPERATORS
 from hwnas.onnxfiles.patterns import with_patterns
-from hwnas.onnxfiles.translation import Floats, Translation
+from hwnas.onnxfiles.translation import Floats, Translation, Value
 
 BATCH_SIZE = 0  # in a shape: what a Reshape takes for "as it is"
 
@@ -27,13 +27,15 @@ class Translated:
 
     ``sources`` names, for each tensor whose words stand in the file, the file's tensor that holds them: two layers with one
     source share their weights. ``implied`` are tensors that the file leaves out (a normalisation without offset); they are
-    neutral. ``scale`` and ``offset``, (C,) each, are applied to the image first: image * scale + offset (None: nothing to do).
+    neutral. ``repeated`` are tensors that hold one number of the file, or none of it, once for each channel. ``scale`` and
+    ``offset``, (C,) each, are applied to the image first: image * scale + offset (None: nothing to do).
     """
 
     graph: Graph
     tensors: Mapping[str, Floats]
     sources: Mapping[str, str]
     implied: frozenset[str]
+    repeated: frozenset[str]
     scale: Floats | None
     offset: Floats | None
 
@@ -50,7 +52,10 @@ def translate(proto: onnx.ModelProto) -> Translated:
     _refuse_unknown(made, operators)
     for operator in operators:
         _take(made, operator)
-    return _finished(made, readable(proto.graph.output[0].name))
+    output = readable(proto.graph.output[0].name)
+    if made.held.get(output, Value(node=1)).factor != 1.0:  # such as the mean of a distilled classifier's two heads
+        made.scaled(operators[-1], output)
+    return _finished(made, output)
 
 
 def _fold(made: Translation, graph: onnx.GraphProto) -> None:
@@ -117,7 +122,7 @@ def _refuse_unknown(made: Translation, operators: Sequence[Operator]) -> None:
 def _finished(made: Translation, output: str) -> Translated:
     """The graph without what nothing reads: the unread outputs of a split, the flattens that a gate passed by."""
     held = made.held.get(output)
-    if held is None or held.factor != 1.0 or held.channels_last:
+    if held is None or held.channels_last:
         raise UnsupportedOperatorError(f"the file is no classifier of images: its output {output!r} is computed by no layer")
     needed, waiting = {1}, [held.node]
     while waiting:
@@ -136,6 +141,7 @@ def _finished(made: Translation, output: str) -> Translated:
         tensors={name: made.tensors[name] for name in own},
         sources={name: source for name, source in made.sources.items() if name in own},
         implied=frozenset(made.implied & own),
+        repeated=frozenset(made.repeated & own),
         scale=made.scale,
         offset=made.offset,
     )

@@ -9,7 +9,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from hwnas.graph import Input, Node, Op, Shape
+from hwnas.graph import Input, Node, Op, Scale, Shape
 from hwnas.onnxfiles.constants import MAX_ELEMENTS, Constant, initialisers, integers
 from hwnas.onnxfiles.image_input import image_of
 from hwnas.onnxfiles.operator import Operator, readable
@@ -31,7 +31,8 @@ class Translation:
     """What has been translated so far.
 
     ``tensors`` are those of the nodes, ``"<node>.<name>"``; ``sources`` says of each that the file holds which constant it is;
-    ``implied`` are those that the file leaves out. ``scale`` and ``offset``, (C,), are still to be applied to the image.
+    ``implied`` are those that the file leaves out, ``repeated`` those that hold one number many times. ``scale`` and ``offset``,
+    (C,), are still to be applied to the image.
     """
 
     def __init__(self, graph: onnx.GraphProto) -> None:
@@ -45,6 +46,7 @@ class Translation:
         self.tensors: dict[str, Floats] = {}
         self.sources: dict[str, str] = {}
         self.implied: set[str] = set()
+        self.repeated: set[str] = set()
         self.scale: Floats | None = None
         self.offset: Floats | None = None
         self.readers: dict[str, int] = {}
@@ -67,11 +69,18 @@ class Translation:
         return value.node
 
     def unscaled(self, operator: Operator, place: int = 0) -> Value:
-        """What an input stands for, channels first or last. Raises UnsupportedOperatorError where a factor is pending."""
+        """What an input stands for, channels first or last; a factor that is pending becomes a scale of all channels."""
         value = self.value(operator, place)
+        return value if value.factor == 1.0 else self.scaled(operator, operator.input(place))
+
+    def scaled(self, operator: Operator, name: str) -> Value:
+        """What a name stands for, its factor applied; ``operator`` is the one that reads it."""
+        value = self.held[name]
         if value.factor != 1.0:
-            raise operator.refuse("it reads a product with one number; only sums of two tensors do")
-        return value
+            weight = Constant(array=np.full(self.shapes[value.node][0], value.factor, np.float32), repeated=True)
+            number = self.put(operator, Scale(), value.node, tensors={"weight": weight}, output=name)
+            self.held[name] = replace(value, node=number, factor=1.0)
+        return self.held[name]
 
     def constant(self, operator: Operator, place: int) -> Constant | None:
         """A constant input, None where it is left out. Raises UnsupportedOperatorError for what is no constant."""
@@ -108,10 +117,14 @@ class Translation:
             raise operator.refuse(f"its input {place}: {error}") from error
 
     def per_channel(self, value: Value, constant: Constant) -> Constant | None:
-        """A constant as (C,) where it has one number for each channel of what it meets, else None."""
+        """A constant as (C,) where it has one number for each channel of what it meets, or one for all; else None."""
         shape = self.shapes[value.node]
         column = (shape[0],) if value.channels_last or len(shape) == 1 else (shape[0], 1, 1)
         array = constant.array
+        if array.size == 1:
+            if shape[0] == 1:
+                return replace(constant, array=array.reshape(1))
+            return Constant(array=np.full(shape[0], array.reshape(())), repeated=True)
         while array.ndim > len(column) and array.shape[0] == 1:
             array = array[0]
         return replace(constant, array=array.reshape(-1)) if array.shape == column else None
@@ -140,6 +153,8 @@ class Translation:
             if given.array.shape != shape:
                 raise operator.refuse(f"its {name} must have the shape {shape} here, got {given.array.shape}")
             self.tensors[key] = np.array(given.array, np.float32)
+            if given.repeated:
+                self.repeated.add(key)
             if given.origin is not None:
                 self.sources[key] = given.origin
         self.nodes[number] = Node(number, op, sources)

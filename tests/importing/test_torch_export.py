@@ -214,7 +214,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "shared": (shared, "1.bias is used by two layers"),
     "tied": (tied, "is used by two layers"),
     "branching": (lambda: sequence(Branching()), "without decisions that depend on data"),
-    "scaled": (lambda: sequence(Scaled()), "the sum with a constant"),
+    "moved logits": (lambda: nn.Sequential(sequence(), Scaled()), "the sum with a constant"),
     "pair": (lambda: Pair(), "got 2 values in a tuple; wrap the model"),
     "mapping": (lambda: Named(), "got 1 values in a dict; wrap the model"),
     "two inputs": (lambda: TwoInputs(), "one input, the images; y is another"),

@@ -8,7 +8,7 @@ from hwnas.graph.ops.normalisation import BatchNorm, GroupNorm, LayerNorm, Scale
 from hwnas.graph.ops.op import OUTPUT, Attribute, CostKind, Initial, OnnxForm, OnnxNode, Op, Shape
 from hwnas.graph.ops.pooling import AdaptiveAvgPool, AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool, WindowPool
 from hwnas.graph.ops.registry import OPS, register_op
-from hwnas.graph.ops.shaping import Flatten, Input, Pad, Slice, Upsample
+from hwnas.graph.ops.shaping import Flatten, Input, Pad, Slice, Upsample, nearest
 from hwnas.graph.ops.window import Padding, Pads, Size, four, pair
 
 __all__ = [
@@ -63,6 +63,7 @@ __all__ = [
     "WeightedAdd",
     "WindowPool",
     "four",
+    "nearest",
     "pair",
     "register_op",
 ]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import ClassVar
 
 from hwnas.errors import GraphError
@@ -10,6 +11,8 @@ from hwnas.graph.ops.layout import Layout, Passes, Pins, Spreads
 from hwnas.graph.ops.op import OnnxForm, OnnxNode, Op, Shape, feature_map, positive
 from hwnas.graph.ops.registry import register_op
 from hwnas.graph.ops.window import Padding, Pads, Size, four, pair, shortest, shortest_size
+
+MOST_REPEATED = 64  # pixels of the map between the two steps of a resizing, for each pixel of the larger one of both
 
 
 @register_op
@@ -211,3 +214,18 @@ class Upsample(Moves):
             ),
             constants={"scales": (1.0, 1.0, float(rows), float(columns))},
         )
+
+
+def nearest(shape: Shape, size: tuple[int, int]) -> tuple[Op, ...]:
+    """The operations, at most two, that resize a feature map to ``size``, pixel i from pixel floor(i * old / new).
+
+    To a size by n / m, each pixel is repeated n times and then every m-th taken. Raises GraphError where the map between them
+    would have more than MOST_REPEATED times the pixels of both.
+    """
+    ratios = [Fraction(new, old) for new, old in zip(size, shape[1:], strict=True)]
+    repeated = math.prod(old * ratio.numerator for old, ratio in zip(shape[1:], ratios, strict=True))
+    if min(size) < 1 or repeated > MOST_REPEATED * max(math.prod(size), math.prod(shape[1:])):
+        raise GraphError(f"resizing {shape[1:]} to {size} is taken by a whole factor, or by a ratio of small numbers, alone")
+    factor, step = (ratios[0].numerator, ratios[1].numerator), (ratios[0].denominator, ratios[1].denominator)
+    ops: list[tuple[tuple[int, int], Op]] = [(factor, Upsample(factor=factor)), (step, Slice(step=step))]
+    return tuple(op for numbers, op in ops if numbers != (1, 1))

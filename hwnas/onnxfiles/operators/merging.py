@@ -16,8 +16,11 @@ def arithmetic(made: Translation, operator: Operator) -> None:
     1. Of the image and a constant, one number for all channels or one for each: its normalisation.
     2. A product with one number, which a sum then takes as its factor.
     3. A product with one number for each channel: a scale.
-    4. A sum of a layer that nothing else reads and one number for each channel: its bias.
-    5. Of tensors alone.
+    4. A sum with zeros: nothing.
+    5. A sum of a layer that nothing else reads and one number for each channel, or for all: its bias.
+    6. Any other sum of a feature map and such numbers: a depthwise convolution of 1x1 with that bias, and with the factor that
+       a product before it left as its weights.
+    7. Of tensors alone.
     """
     places = [place for place, name in enumerate(operator.inputs) if name in made.constants]
     if not places:
@@ -33,14 +36,18 @@ def arithmetic(made: Translation, operator: Operator) -> None:
         _normalise(made, operator, operator.input(other), constant.array)
     elif operator.kind in ("Mul", "Div") and behind and constant.array.size == 1:
         _factor(made, operator, value, float(constant.array.reshape(())))
+    elif operator.kind in ("Add", "Sum", "Sub") and behind and constant.array.size == 1 and not constant.array.any():
+        made.held[operator.output] = value
     elif operator.kind == "Mul" and each is not None:
         made.put_alike(operator, Scale(), other, tensors={"weight": each})
-    elif operator.kind in ("Add", "Sum") and each is not None and made.readers[operator.input(other)] == 1:
-        _bias(made, operator, value, each)
+    elif operator.kind in ("Add", "Sum", "Sub") and behind and each is not None:
+        offset = Constant(array=-each.array, repeated=each.repeated) if operator.kind == "Sub" else each
+        if not _is_bias(made, operator, operator.input(other), offset):
+            _offset(made, operator, value, offset)
     else:
         raise operator.refuse(
-            "arithmetic with constants is taken on the image, as a bias of a layer without one, as a factor, or as a scale of "
-            "each channel"
+            "arithmetic with constants is taken on the image, as a factor, or with one number for each channel behind a product "
+            "or sum"
         )
 
 
@@ -48,7 +55,11 @@ def concat(made: Translation, operator: Operator) -> None:
     """Concat along the channels."""
     if operator.integer("axis", 0) not in (1, -3):
         raise operator.refuse("concatenation is along the channels")
-    made.put(operator, Concat(), *(made.source(operator, place) for place in range(len(operator.inputs))))
+    sources = [made.source(operator, place) for place in range(len(operator.inputs))]
+    if len(sources) == 1:
+        made.held[operator.output] = Value(node=sources[0])
+    else:
+        made.put(operator, Concat(), *sources)
 
 
 def _normalise(made: Translation, operator: Operator, image: str, constant: np.ndarray) -> None:
@@ -77,18 +88,35 @@ def _factor(made: Translation, operator: Operator, value: Value, number: float) 
     made.held[operator.output] = replace(value, factor=value.factor * (number if operator.kind == "Mul" else 1.0 / number))
 
 
-def _bias(made: Translation, operator: Operator, value: Value, bias: Constant) -> None:
+def _is_bias(made: Translation, operator: Operator, name: str, offset: Constant) -> bool:
+    """Whether a sum with constants became the bias of the layer that gives ``name``, which nothing else reads."""
+    value = made.held[name]
     number = value.node
     op = made.nodes[number].op
     fits = isinstance(op, Linear) or (isinstance(op, Conv) and not op.bias)
-    if not isinstance(op, Linear | Conv) or not fits or value.factor != 1.0:
-        raise operator.refuse("a constant is added only to a layer that has no bias")
+    alone = made.readers[name] == 1 and sum(each.node == number for each in made.held.values()) == 1
+    if not isinstance(op, Linear | Conv) or not fits or value.factor != 1.0 or not alone:
+        return False
     key = f"{number}.bias"
-    total = made.tensors.get(key, np.float32(0)) + bias.array
-    if key not in made.tensors and bias.origin is not None:
-        made.sources[key] = bias.origin
+    total = made.tensors.get(key, np.float32(0)) + offset.array
+    if key not in made.tensors and offset.origin is not None:
+        made.sources[key] = offset.origin
+    if offset.repeated:
+        made.repeated.add(key)
     made.change(number, replace(op, bias=True), made.nodes[number].inputs, {"bias": total})
     made.held[operator.output] = value
+    return True
+
+
+def _offset(made: Translation, operator: Operator, value: Value, offset: Constant) -> None:
+    shape = made.shapes[value.node]
+    if len(shape) != 3:
+        raise operator.refuse("a constant is added to a feature map, or to a layer, not to what is computed from a vector")
+    channels = shape[0]
+    op = Conv(out_channels=channels, kernel=1, padding=0, groups=channels, bias=True)
+    weight = Constant(array=np.full((channels, 1, 1, 1), value.factor, np.float32), repeated=True)
+    number = made.put(operator, op, value.node, tensors={"weight": weight, "bias": offset})
+    made.held[operator.output] = replace(value, node=number, factor=1.0)
 
 
 def _of_tensors(made: Translation, operator: Operator) -> None:

@@ -1,19 +1,24 @@
 """Normalisations. A scale or an offset that the file leaves out is neutral, and distinguished (``Translation.implied``)."""
 
-from hwnas.graph import BatchNorm, GroupNorm, LayerNorm, Op
+from hwnas.graph import BatchNorm, Flatten, GroupNorm, LayerNorm, Op
 from hwnas.onnxfiles.constants import Constant
 from hwnas.onnxfiles.operator import Operator
+from hwnas.onnxfiles.operators.shaping import as_map
 from hwnas.onnxfiles.translation import Translation
 
 
 def batch_norm(made: Translation, operator: Operator) -> None:
-    """BatchNormalization with its running statistics."""
+    """BatchNormalization with its running statistics; of a vector, it is one of a feature map of one pixel."""
     if operator.integer("training_mode", 0):
         raise operator.refuse("it normalises by the batch's own statistics; export the model in eval mode")
     names = ("weight", "bias", "running_mean", "running_var")
     tensors = {name: made.needed(operator, place) for place, name in enumerate(names, start=1)}
     op = BatchNorm(eps=operator.number("epsilon", 1e-5), momentum=0.1)
-    made.put(operator, op, made.source(operator), tensors=tensors)
+    source = made.source(operator)
+    if len(made.shapes[source]) == 3:
+        made.put(operator, op, source, tensors=tensors)
+    else:
+        made.put(operator, Flatten(), made.put(operator, op, as_map(made, operator, source), tensors=tensors))
 
 
 def layer_norm(made: Translation, operator: Operator) -> None:

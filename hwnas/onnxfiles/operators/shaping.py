@@ -1,10 +1,11 @@
 """Operators that move values without computing: views, transpositions, slices, padding, up-sampling."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
 
-from hwnas.graph import Conv, Flatten, Linear, Pad, Slice, Upsample
+from hwnas.graph import Conv, Flatten, Linear, Pad, Slice, nearest
 from hwnas.onnxfiles.constants import reshaped
 from hwnas.onnxfiles.operator import Operator
 from hwnas.onnxfiles.translation import FLOATS, Translation, Value
@@ -61,7 +62,7 @@ def reshape(made: Translation, operator: Operator) -> None:
     elif found == shape:
         alias(made, operator)
     elif found == (*shape, 1, 1):
-        made.held[operator.output] = Value(node=_as_map(made, operator, source))
+        made.held[operator.output] = Value(node=as_map(made, operator, source))
     else:
         raise operator.refuse(f"images {shape} cannot become {found}; reshapes must flatten all but the batch")
 
@@ -81,10 +82,10 @@ def unsqueeze(made: Translation, operator: Operator) -> None:
     axes = operator.integers("axes") if given is None else given
     if made.shapes[source][1:] not in ((1, 1), ()) or not set(axes) <= {2, 3, -1, -2}:
         raise operator.refuse(f"only height and width are added, behind the channels, got axes {list(axes)}")
-    made.held[operator.output] = Value(node=_as_map(made, operator, source))
+    made.held[operator.output] = Value(node=as_map(made, operator, source))
 
 
-def _as_map(made: Translation, operator: Operator, node: int) -> int:
+def as_map(made: Translation, operator: Operator, node: int) -> int:
     """A vector as a feature map of one pixel: what computed it from such a map does so on maps.
 
     A fully connected layer becomes a convolution of 1x1; what flattened the map before it is passed by. So a
@@ -179,21 +180,26 @@ def pad(made: Translation, operator: Operator) -> None:
 
 
 def resize(made: Translation, operator: Operator) -> None:
-    """Resize to the nearest pixel by whole factors, given as scales or as sizes; of opset 10, and Upsample, too."""
+    """Resize to the nearest pixel, given as scales or as sizes; of opset 10, and Upsample, too."""
     source = made.source(operator)
     shape = made.shapes[source]
     is_old = operator.kind == "Upsample" or len(operator.inputs) == 2  # they take (image, scales), asymmetric and floor
     transformation = operator.text("coordinate_transformation_mode", "asymmetric" if is_old else "half_pixel")
-    nearest = operator.text("nearest_mode", "floor" if is_old else "round_prefer_floor")
-    if operator.text("mode", "nearest") != "nearest" or nearest not in REPEATS.get(transformation, ()) or operator.has("axes"):
-        raise operator.refuse("only resizing to the nearest pixel, each repeated a whole number of times, is taken")
+    rounding = operator.text("nearest_mode", "floor" if is_old else "round_prefer_floor")
+    if operator.text("mode", "nearest") != "nearest" or rounding not in REPEATS.get(transformation, ()) or operator.has("axes"):
+        raise operator.refuse("only resizing to the nearest pixel, or to the one before, is taken")
     given = made.floats(operator, 1 if is_old else 2)
     scales = operator.numbers("scales") if given is None else tuple(given.array.reshape(-1).tolist())
     if not scales:
         sizes = made.whole_numbers(operator, 3) or ()
         scales = (1.0, *(size / old for size, old in zip(sizes[1:], shape, strict=False)))
-    rows, columns = (scales[2], scales[3]) if len(scales) == 4 and len(shape) == 3 else (0.0, 0.0)
-    whole = np.isfinite((rows, columns)).all() and rows == int(rows) >= 1 and columns == int(columns) >= 1
-    if not whole or scales[:2] != (1.0, 1.0):
-        raise operator.refuse(f"only whole factors for height and width are taken, got {list(scales)}")
-    made.put(operator, Upsample(factor=(int(rows), int(columns))), source)
+    if len(scales) != 4 or len(shape) != 3 or scales[:2] != (1.0, 1.0) or not np.isfinite(scales).all():
+        raise operator.refuse(f"only height and width are resized, got the factors {list(scales)}")
+    # ONNX: floor(size * scale); a size that was given is a whole number but for its rounding.
+    height, width = (math.floor(size * scale + 1e-6) for size, scale in zip(shape[1:], scales[2:], strict=True))
+    whole = height % shape[1] == width % shape[2] == 0
+    if not whole and transformation != "asymmetric":
+        raise operator.refuse(f"by factors that are no whole numbers, {list(scales[2:])}, only asymmetric resizing is taken")
+    for op in nearest(shape, (height, width)):
+        source = made.put(operator, op, source)
+    made.held[operator.output] = Value(node=source)
