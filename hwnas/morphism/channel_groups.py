@@ -60,7 +60,7 @@ class ChannelGroup:
 def channel_groups(graph: Graph) -> tuple[ChannelGroup, ...]:
     """Every group of the graph, in the order of their first producers."""
     walk = _Walk(graph)
-    return tuple(walk.group(root) for root in walk.roots())
+    return walk.groups(walk.roots())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +103,7 @@ def read_channels(graph: Graph, concat: int, position: int) -> ChannelGroup | No
     """The channels of one input of a concat, as they are behind it; None where they are tied to others or have a fixed width."""
     walk = _Walk(graph, cut=(concat, position))
     root = walk.find(walk.cut_run)
-    group = walk.group(root)
+    (group,) = walk.groups([root])
     return None if group.producers or root in walk.pinned_roots() else group
 
 
@@ -213,22 +213,31 @@ class _Walk:
         pinned = self.pinned_roots()
         return [root for root in dict.fromkeys(self.find(run) for run in self._producers) if root not in pinned]
 
-    def group(self, root: int) -> ChannelGroup:
-        """The group of a root."""
-        width = self._width[root]
-        places = []
+    def groups(self, roots: Sequence[int]) -> tuple[ChannelGroup, ...]:
+        """The groups of these roots, all in one pass over the tensors."""
+        places: dict[int, list[Place]] = {root: [] for root in roots}
+        producers: dict[int, list[int]] = {root: [] for root in roots}
         for node, name, axis, layout, fill in self._tensors:
-            starts, offset, block = [], 0, 1
+            starts: dict[int, list[int]] = {}
+            blocks: dict[int, int] = {}
+            offset = 0
             for run in layout:
-                if self.find(run.run) == root:
-                    starts.append(offset)
-                    block = run.entries // width
+                root = self.find(run.run)
+                if root in places:
+                    starts.setdefault(root, []).append(offset)
+                    blocks[root] = run.entries // self._width[root]
                 offset += run.entries
-            if starts:
-                place = Place(node=node.id, name=name, axis=axis, size=offset, starts=tuple(starts), block=block, fill=fill)
-                places.append(place)
-        producers = tuple(node for run, node in self._producers.items() if self.find(run) == root)
-        return ChannelGroup(width=width, producers=producers, places=tuple(places))
+            for root, begins in starts.items():
+                place = Place(
+                    node=node.id, name=name, axis=axis, size=offset, starts=tuple(begins), block=blocks[root], fill=fill
+                )
+                places[root].append(place)
+        for number, root in self.producers():
+            if root in producers:
+                producers[root].append(number)
+        return tuple(
+            ChannelGroup(width=self._width[root], producers=tuple(producers[root]), places=tuple(places[root])) for root in roots
+        )
 
     def _visit(self, graph: Graph, node: Node, read: list[_Layout]) -> _Layout:
         """The layout of a node's output; the cases of the module's docstring."""
