@@ -26,6 +26,8 @@ from hwnas.importing.taken import TOLERANCE, Answers, Taken, in_batches, parity,
 from hwnas.importing.translation import Translation
 from hwnas.network import State
 
+# What may give its argument itself, though its schema says that it gives a tensor of its own.
+MAY_ALIAS = frozenset(f"aten::{name}" for name in ("dropout", "reshape", "contiguous", "to", "flatten", "feature_dropout"))
 BATCH = 2  # one image would make the batch look like any other axis of size 1
 
 
@@ -85,9 +87,10 @@ def _images(batch: int, channels: int, height: int, width: int) -> Tensor:
 
 def _taken_of(program: ExportedProgram, images: Tensor, expected: Tensor, answers: Answers) -> Taken:
     _, channels, height, width = images.shape
-    with warnings.catch_warnings():  # of torch's own use of what it deprecates itself
-        warnings.simplefilter("ignore", FutureWarning)
-        program = program.run_decompositions({})  # without side effects
+    if not _is_plain(program):
+        with warnings.catch_warnings():  # of torch's own use of what it deprecates itself
+            warnings.simplefilter("ignore", FutureWarning)
+            program = program.run_decompositions({})  # without side effects
     made = Translation(Input(channels=channels, height=height, width=width))
     output = _translate(program, made)
     try:
@@ -123,6 +126,36 @@ def _translate(program: ExportedProgram, made: Translation) -> Value:
     raise ModelError("the exported program returns nothing")
 
 
+def _is_plain(program: ExportedProgram) -> bool:
+    """Whether a program can be taken as it was exported, which saves most of the time: its operations are known, in their forms.
+
+    An operation in place is plain where nothing else could see it: it alone reads what it changes, which is no view.
+    """
+    for node in program.graph.nodes:
+        if node.op != "call_function":
+            if node.op not in ("placeholder", "output"):
+                return False
+        elif isinstance(node.target, torch._ops.OpOverload):
+            schema = node.target._schema
+            if schema.name.removesuffix("_") not in ATEN or (schema.is_mutable and not _changes_its_own(node)):
+                return False
+        elif node.target is not operator.getitem:
+            return False
+    return True
+
+
+def _changes_its_own(node: fx.Node) -> bool:
+    """Whether an operation in place changes its first argument alone, a tensor that no other operation sees."""
+    changed = node.args[0]
+    if not isinstance(changed, fx.Node) or len(changed.users) > 1 or not isinstance(changed.target, torch._ops.OpOverload):
+        return False
+    arguments = node.target._schema.arguments  # type: ignore[union-attr]
+    alone = [bool(each.alias_info and each.alias_info.is_write) for each in arguments]
+    source = changed.target._schema
+    is_new = all(each.alias_info is None for each in source.returns) and source.name not in MAY_ALIAS
+    return alone[0] and sum(alone) == 1 and (is_new or (source.is_mutable and _changes_its_own(changed)))
+
+
 def _taken(made: Translation, call: Call) -> Held:
     target = call.node.target
     if target is operator.getitem:
@@ -131,7 +164,7 @@ def _taken(made: Translation, call: Call) -> Held:
         if not isinstance(held, Parts) or not isinstance(place, int) or place >= len(held.parts):
             raise Call(source, made.held).refuse(f"its output {place} is not known here")  # type: ignore[arg-type]
         return held.parts[place]
-    take = ATEN.get(call.name)
+    take = ATEN.get(call.name) or ATEN.get(call.name.removesuffix("_"))  # in place, as _is_plain lets it pass
     if call.is_constant() and isinstance(target, torch._ops.OpOverload):
         return call.compute()
     if take is None:
