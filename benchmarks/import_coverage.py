@@ -3,7 +3,8 @@
 Method: for each of the 62 names of ../shared/data/timm_names.txt, timm makes the model with random weights and random statistics
 of its batch norms (equal ones would be one constant in an exported file, as in no trained network); hwnas takes it for images of
 the model's own size, once from the module (torch.export) and once from the ONNX file that torch's exporter (TorchScript, opset
-17) writes of it. Taken means: the logits agree within 1e-4 of max(1, largest logit), for both; else the reason is kept. Of those
+17) writes of it. Taken means: the logits agree within 1e-4 of max(1, largest logit), or within four roundings where float32 and
+float64 differ by more than that (``hwnas.importing.taken.Parity``); else the reason is kept. Of those
 taken, the share of the parameters that removing channels can remove (``hwnas.morphism.channel_groups``, our definition).
 ``import_s`` are seconds for the import of the module, ``proposal_ms`` those of one proposal (a pruned child) of it.
 

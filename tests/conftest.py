@@ -1,5 +1,6 @@
 """One tiny real search, made by the command itself, that the tests of what reads a run share."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # tests import onnxruntime before hwnas, which sets it too
 
@@ -53,9 +55,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a 
 
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """Two generations on digits, in about ten seconds; do not change its folder, copy it."""
-    place = tmp_path_factory.mktemp("tiny")
-    (place / "tiny.toml").write_text(TINY)
-    done = hwnas("search", "--config", "tiny.toml", "--generations", 1, "--out", "run", cwd=place)
-    assert done.returncode == 0, done.stderr
-    return Made(folder=place / "run", stdout=done.stdout, stderr=done.stderr)
+    """Two generations on digits, in ten seconds; copy its folder before you change it. Made once for all of xdist's workers."""
+    common = tmp_path_factory.getbasetemp()
+    place = (common.parent if "PYTEST_XDIST_WORKER" in os.environ else common) / "tiny"
+    with FileLock(place.with_suffix(".lock")):
+        if not (place / "said.json").exists():
+            place.mkdir()
+            (place / "tiny.toml").write_text(TINY)
+            done = hwnas("search", "--config", "tiny.toml", "--generations", 1, "--out", "run", cwd=place)
+            assert done.returncode == 0, done.stderr
+            (place / "said.json").write_text(json.dumps([done.stdout, done.stderr]))
+    stdout, stderr = json.loads((place / "said.json").read_text())
+    return Made(folder=place / "run", stdout=stdout, stderr=stderr)

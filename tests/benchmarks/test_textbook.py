@@ -44,6 +44,7 @@ def test_the_rate_rises_to_its_peak_and_falls_to_nothing_in_straight_lines() -> 
     assert rates == pytest.approx([0, RECIPE.peak / 2, RECIPE.peak, RECIPE.peak / 2, 0, 0])
 
 
+@pytest.mark.slow
 def test_a_training_takes_the_time_that_it_is_given_whatever_a_step_takes(digits: DataSet) -> None:
     for step_s, steps in ((1.0, 10), (2.5, 4), (50.0, 1)):
         ticks = itertools.count(0.0, step_s)
@@ -94,7 +95,7 @@ def test_the_number_format_is_tried_on_another_network(digits: DataSet) -> None:
         pytest.param(textbook_mobilenet_v2(width=0.25), 162_602, None, marks=pytest.mark.slow),
         pytest.param(textbook_mobilenet_v2(width=0.5), 590_410, None, marks=pytest.mark.slow),
         # torchvision's with ten classes
-        (textbook_mobilenet_v2(), 2_236_682, None),
+        pytest.param(textbook_mobilenet_v2(), 2_236_682, None, marks=pytest.mark.slow),
     ],
 )
 def test_networks_have_the_sizes_of_the_literature(network: nn.Module, parameters: int, macs: int | None) -> None:
@@ -103,7 +104,7 @@ def test_networks_have_the_sizes_of_the_literature(network: nn.Module, parameter
     assert macs is None or cost(graph).macs == macs
 
 
-@pytest.mark.parametrize("make", [resnet8, textbook_mobilenet_v2])
+@pytest.mark.parametrize("make", [resnet8, pytest.param(textbook_mobilenet_v2, marks=pytest.mark.slow)])
 def test_the_onnx_file_answers_as_the_network_does(make) -> None:
     data = colourful()
     torch.manual_seed(0)

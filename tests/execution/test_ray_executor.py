@@ -41,6 +41,7 @@ def test_a_killed_worker_costs_its_child_only(executor):
     assert kinds(executor.wait() + executor.wait()) == {"g0-1": "worker_died", "g0-2": None}
 
 
+@pytest.mark.slow
 def test_a_hung_child_ends_at_its_time_limit_and_waiting_for_a_cpu_does_not_count(executor):
     executor.submit(endless_task(0))
     executor.submit(tiny_task(1))  # behind it for as long as the limit
