@@ -110,7 +110,7 @@ class RunConfig(_Section):
     metric: str = Field(default="error", pattern="^(error|balanced_error)$")
     objectives: tuple[str, ...] = DEFAULT_OBJECTIVES
     max_error: float | None = Field(default=None, gt=0, le=1)
-    steering: bool = True
+    steering: bool = False
     budget: Budget = Budget()
     limits: Mapping[str, float] = Field(default_factory=dict)
     data: DataSettings = DataSettings()

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import torch
@@ -75,8 +75,9 @@ class RunContext:
 
     @property
     def predicts_change(self) -> bool:
-        """Whether the expected change of networks is predicted before they are trained."""
-        return self.config.steering and "expected_change" in {objective.name for objective in self.objectives}
+        """Whether the expected change of networks is predicted before they are trained: to steer the search, or for a limit."""
+        is_asked_for = self.config.steering or "expected_change" in self.config.limits
+        return is_asked_for and "expected_change" in {objective.name for objective in self.objectives}
 
     @property
     def of_device(self) -> tuple[DeviceObjective, ...]:
@@ -121,8 +122,9 @@ class RunContext:
 
     def strategy(self, cheap: CheapValues) -> Strategy:
         """The configured search strategy, at its beginning."""
+        steering = self.config.steering
         problem = Problem(
-            objectives=self.objectives,
+            objectives=tuple(replace(each, predicted=each.predicted and (each.cheap or steering)) for each in self.objectives),
             limits=self.limits,
             initial=self.initial,
             starts=tuple(start.step for start in self.starts),

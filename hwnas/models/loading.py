@@ -17,9 +17,7 @@ def stored_config(store: RunStore) -> RunConfig:
     import_modules(config.imports)  # graphs of the run may have operations that these register
     most = 1.0 if config.max_error is None else config.max_error  # None: an older version, to which every network was useful
     final = config.final if "final" in config.model_fields_set else Final(share=0.0)  # an older version ended with the search
-    steering = config.steering if "steering" in config.model_fields_set else False  # an older version predicted no changes
-    updates = {"budget": store.meta("budget", Budget), "max_error": most, "final": final, "steering": steering}
-    return config.model_copy(update=updates)
+    return config.model_copy(update={"budget": store.meta("budget", Budget), "max_error": most, "final": final})
 
 
 def data_settings(store: RunStore) -> DataSettings:

@@ -10,8 +10,8 @@
 6. These are trained, and P becomes the front of P and them.
 
 Our additions: children whose architecture is known, or whose cheap values break a limit, are dropped before step 5; parents are
-drawn again where every child is known; densities of parents and children look at the predicted latency and, where bit flips are
-an objective, at the predicted expected change alike; where nothing
+drawn again where every child is known; densities of parents and children look at the predicted latency and, where the run is
+steered by it, at the predicted expected change alike; where nothing
 proposed keeps within the limits, the networks nearest to them are shrunk (see `shrink`). The number of operators is uniform in
 one to three, and an operator without a site is drawn again (our choices). Activations are bounded where that is asked for: it
 costs accuracy, and only the expected change sees what it is worth. A proposal for which an operator raises an exception is

@@ -62,7 +62,7 @@ def front(folder: Path) -> list[str]:
 def steered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose objectives include the expected change; tests copy it before they change it."""
     folder = tmp_path_factory.mktemp("runs") / "steered"
-    start(tiny(objectives=RESILIENT), folder)
+    start(tiny(objectives=RESILIENT, steering=True), folder)
     return folder
 
 

@@ -30,15 +30,15 @@ def test_children_are_predicted_and_how_well_is_kept_and_shown(steered: Path, tm
     assert "expected change predictor" in page
 
 
-def test_without_steering_nothing_is_predicted(tmp_path: Path) -> None:
-    start(tiny(objectives=RESILIENT, steering=False), tmp_path / "run")
+def test_unless_it_is_asked_for_nothing_is_predicted(tmp_path: Path) -> None:
+    start(tiny(objectives=RESILIENT), tmp_path / "run")
     assert set(predictions(tmp_path / "run")) == {None}
     with RunStore.open(tmp_path / "run", write=False) as store:
         assert not list(store.events("change_predictor"))
 
 
 def test_a_run_that_goes_on_predicts_as_one_that_was_never_interrupted(steered: Path, tmp_path: Path) -> None:
-    start(tiny(objectives=RESILIENT, budget={"generations": 0, "images_per_child": 320}), tmp_path / "run")
+    start(tiny(objectives=RESILIENT, steering=True, budget={"generations": 0, "images_per_child": 320}), tmp_path / "run")
     resume(tmp_path / "run", changes={"generations": 1})
     assert told(tmp_path / "run") == told(steered)
     assert predictions(tmp_path / "run") == predictions(steered)
