@@ -45,7 +45,7 @@ from hwnas.data import DataSettings, load
 from hwnas.device import load_profile, open_device
 from hwnas.experiment.planning import plans
 from hwnas.export import emit, read_manifest
-from hwnas.importing import NetworkSource, network_of
+from hwnas.importing import ImportedNetwork, NetworkSource, network_of
 from hwnas.network import Network
 from hwnas.settings import IMAGENET
 from hwnas.store import RunStore
@@ -159,8 +159,8 @@ def trained_row(speed: float, run: Path, data: Path, images: int, work: Path) ->
     with RunStore.open(run, write=False) as store:
         plan = plans(store)[-1]
     loaded = load(settings_of(data))
-    taken = network_of(NetworkSource(given=work / f"pruned-{speed:g}.pt2"), channels=3, height=32, width=32)
-    teacher = network_of(NetworkSource(given=resnet20(WEIGHTS)), channels=3, height=32, width=32)
+    taken = taken_of(work / f"pruned-{speed:g}.pt2")
+    teacher = taken_of(resnet20(WEIGHTS))
     network = Network(taken.graph, taken.state)
     before = evaluate(network, loaded, loaded.validation).error
     training = train(
@@ -185,6 +185,11 @@ def trained_row(speed: float, run: Path, data: Path, images: int, work: Path) ->
     }
 
 
+def taken_of(given: Path | nn.Module) -> ImportedNetwork:
+    """A module, or the exported program in a file, as hwnas takes it."""
+    return network_of(NetworkSource(given=given), channels=3, height=32, width=32)
+
+
 def settings_of(data: Path) -> DataSettings:
     """The data as the search reads them."""
     return DataSettings(source=str(data), normalisation=IMAGENET)
@@ -193,13 +198,13 @@ def settings_of(data: Path) -> DataSettings:
 def original_error(data: Path) -> float:
     """The original's error on the images that nothing is selected by."""
     loaded = load(settings_of(data))
-    taken = network_of(NetworkSource(given=resnet20(WEIGHTS)), channels=3, height=32, width=32)
+    taken = taken_of(resnet20(WEIGHTS))
     return evaluate(Network(taken.graph, taken.state), loaded, loaded.test).error
 
 
 def onnx_of(module: nn.Module) -> bytes:
     """A module as hwnas exports it, for images in [0, 1]."""
-    taken = network_of(NetworkSource(given=module), channels=3, height=32, width=32)
+    taken = taken_of(module)
     mean, std = IMAGENET[:3], IMAGENET[3:]
     return emit(taken.graph, taken.state, mean=tuple(mean), std=tuple(std))
 

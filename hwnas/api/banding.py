@@ -1,6 +1,5 @@
 """The most accurate network of each band of latency or size: for those who ship one network for each class of devices."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,16 +36,13 @@ def bands(front: Sequence[Entry], by: Objective, count: int) -> list[Band]:
     values = [(value, entry) for entry in front if (value := entry.value(by.name)) is not None and value > 0]
     if not values or len(values) < len(front):
         raise WorkError(f"bands need the {by.label} of every network of the front, above 0: choose another objective with --by")
-    low, high = (math.log(extreme(value for value, _ in values)) for extreme in (min, max))
+    low, high = min(value for value, _ in values), max(value for value, _ in values)
     found: list[Band] = []
-    least = math.inf
     for place in range(1, count + 1):
-        end = math.exp(low + (high - low) * place / count) * (1 + 1e-9)  # the largest value belongs to the last band
-        inside = [(_error(entry), value, entry.id, entry) for value, entry in values if value <= end]
-        error, value, _, best = min(inside)
-        if error < least:
-            found.append(Band(objective=by, high=min(end, max(value for value, _ in values)), entry=best))
-            least = error
+        end = min(high, low * (high / low) ** (place / count) * (1 + 1e-9))  # a value on an edge belongs to the band below
+        _, _, _, best = min((_error(entry), value, entry.id, entry) for value, entry in values if value <= end)
+        if not found or _error(best) < _error(found[-1].entry):
+            found.append(Band(objective=by, high=end, entry=best))
     return found
 
 

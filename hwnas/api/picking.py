@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hwnas.errors import ConfigError, RequestError, WorkError
 from hwnas.objective import Limit, Objective
-from hwnas.objectives import OBJECTIVES
+from hwnas.objectives import known_objectives
 from hwnas.report import Entry, knee_of
 from hwnas.report.table import text_of
 
@@ -114,7 +114,7 @@ def pick(
     knee: bool = False,
 ) -> Pick:
     """The member of ``front`` within ``limits`` that is the best balance of ``objectives``; see ``Run.pick``."""
-    known = {**OBJECTIVES, **{objective.name: objective for objective in objectives}}
+    known = known_objectives(objectives)
     weights = {full_name(name, known): weight for name, weight in prefer.items()}
     _check(prefer, weights, knee=knee)
     among = within_limits(front, objectives, limits)
@@ -170,7 +170,7 @@ def within_limits(front: Sequence[Entry], objectives: Sequence[Objective], state
         raise WorkError("the run has no trained model yet, so there is none to pick")
     if wrong := [name for name, value in stated.items() if isinstance(value, bool) or not isinstance(value, int | float)]:
         raise ConfigError(f"the limit on {wrong[0]} must be a number, got {stated[wrong[0]]!r}")
-    known = {**OBJECTIVES, **{objective.name: objective for objective in objectives}}
+    known = known_objectives(objectives)
     limits = [Limit(objective=full_name(name, known), maximum=value) for name, value in stated.items()]
     names = {limit.objective for limit in limits}
     values = {entry.id: {name: _known(entry, name, objectives) for name in names} for entry in front}

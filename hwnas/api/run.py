@@ -16,7 +16,7 @@ from hwnas.api.picking import Pick, full_name, pick, within_limits
 from hwnas.config import Budget, config_from_json, seconds, settings_of
 from hwnas.errors import ConfigError, RequestError, WorkError
 from hwnas.objective import Objective
-from hwnas.objectives import OBJECTIVES, objectives_named
+from hwnas.objectives import known_objectives, objectives_named
 from hwnas.progress.log_file import both, run_log
 from hwnas.progress.progress import OUT_OF_TIME
 from hwnas.report import Entry, entries, predictor_error, too_short_for, why_ended, why_of_no_use
@@ -235,9 +235,8 @@ class Run:
 
         Raises ConfigError for names and numbers that cannot be, WorkError where nothing is within the limits.
         """
-        known = {**OBJECTIVES, **{objective.name: objective for objective in self.objectives}}
-        measured = "latency_ms" if any(objective.name == "latency_ms" for objective in self.objectives) else "parameters"
-        name = full_name(by or measured, known)
+        known, own = known_objectives(self.objectives), {objective.name for objective in self.objectives}
+        name = full_name(by or ("latency_ms" if "latency_ms" in own else "parameters"), known)
         return bands(within_limits(self.front(), self.objectives, limits or {}), known[name], count)
 
     @checked(out=PATH, models=str | Sequence, precisions=Sequence, guard=bool, guard_top=int, replace=bool)
@@ -354,7 +353,7 @@ class Run:
             output.write_text(page(store, self.objectives, refresh_s=refresh_s))
 
     def _entry(self, id: str) -> Entry:
-        (entry,) = self._chosen(id if id != "front" else [id])  # no network is called so: then it is unknown
+        (entry,) = self._chosen([id])
         return entry
 
     def _chosen(self, models: str | Sequence[str]) -> list[Entry]:

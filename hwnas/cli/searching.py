@@ -165,7 +165,10 @@ def _searching(folder: Path, quiet: bool, verbose: bool, work: Callable[[Any], A
 
 
 def _finale(run: Any, quiet: bool) -> None:
-    front, folder = run.front(), quoted(run.folder)
+    from hwnas.api import beside_original, why_of_no_use
+
+    rows, folder = run.rows(), quoted(run.folder)
+    front = [entry for entry in rows if entry.on_front]
     if not front:
         console.note(
             f"{run.why_empty()}: hwnas front {folder} --all\nThe run lies in {folder} ({run.ended()}). "
@@ -174,10 +177,8 @@ def _finale(run: Any, quiet: bool) -> None:
         return
     console.show_front(front, run.objectives, folder, quiet=quiet)
     if not quiet:
-        from hwnas.api import beside_original
-
-        console.show_lines(beside_original(run.rows()))
-    if warning := run.why_of_no_use():
+        console.show_lines(beside_original(rows))
+    if warning := why_of_no_use(rows, run.objectives):
         console.note(f"\n{warning}")
     if warning := run.too_short():
         console.note(f"\n{warning}. Go on with more: hwnas resume {folder} --time-budget 10m")

@@ -3,7 +3,7 @@
 from hwnas.estimate.accelerator import Accelerator
 from hwnas.estimate.change import ChangePredictor
 from hwnas.estimate.predictor import LatencyPredictor, leave_one_out
-from hwnas.estimate.report import PredictorReport, median_error, rank_correlation
+from hwnas.estimate.report import PredictorReport, prediction_errors, rank_correlation
 
 __all__ = [
     "Accelerator",
@@ -11,6 +11,6 @@ __all__ = [
     "LatencyPredictor",
     "PredictorReport",
     "leave_one_out",
-    "median_error",
+    "prediction_errors",
     "rank_correlation",
 ]

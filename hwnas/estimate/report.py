@@ -20,10 +20,19 @@ def rank_correlation(predicted: Sequence[float], known: Sequence[float]) -> floa
     """Spearman's rank correlation of values (n,); None of fewer than 3 networks, or where all values are alike."""
     if len(known) < 3 or min(len(set(predicted)), len(set(known))) == 1:
         return None
-    from scipy.stats import spearmanr  # takes a second, which a run that predicts nothing has not to spend
+    from hwnas.resilience import spearman  # the package loads scipy, which a run that predicts nothing has no need of
 
-    correlation = float(spearmanr(predicted, known).statistic)
+    correlation = spearman(np.array(predicted), np.array(known), np.empty((len(known), 0)))
     return correlation if math.isfinite(correlation) else None
+
+
+def prediction_errors(predicted: Sequence[float], known: Sequence[float]) -> dict[str, float | int | None]:
+    """Both errors and over how many networks, as events keep them and ``hwnas.report.predictor`` reads them."""
+    return {
+        "networks": len(known),
+        "median_error": median_error(predicted, known),
+        "spearman": rank_correlation(predicted, known),
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from hwnas.errors import ConfigError, StoreError
 from hwnas.estimate import Accelerator
 from hwnas.execution import unpack
 from hwnas.experiment.cheap import GraphValues
+from hwnas.experiment.predicted_change import NAME as EXPECTED_CHANGE
 from hwnas.experiment.starts import Brought, Start, start_networks
 from hwnas.graph import Graph, architecture_id
 from hwnas.importing import NetworkSource
@@ -76,8 +77,8 @@ class RunContext:
     @property
     def predicts_change(self) -> bool:
         """Whether the expected change of networks is predicted before they are trained: to steer the search, or for a limit."""
-        is_asked_for = self.config.steering or "expected_change" in self.config.limits
-        return is_asked_for and "expected_change" in {objective.name for objective in self.objectives}
+        is_asked_for = self.config.steering or EXPECTED_CHANGE in self.config.limits
+        return is_asked_for and EXPECTED_CHANGE in {objective.name for objective in self.objectives}
 
     @property
     def of_device(self) -> tuple[DeviceObjective, ...]:
@@ -122,9 +123,9 @@ class RunContext:
 
     def strategy(self, cheap: CheapValues) -> Strategy:
         """The configured search strategy, at its beginning."""
-        steering = self.config.steering
+        may_steer = [each.predicted and (each.cheap or self.config.steering) for each in self.objectives]
         problem = Problem(
-            objectives=tuple(replace(each, predicted=each.predicted and (each.cheap or steering)) for each in self.objectives),
+            objectives=tuple(replace(each, predicted=may) for each, may in zip(self.objectives, may_steer, strict=True)),
             limits=self.limits,
             initial=self.initial,
             starts=tuple(start.step for start in self.starts),

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from hwnas.candidate import Candidate
 from hwnas.device import Device, HardwareProfile, Latency
-from hwnas.estimate import Accelerator, LatencyPredictor, PredictorReport, leave_one_out
+from hwnas.estimate import Accelerator, LatencyPredictor, PredictorReport, leave_one_out, prediction_errors
 from hwnas.experiment.context import RunContext
 from hwnas.graph import Graph, architecture_id
 from hwnas.objectives import DeviceObjective, checked
@@ -176,8 +176,7 @@ class MeasuredLatencies:
         self._reports.append(report)
         self._reported.add(generation)
         pooled = PredictorReport.pooled(self._reports)
-        so_far = {"networks": len(pooled.measured_ms), "median_error": pooled.median_error, "spearman": pooled.spearman}
-        payload = {**report.to_json(), "so_far": so_far}
+        payload = {**report.to_json(), "so_far": prediction_errors(pooled.predicted_ms, pooled.measured_ms)}
         self._store.add_event("predictor", payload, generation=generation)
         _log.info("latency predictor, generation %d: %s; so far: %s", generation, report.as_text(), pooled.as_text())
 

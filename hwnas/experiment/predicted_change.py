@@ -1,11 +1,11 @@
 """The expected change of networks that are not trained yet, predicted from those that the strategy knows."""
 
 import logging
-from collections.abc import Sequence
+from collections import deque
 from dataclasses import dataclass
 
 from hwnas.candidate import Candidate, Outcome
-from hwnas.estimate import ChangePredictor, median_error, rank_correlation
+from hwnas.estimate import ChangePredictor, prediction_errors
 from hwnas.graph import Graph
 from hwnas.store import RunStore
 
@@ -29,7 +29,7 @@ class PredictedChange:
 
     def __init__(self, store: RunStore) -> None:
         self._store = store
-        self._newest: list[tuple[Graph, float]] = []
+        self._newest: deque[tuple[Graph, float]] = deque(maxlen=FITTED)
         self._predictor: ChangePredictor | None = None
         earlier = list(store.events(EVENT, _Report))
         self._reported = {event.generation for event in earlier}
@@ -41,7 +41,7 @@ class PredictedChange:
         if outcome.status != "finished" or NAME not in outcome.values:
             return
         computed = outcome.values[NAME]
-        self._newest = [*self._newest[1 - FITTED :], (candidate.graph, computed)]
+        self._newest.append((candidate.graph, computed))
         if NAME in candidate.cheap:
             self._fresh.append((candidate.cheap[NAME], computed))
 
@@ -63,16 +63,8 @@ class PredictedChange:
         self._reported.add(generation)
         self._pairs += fresh
         predicted, computed = zip(*fresh, strict=True)
-        so_far = self._errors(self._pairs)
+        so_far = prediction_errors(*zip(*self._pairs, strict=True))
         payload = {"predicted": predicted, "computed": computed, "so_far": so_far}
         self._store.add_event(EVENT, payload, generation=generation)
-        _log.info("expected change, generation %d: predicted %s; so far: %s", generation, self._errors(fresh), so_far)
-
-    @staticmethod
-    def _errors(pairs: Sequence[tuple[float, float]]) -> dict[str, float | int | None]:
-        predicted, computed = zip(*pairs, strict=True)
-        return {
-            "networks": len(pairs),
-            "median_error": median_error(predicted, computed),
-            "spearman": rank_correlation(predicted, computed),
-        }
+        now = prediction_errors(predicted, computed)
+        _log.info("expected change, generation %d: predicted %s; so far: %s", generation, now, so_far)

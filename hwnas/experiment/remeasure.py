@@ -20,6 +20,7 @@ from hwnas.experiment.latency import LatencySource, latency_source
 from hwnas.experiment.outcomes import UNUSABLE, unusable
 from hwnas.network import State
 from hwnas.objective import Limit
+from hwnas.search import broken_limit
 from hwnas.store import Row, RunStore
 
 _log = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ def _anew(
         values |= measured(row, unpack(store.weights(outcome.weights)))
     except UNUSABLE as error:
         return dataclasses.replace(outcome, status="failed", values=values, failure=unusable(error))
-    feasible = all(limit.allows(values[limit.objective]) for limit in limits)
+    feasible = broken_limit(limits, values) is None
     return dataclasses.replace(outcome, status="finished" if feasible else "infeasible", values=values, failure=None)
 
 

@@ -76,12 +76,17 @@ def objectives_named(
     return tuple(found.values())
 
 
+def known_objectives(own: Sequence[Objective]) -> dict[str, Objective]:
+    """The objectives of hwnas by name, in the order of their columns, and a run's ``own``, in place of those of their name."""
+    return {**OBJECTIVES, **{objective.name: objective for objective in own}}
+
+
 def limit_on(name: str, maximum: float, own: Sequence[Objective] = ()) -> Limit:
     """A limit on an objective of hwnas or one of the run's ``own``.
 
     Raises ConfigError unless that is known or predicted without training; what a training alone tells must be one of ``own``.
     """
-    known = {**OBJECTIVES, **{objective.name: objective for objective in own}}
+    known = known_objectives(own)
     if name not in known or not (known[name].cheap or known[name].predicted):
         cheap = ", ".join(each for each, objective in known.items() if objective.cheap or objective.predicted)
         raise ConfigError(f"a limit is set on what is known or predicted without training ({cheap}), got {name}")

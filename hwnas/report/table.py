@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hwnas.objective import DEFAULT_OBJECTIVES, Notation, Objective
-from hwnas.objectives import OBJECTIVES
+from hwnas.objectives import OBJECTIVES, known_objectives
 from hwnas.objectives.share import percent as percent
 from hwnas.objectives.share import with_range
 from hwnas.report.entry import Entry
@@ -99,7 +99,7 @@ def columns_of(entries: Sequence[Entry], objectives: Sequence[Objective] = ()) -
 
     The status where not all are on the front, images where some were stopped early.
     """
-    wanted = {**OBJECTIVES, **{objective.name: objective for objective in objectives}}
+    wanted = known_objectives(objectives)
     error, *others = (each for each in wanted.values() if each.shown or each.name in {own.name for own in objectives})
     columns = [ID, column_of(error), TEST_ERROR, *map(column_of, others), TRAINED, OPERATOR, PARENT]
     columns += [] if all(entry.on_front for entry in entries) else [STATUS]

@@ -74,7 +74,7 @@ class History:
 
     def _is_over(self, values: Mapping[str, float]) -> bool:
         """Whether the values that are known break a limit."""
-        return any(not limit.allows(values[limit.objective]) for limit in self._limits if limit.objective in values)
+        return broken_limit(self._limits, values) is not None
 
 
 def broken_limit(limits: Sequence[Limit], values: Mapping[str, float]) -> Limit | None:

@@ -42,7 +42,7 @@ def arithmetic(made: Translation, operator: Operator) -> None:
         made.put_alike(operator, Scale(), other, tensors={"weight": each})
     elif operator.kind in ("Add", "Sum", "Sub") and behind and each is not None:
         offset = Constant(array=-each.array, repeated=each.repeated) if operator.kind == "Sub" else each
-        if not _is_bias(made, operator, operator.input(other), offset):
+        if not _taken_as_bias(made, operator, operator.input(other), offset):
             _offset(made, operator, value, offset)
     else:
         raise operator.refuse(
@@ -88,7 +88,7 @@ def _factor(made: Translation, operator: Operator, value: Value, number: float) 
     made.held[operator.output] = replace(value, factor=value.factor * (number if operator.kind == "Mul" else 1.0 / number))
 
 
-def _is_bias(made: Translation, operator: Operator, name: str, offset: Constant) -> bool:
+def _taken_as_bias(made: Translation, operator: Operator, name: str, offset: Constant) -> bool:
     """Whether a sum with constants became the bias of the layer that gives ``name``, which nothing else reads."""
     value = made.held[name]
     number = value.node
