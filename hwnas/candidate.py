@@ -123,7 +123,7 @@ def identity_of(graph: Graph, training: Mapping[str, float | str] = MappingProxy
 
 
 FailureKind: TypeAlias = Literal["diverged", "time_limit", "out_of_memory", "worker_died", "export_failed", "work_failed"]
-Status: TypeAlias = Literal["finished", "failed", "infeasible", "unfinished", "stopped_early"]
+Status: TypeAlias = Literal["finished", "failed", "infeasible", "unfinished", "stopped_early", "unvalidated"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,8 +154,9 @@ class Outcome:
     ``finished``: ``values`` holds every objective and whatever else was recorded (all finite; ``error`` is a share in [0, 1]),
     ``weights`` the content hash of its trained weights. ``failed``: ``failure`` says why. ``infeasible``: it broke a hard limit
     and was not trained. ``unfinished``: the budget ended first. ``stopped_early``: others were better at a rung of its training;
-    ``values`` holds its error there and how many ``images`` it had seen, its weights are not kept. ``curve`` is the learning
-    curve of its training.
+    ``values`` holds its error there and how many ``images`` it had seen, its weights are not kept. ``unvalidated``: trained on
+    the validation images, too, so that nothing tells its validation error; it has weights and no ``error``. ``curve`` is the
+    learning curve of its training.
     """
 
     candidate_id: str
@@ -175,6 +176,8 @@ class Outcome:
         has_error = 0 <= self.values.get("error", -1) <= 1
         if self.status == "finished" and not (self.weights and has_error):
             raise StoreError(f"outcome of {self.candidate_id}: a finished one has weights and an error in [0, 1]")
+        if self.status == "unvalidated" and (self.weights is None or "error" in self.values):
+            raise StoreError(f"outcome of {self.candidate_id}: an unvalidated one has weights and no error")
         if self.status == "stopped_early" and not (self.weights is None and has_error and "images" in self.values):
             raise StoreError(
                 f"outcome of {self.candidate_id}: one stopped early has an error in [0, 1], the images it had seen and no weights"

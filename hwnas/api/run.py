@@ -158,6 +158,7 @@ class Run:
         time_budget: str | float | None = None,
         init: str = "inherited",
         teacher: str = "original",
+        also_validation: bool = False,
         workers: int | None = None,
         listener: "Listener | None" = None,
     ) -> "Trained":
@@ -165,8 +166,10 @@ class Run:
 
         Each gets ``epochs``, or all together ``time_budget``; by default what the run's ``[final]`` says. ``init``: from the
         weights that a model has ("inherited") or new ones ("scratch"). ``teacher``: an id, "best" of the run, "original" (the
-        network that the run began with, for those that descend from it and err more often) or "none". The same asked for again
-        continues with what was cut off. Raises RequestError where it cannot be done as asked.
+        network that the run began with, for those that descend from it and err more often), "none", or a network from outside
+        as ``--start`` names it ("model.onnx", "timm:resnet18", "package.module:factory"), for those that err more often.
+        ``also_validation``: they learn the validation images, too, for shipping; they have no validation error, and are on no
+        front. The same asked for again continues with what was cut off. Raises RequestError where it cannot be done as asked.
         """
         from hwnas.experiment import Wanted, silent, train
 
@@ -180,6 +183,7 @@ class Run:
             time_s=None if time_budget is None else seconds(time_budget),
             inherits=init == "inherited",
             teacher=teacher,
+            also_validation=also_validation,
         )
         with run_log(self.folder) as log:
             return train(self.folder, wanted, workers=workers, listener=both(log, listener or silent))

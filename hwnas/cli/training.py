@@ -7,6 +7,23 @@ import typer
 from hwnas.cli import console
 from hwnas.cli.options import INTERRUPTED, Quiet, RunFolder, Verbose, named, quoted
 
+Teacher = Annotated[
+    str,
+    typer.Option(
+        metavar="original|best|ID|NETWORK|none",
+        help="Whose answers are learned, too: those of the network that the run began with, if it did with yours; best "
+        "teaches those that it clearly beats; NETWORK is one from outside, named as by --start (MODEL.onnx, timm:NAME ..).",
+    ),
+]
+AlsoValidation = Annotated[
+    bool,
+    typer.Option(
+        "--also-validation",
+        help="Learn the validation images, too, for shipping: more images, but no validation error, so they are on no front; the "
+        "test images still tell their error.",
+    ),
+]
+
 
 def train(
     folder: RunFolder,
@@ -18,14 +35,8 @@ def train(
     init: Annotated[str, typer.Option(metavar="inherited|scratch", help="Start from the weights at hand, or from new ones.")] = (
         "inherited"
     ),
-    teacher: Annotated[
-        str,
-        typer.Option(
-            metavar="original|best|ID|none",
-            help="Whose answers are learned, too: those of the network that the run began with, if it did with yours; best "
-            "teaches those that it clearly beats.",
-        ),
-    ] = "original",
+    teacher: Teacher = "original",
+    also_validation: AlsoValidation = False,
     workers: Annotated[int | None, typer.Option(help="Training processes; by default as in the search.")] = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -47,6 +58,7 @@ def train(
                 time_budget=time_budget,
                 init=init,
                 teacher=teacher,
+                also_validation=also_validation,
                 workers=workers,
                 listener=listener,
             )

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
@@ -93,6 +93,12 @@ class DataSet:
                 raise DataError(f"a label of the {name} split lies outside 0 to {len(self.classes) - 1}")
         if int(self.train.labels.min()) == int(self.train.labels.max()):
             raise DataError(f"the training split of {self.name} holds one class only; classification needs two or more")
+
+    def with_validation_in_training(self) -> "DataSet":
+        """The same data whose training split holds the images of the validation split, too; all else is as it was."""
+        images = torch.cat((self.train.images, self.validation.images))
+        labels = torch.cat((self.train.labels, self.validation.labels))
+        return replace(self, train=Split(images=images, labels=labels))
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -52,6 +52,7 @@ class EvaluationTask:
     modules that are imported first; ``threads`` are torch's.
     A child that is trained in parts stops ``until`` so many images are seen (None: all), and continues from the ``weights``
     and the ``checkpoint`` that the part before gave. ``metric`` is by which error a training that keeps its best chooses.
+    ``also_validation``: it is trained on the validation images, too, and not evaluated.
     """
 
     candidate_id: str
@@ -71,6 +72,7 @@ class EvaluationTask:
     until: int | None = None
     checkpoint: bytes | None = None
     metric: str = "error"
+    also_validation: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +81,8 @@ class EvaluationResult:
 
     ``images`` were seen so far, ``train_seconds`` are those of this part, ``waited_seconds`` those among them in which others had
     the worker's core; a training that is not at its end has a ``checkpoint``. Parts of one that keeps its best, which evaluates
-    on its own, have no evaluation. ``values`` are those of the task's objectives. ``curve`` is the learning curve so far.
+    on its own, have no evaluation, nor has a network that learned the validation images. ``values`` are those of the task's
+    objectives. ``curve`` is the learning curve so far.
     """
 
     candidate_id: str
@@ -179,11 +182,12 @@ def _evaluate(
         chosen = torch.randperm(len(data.train), generator=generator)[:CALIBRATION_IMAGES]
         calibrate(network, task.calibrated, normalise(data.train.images[chosen], data))
     waited = waited_s()
+    learned = data.with_validation_in_training() if task.also_validation else data
     training = Training(images=0, seconds=0.0, loss=0.0)  # of a network that came with its weights
     if task.images:
         training = train(
             network,
-            data,
+            learned,
             settings=task.trainer,
             augmentation=task.augmentation,
             images=task.images,
@@ -195,7 +199,7 @@ def _evaluate(
         )
     waited = waited_s() - waited
     evaluation, curve = training.evaluation, training.curve
-    is_evaluated = training.checkpoint is None or not task.trainer.keep_best
+    is_evaluated = not task.also_validation and (training.checkpoint is None or not task.trainer.keep_best)
     if evaluation is None and is_evaluated:
         evaluation = evaluate(network, data, data.validation)
     if evaluation is not None and curve and curve[-1].error is None:

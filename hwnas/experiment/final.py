@@ -48,7 +48,8 @@ class Plan:
     """Trainings to the end, asked for together; ``number`` counts the plans of a run, the candidates are ``t<number>-<slot>``.
 
     ``request`` is what was asked for, in words that a repetition has in common, ``searched`` how many outcomes the search had by
-    then. ``limit_s``: they may take this time together; None: they take what they take.
+    then. ``limit_s``: they may take this time together; None: they take what they take. ``also_validation``: they are trained on
+    the validation images, too.
     """
 
     number: int
@@ -59,6 +60,7 @@ class Plan:
     augmentation: Augmentation
     goals: tuple[Goal, ...]
     limit_s: float | None = None
+    also_validation: bool = False
 
 
 def along_the_front(values: Mapping[str, Mapping[str, float]], objectives: Sequence[Objective]) -> list[str]:

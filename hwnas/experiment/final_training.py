@@ -19,6 +19,7 @@ import torch
 
 from hwnas.candidate import TRAINED_FROM, Candidate, Outcome, Step
 from hwnas.execution import EvaluationResult, EvaluationTask, Executor, Teacher, pack, unpack
+from hwnas.experiment.brought_teacher import stored_teacher
 from hwnas.experiment.context import RunContext
 from hwnas.experiment.device_model import DeviceModel
 from hwnas.experiment.final import Goal, Plan
@@ -143,13 +144,25 @@ class FinalTraining:
         return underway if stored is None else _from_bytes(underway, stored)
 
     def _task(self, goal: Goal, candidate: Candidate, state: State) -> EvaluationTask:
-        teacher = None
-        if goal.teacher is not None:
-            graph = self._store.candidate(goal.teacher).graph
-            teacher = Teacher(graph=to_json(graph), weights=pack(self._state_of(goal.teacher)))
-        task = task_for(candidate, state, teacher, self._context, goal.images)
+        task = task_for(candidate, state, self._teacher(goal.teacher), self._context, goal.images)
         plan = self._plan
-        return dataclasses.replace(task, trainer=plan.trainer, augmentation=plan.augmentation, metric=self._context.config.metric)
+        return dataclasses.replace(
+            task,
+            trainer=plan.trainer,
+            augmentation=plan.augmentation,
+            metric=self._context.config.metric,
+            also_validation=plan.also_validation,
+        )
+
+    def _teacher(self, teacher_id: str | None) -> Teacher | None:
+        """The network of the run, or the one from outside, that has this id."""
+        if teacher_id is None:
+            return None
+        brought = stored_teacher(self._store, teacher_id)
+        if brought is not None:
+            graph, weights = brought
+            return Teacher(graph=graph, weights=weights)
+        return Teacher(graph=to_json(self._store.candidate(teacher_id).graph), weights=pack(self._state_of(teacher_id)))
 
     def _state_of(self, candidate_id: str) -> State:
         outcome = self._store.outcome(candidate_id)
@@ -235,8 +248,9 @@ class FinalTraining:
                 context=self._context,
                 deployment=self._deployment,
                 train_seconds=underway.train_seconds,
+                validated=not self._plan.also_validation,
             )
-            self._end(outcome, result.weights if outcome.status == "finished" else None)
+            self._end(outcome, None if outcome.weights is None else result.weights)
         self._used_s += result.train_seconds / self._executor.workers  # starting workers does not count
         self._store.set_meta(_used(self._plan), self._used_s)
         error = f", error {result.curve[-1].error:.2%}" if result.curve and result.curve[-1].error is not None else ""

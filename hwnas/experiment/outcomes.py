@@ -23,8 +23,21 @@ def outcome_of(
     context: RunContext,
     deployment: DeviceModel,
     train_seconds: float,
+    validated: bool = True,
 ) -> Outcome:
-    """What came of a training; ``values`` were known before it, ``train_seconds`` are those of the parts before this one."""
+    """What came of a training; ``values`` were known before it, ``train_seconds`` are those of the parts before this one.
+
+    Not ``validated`` is what was trained on the validation images, too.
+    """
+    if result.weights is not None and not validated:
+        return Outcome(
+            candidate_id=result.candidate_id,
+            status="unvalidated",
+            values={**values, "images": float(result.images)},
+            weights=content_hash(result.weights),
+            train_seconds=train_seconds + result.train_seconds,
+            curve=result.curve,
+        )
     if result.evaluation is None or result.weights is None:
         failure = result.failure or Failure(kind="work_failed", message="the worker gave no result")
         return failed(result.candidate_id, failure)

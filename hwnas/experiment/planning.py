@@ -9,21 +9,18 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from hwnas.candidate import Outcome
-from hwnas.errors import ConfigError, RequestError
+from hwnas.errors import ConfigError
 from hwnas.execution import Executor
+from hwnas.experiment.brought_teacher import keep_teacher
 from hwnas.experiment.budget import time_limit_s
 from hwnas.experiment.context import RunContext
 from hwnas.experiment.final import EVENT, Goal, Plan, along_the_front, epochs_each, epochs_in_time, refuse_short
-from hwnas.experiment.original import teaching_row
 from hwnas.experiment.recipe import final_augmentation, final_trainer
-from hwnas.graph import Graph
-from hwnas.models.loading import refuse_untrained
+from hwnas.experiment.teachers import ORIGINAL, refuse_unfit, teacher_asked_for, teachers_of
 from hwnas.search.front import front_of
 from hwnas.store import Row, RunStore
 
-ORIGINAL = "original"  # the teacher is the network that was brought
 SEARCH = "search"  # the request of a plan that ends a search
-BETTER = 0.8  # a teacher is useful to networks that err more: whose error times this is above its own
 MOST_EPOCHS = 10_000.0  # in a time budget, whatever is left of it
 LEAST_S = 1e-9  # a step takes longer than that
 S_PER_MAC = 5e-10  # forward and back, of a network that was never trained here: a core at some 6e9 MACs a second (our choice)
@@ -37,7 +34,8 @@ class Wanted:
     ``models`` are ids, or none for the front; each gets ``epochs``, or all together ``time_s``; None for both is the
     configuration's ``[final]``. ``inherits``: they start from their search's weights, not from new ones. ``teacher``: an id,
     ``best`` (of the run, for networks that it is clearly better than), ``original`` (the network that was brought, for those that
-    descend from it and err more often) or ``none``.
+    descend from it and err more often), ``none``, or the name of a network from outside (``NetworkSource``).
+    ``also_validation``: they are trained on the validation images, too, so that they have no validation error.
     """
 
     models: tuple[str, ...] = ()
@@ -45,6 +43,7 @@ class Wanted:
     time_s: float | None = None
     inherits: bool = True
     teacher: str = "original"
+    also_validation: bool = False
 
     def __post_init__(self) -> None:
         if self.epochs is not None and self.epochs < 1:
@@ -55,7 +54,8 @@ class Wanted:
     @property
     def request(self) -> str:
         """What was asked for, in one text: the same where it is asked for again."""
-        return json.dumps([list(self.models), self.epochs, self.time_s, self.inherits, self.teacher])
+        also = ["also validation"] if self.also_validation else []
+        return json.dumps([list(self.models), self.epochs, self.time_s, self.inherits, self.teacher, *also])
 
 
 def plans(store: RunStore) -> list[Plan]:
@@ -101,7 +101,7 @@ def plan_after_search(context: RunContext, store: RunStore, executor: Executor, 
         return None
     chosen = [rows[name] for name in ordered[: len(epochs)]]
     goals = _goals(
-        context, chosen, epochs, _teachers(context, store, rows, chosen, ORIGINAL), most=final.epochs or final.most_epochs
+        context, chosen, epochs, teachers_of(ORIGINAL, None, chosen, context, store, rows), most=final.epochs or final.most_epochs
     )
     return _plan_of(context, goals, number=len(earlier), request=SEARCH, searched=len(outcomes), limit_s=left_s)
 
@@ -109,7 +109,7 @@ def plan_after_search(context: RunContext, store: RunStore, executor: Executor, 
 def plan_as_wanted(context: RunContext, store: RunStore, executor: Executor, wanted: Wanted) -> Plan | None:
     """The plan that was cut off where the same is asked for again, else a new one; None where all that is asked for is done.
 
-    Raises RequestError where it cannot be done as asked.
+    A teacher from outside is stored with it. Raises RequestError, and stores nothing, where it cannot be done as asked.
     """
     earlier, final = plans(store), context.config.final
     for plan in reversed(earlier):
@@ -120,8 +120,7 @@ def plan_as_wanted(context: RunContext, store: RunStore, executor: Executor, wan
     done = {goal.parent for plan in earlier if plan.request == wanted.request for goal in plan.goals}
     names = wanted.models or [name for name in front if not rows[name].is_trained]
     chosen = [rows[name] for name in names if name not in done]
-    teacher = {"none": None, ORIGINAL: None, "best": front[0] if front else None}.get(wanted.teacher, wanted.teacher)
-    _refuse_unusable(store, rows, chosen, teacher)
+    refuse_unfit(store, chosen, "trained to the end")
     if not chosen:
         return None
     most = float(wanted.epochs or final.epochs or final.most_epochs)
@@ -130,8 +129,11 @@ def plan_as_wanted(context: RunContext, store: RunStore, executor: Executor, wan
         seconds = [_epoch_s(row, context) for row in chosen]
         epochs, most = epochs_each(seconds, wanted.time_s, executor.workers), math.inf
         refuse_short(seconds, wanted.time_s, epochs)
-    teachers = _teachers(context, store, rows, chosen, wanted.teacher, None if teacher is None else rows[teacher])
-    goals = _goals(context, chosen, epochs, teachers, most=most)
+    teacher = teacher_asked_for(wanted.teacher, context, store, executor, rows, front)
+    teachers = teachers_of(wanted.teacher, teacher, chosen, context, store, rows)
+    goals = _goals(context, chosen, epochs, teachers, most=most, also_validation=wanted.also_validation)
+    if teacher is not None and teacher.brought is not None:
+        keep_teacher(store, teacher.brought)
     return _plan_of(
         context,
         goals,
@@ -140,6 +142,7 @@ def plan_as_wanted(context: RunContext, store: RunStore, executor: Executor, wan
         searched=len(_ended(rows)),
         limit_s=wanted.time_s,
         inherits=wanted.inherits,
+        also_validation=wanted.also_validation,
     )
 
 
@@ -147,56 +150,24 @@ def _ended(rows: Mapping[str, Row]) -> list[Outcome]:
     return [row.outcome for row in rows.values() if row.outcome is not None and row.outcome.status != "unfinished"]
 
 
-def _refuse_unusable(store: RunStore, rows: Mapping[str, Row], chosen: Sequence[Row], teacher: str | None) -> None:
-    """Raise RequestError for networks without weights, and for a teacher that is none."""
-    if teacher is not None and teacher not in rows:
-        raise RequestError(f"no teacher {teacher} in {store.folder}; see: hwnas front {store.folder} --all")
-    needed = [*chosen, *([] if teacher is None else [rows[teacher]])]
-    refuse_untrained(needed, "trained to the end")
-    gone = [row.id for row in needed if row.outcome and row.outcome.weights and not store.has_weights(row.outcome.weights)]
-    if gone:
-        raise RequestError(f"the weights of {', '.join(gone)} were collected (--keep front); choose networks of the front")
-    if teacher is not None:
-        for row in chosen:
-            refuse_other_teacher(rows[teacher].candidate.graph, row.candidate.graph)
-
-
-def refuse_other_teacher(teacher: Graph, student: Graph) -> None:
-    """Raise RequestError for a teacher that takes other images, or knows other classes, than its student."""
-    takes, expected = (tuple(graph.shapes[graph.input.id]) for graph in (teacher, student))
-    if (takes, teacher.classes) != (expected, student.classes):
-        raise RequestError(
-            f"the teacher takes images of shape {takes} and knows {teacher.classes} classes, its student {expected} and "
-            f"{student.classes}; choose another with --teacher"
-        )
-
-
-def _teachers(
-    context: RunContext, store: RunStore, rows: Mapping[str, Row], chosen: Sequence[Row], asked: str, teacher: Row | None = None
-) -> list[str | None]:
-    """The teacher of each chosen network: the one asked for, the best for those that it is clearly better than, its original."""
-    found: list[str | None] = []
-    for row in chosen:
-        taught = teacher
-        if asked == ORIGINAL:
-            taught = teaching_row(store, row, rows) if context.config.original_teaches and context.starts else None
-        if taught is not None and asked == "best" and taught.values["error"] >= BETTER * row.values["error"]:
-            taught = None
-        found.append(taught.id if taught is not None and taught.id != row.id else None)
-    return found
-
-
 def _goals(
-    context: RunContext, chosen: Sequence[Row], epochs: Sequence[float], teachers: Sequence[str | None], *, most: float
+    context: RunContext,
+    chosen: Sequence[Row],
+    epochs: Sequence[float],
+    teachers: Sequence[str | None],
+    *,
+    most: float,
+    also_validation: bool = False,
 ) -> tuple[Goal, ...]:
-    """A goal for each network."""
-    images = len(context.data.train)
+    """A goal for each network; the validation images are so many more of each epoch where they are learned, too."""
+    train = len(context.data.train)
+    images = train + (len(context.data.validation) if also_validation else 0)
     return tuple(
         Goal(
             parent=row.id,
             images=max(1, round(times * images)),
             most=round(min(most, MOST_EPOCHS) * images),
-            seconds_per_image=_epoch_s(row, context) / images,
+            seconds_per_image=_epoch_s(row, context) / train,
             teacher=teacher,
         )
         for row, times, teacher in zip(chosen, epochs, teachers, strict=True)
@@ -220,17 +191,22 @@ def _plan_of(
     searched: int,
     limit_s: float | None,
     inherits: bool = True,
+    also_validation: bool = False,
 ) -> Plan | None:
     """A plan for these goals with the recipe that fits the data; None where there are none."""
     if not goals:
         return None
+    trainer = final_trainer(context)
+    if also_validation:  # no images are left by which the best state could be known, or that nothing is gained any more
+        trainer = trainer.model_copy(update={"keep_best": False, "patience": 0.0})
     return Plan(
         number=number,
         request=request,
         searched=searched,
         inherits=inherits,
-        trainer=final_trainer(context),
+        trainer=trainer,
         augmentation=final_augmentation(context, min(goal.images for goal in goals)),
         goals=goals,
         limit_s=limit_s,
+        also_validation=also_validation,
     )

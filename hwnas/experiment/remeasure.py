@@ -89,6 +89,8 @@ def _anew(
         values |= measured(row, unpack(store.weights(outcome.weights)))
     except UNUSABLE as error:
         return dataclasses.replace(outcome, status="failed", values=values, failure=unusable(error))
+    if outcome.status == "unvalidated":
+        return dataclasses.replace(outcome, values=values)
     feasible = broken_limit(limits, values) is None
     return dataclasses.replace(outcome, status="finished" if feasible else "infeasible", values=values, failure=None)
 
@@ -98,6 +100,6 @@ def _measured(
 ) -> dict[str, float]:
     graph = row.candidate.graph
     values = dict(latencies.values(graph, functools.partial(deployment.model, graph, state)))
-    if not errors_stand:  # another device's kernels round in their own way
+    if not errors_stand and "error" in row.values:  # another device's kernels round in their own way
         values |= error_values(deployment.evaluate(graph, state, context.data.validation), context.config.metric)
     return values

@@ -76,6 +76,8 @@ def _train(context: RunContext, store: RunStore, executor: Executor, plan: Plan,
         trained = stage.run(plan)
     executor.close()
     front = stored_front(store, context.objectives)
+    if plan.also_validation:  # they are on no front, for nothing tells their validation error: the test images are what is left
+        front = (*front, *trained_ids(plan))
     report("finishing", 0, len(front))
     finish(
         context=context,

@@ -21,6 +21,7 @@ from hwnas.network import State
 from hwnas.settings.reference import resolve
 
 Given: TypeAlias = str | os.PathLike[str] | nn.Module | ExportedProgram
+PROGRAM, ONNX = ".pt2", ".onnx"
 FORMS = "PACKAGE.MODULE:FACTORY, MODEL.onnx, MODEL.pt2 (torch.export.save) or timm:NAME"
 
 
@@ -76,6 +77,11 @@ def network_of(source: NetworkSource, *, channels: int, height: int, width: int,
     return ImportedNetwork(name=name, graph=graph, state=state, taken=taken, is_new=True)
 
 
+def is_source_name(text: str) -> bool:
+    """Whether a text has the form of what names a network from outside (``FORMS``), be there one or not."""
+    return ":" in text or Path(text).suffix.lower() in {PROGRAM, ONNX, *PICKLES}
+
+
 def shape_of(source: NetworkSource) -> tuple[int, ...] | None:
     """The shape (C, H, W) of the images that a source itself says it takes; None where it does not. Raises ModelError."""
     given = source.given
@@ -86,11 +92,11 @@ def shape_of(source: NetworkSource) -> tuple[int, ...] | None:
         if name.startswith("timm:"):
             return timm_model(name.removeprefix("timm:")).shape
         suffix = Path(name).suffix.lower()
-        if suffix == ".onnx":
+        if suffix == ONNX:
             from hwnas.importing.onnx_file import onnx_shape  # loads scipy, which most searches have no need of
 
             return onnx_shape(Path(name))
-        if suffix != ".pt2":
+        if suffix != PROGRAM:
             return None
         given = _loaded(Path(name))
     sizes = [size for size in image_shape(given)[1:] if size is not None]
@@ -111,12 +117,12 @@ def _taken(source: NetworkSource, size: dict[str, int]) -> tuple[str, Taken]:
     suffix = Path(name).suffix.lower()
     if suffix in PICKLES:
         refuse_pickle(Path(name))
-    if suffix == ".onnx":
+    if suffix == ONNX:
         _refuse_weights(source, "an ONNX file")
         from hwnas.importing.onnx_file import take_onnx
 
         return name, take_onnx(Path(name), **size)
-    if suffix == ".pt2":
+    if suffix == PROGRAM:
         return name, _of_program(_loaded(Path(name)), source, size)
     if ":" in name:
         return name, _of_module(_made(name), source, size)

@@ -64,7 +64,7 @@ def export_models(
     data = stored_data(store)
     counts = {"validation_images": str(len(data.validation)), "test_images": str(len(data.test))}
     facts = _metadata(store, data_settings(store)) | counts
-    entries = [_entry(store, row, facts, len(data.train)) for row in rows]
+    entries = [_entry(store, row, facts, data) for row in rows]
     if guard_top is not None:
         entries = [_protected(entry, data, precisions, guard_top) for entry in entries]
     return write_bundle(
@@ -150,11 +150,12 @@ def _metadata(store: RunStore, settings: DataSettings) -> dict[str, str]:
     }
 
 
-def _entry(store: RunStore, row: Row, facts: Mapping[str, str], train_images: int) -> BundleEntry:
+def _entry(store: RunStore, row: Row, facts: Mapping[str, str], data: DataSet) -> BundleEntry:
     # The run's errors are those of its device's precision: a file in another one must not claim them as its own.
     profile = store.meta("profile", HardwareProfile)
     prefix = "" if profile.precision == "float32" else f"{profile.precision}_"
-    metadata = {**facts, f"{prefix}validation_error": repr(row.needed("plain_error"))}
+    validated = row.outcome is None or row.outcome.status != "unvalidated"
+    metadata = {**facts} | ({f"{prefix}validation_error": repr(row.needed("plain_error"))} if validated else {})
     if "test_plain_error" in row.final:
         metadata[f"{prefix}test_error"] = repr(row.final["test_plain_error"])
     known = {**row.values, **row.final}
@@ -162,8 +163,10 @@ def _entry(store: RunStore, row: Row, facts: Mapping[str, str], train_images: in
         metadata |= {f"{prefix}{name}": repr(known[name]) for name in ("latency_ms", "latency_ci_ms") if name in known}
         metadata["device"] = profile.description
     if images := row.values.get("images"):
+        learned = len(data.train) + (0 if validated else len(data.validation))
         length = "to the end" if row.is_trained else "briefly, as a search does; hwnas train continues"
-        metadata["training"] = f"{images / train_images:.1f} passes over {train_images:,} images, {length}"
+        which = "" if validated else ", those of the validation split among them: nothing tells the validation error"
+        metadata["training"] = f"{images / learned:.1f} passes over {learned:,} images, {length}{which}"
     return BundleEntry(id=row.id, graph=row.candidate.graph, state=trained_state(store, row), metadata=metadata)
 
 

@@ -26,7 +26,7 @@ class Entry:
 
     @property
     def status(self) -> str:
-        """``finished``, ``failed``, ``infeasible``, ``unfinished`` or ``stopped_early``."""
+        """``finished``, ``failed``, ``infeasible``, ``unfinished`` ``stopped_early`` or ``unvalidated``."""
         return self.row.outcome.status if self.row.outcome else "unfinished"
 
     @property

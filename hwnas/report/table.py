@@ -84,6 +84,7 @@ STATUSES = {
     "infeasible": "over a limit",
     "unfinished": "not trained in time",
     "stopped_early": "stopped early",
+    "unvalidated": "on all images",
 }
 TRAINED = Column(title="trained", text=lambda entry: "to the end" if entry.is_trained else "", number=False)
 OPERATOR = Column(title="operator", text=lambda entry: entry.row.operator, number=False)

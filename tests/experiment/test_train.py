@@ -8,7 +8,8 @@ import pytest
 from hwnas.api import open_run
 from hwnas.errors import ConfigError, DataError, RequestError, RunFolderError
 from hwnas.experiment import Wanted, final_training, resume, start, train
-from hwnas.experiment.planning import plans, refuse_other_teacher
+from hwnas.experiment.planning import plans
+from hwnas.experiment.teachers import refuse_other_teacher
 from hwnas.spaces import initial_graphs
 from hwnas.store import RunStore
 from tests.experiment.conftest import TINY, front, rows, tiny, told
