@@ -114,13 +114,14 @@ def brief_columns(
     """The columns that a newcomer can read: the error with its interval, parameters, latency, and what else the user asked for.
 
     Of the objectives that a run has where none is named, expected change is left out. ``names``: what some of the entries are
-    called, by their ids. What nothing is known of has no column; the status and the images are there as in ``columns_of``.
+    called, by their ids. What nothing is known of has no column; the status and the images are there as in ``columns_of``, the test error where some have no other.
     """
     own = {objective.name: objective for objective in objectives}
     error = own.get("error", OBJECTIVES["error"])
     wanted = dict.fromkeys(["parameters", "latency_ms", *(() if tuple(own) == DEFAULT_OBJECTIVES else own)])
     others = [own[name] if name in own else OBJECTIVES[name] for name in wanted if name != "error"]
-    columns = [ID, _with_range(error), *map(column_of, others)]
+    tested = [TEST_ERROR] if any(entry.status == "unvalidated" for entry in entries) else []  # the only error that those have
+    columns = [ID, _with_range(error), *tested, *map(column_of, others)]
     columns += [Column(title="", text=lambda entry: names.get(entry.id, ""), number=False)]
     columns += [] if all(entry.on_front for entry in entries) else [STATUS]
     columns += [IMAGES] if any(entry.status == "stopped_early" for entry in entries) else []
