@@ -42,6 +42,8 @@ SECTION_WORDS = {
     "augmentation": "How training images are changed at random. Without this section it is chosen to suit the data, and said at "
     "the start of a search.",
     "trainer": "How a network is trained, in the search and, with the changes of `[final]`, to the end.",
+    "tuning": "Whether training settings are searched together with the networks: "
+    "[How the search works](how-the-search-works.md#tuning).",
     "rungs": "Whether trainings are stopped early, where, and which share of them continues.",
     "final": "How networks of the front are trained to the end when a search is over, and by `hwnas train`.",
 }

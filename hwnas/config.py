@@ -26,7 +26,7 @@ from pydantic import (
 from hwnas.errors import ConfigError, RequestError, StoreError
 from hwnas.objective import DEFAULT_OBJECTIVES
 from hwnas.search import STRATEGIES, LemonadeSettings, strategy_of, table_of
-from hwnas.settings import Augmentation, DataSettings, Rungs, TrainerSettings
+from hwnas.settings import Augmentation, DataSettings, Rungs, TrainerSettings, Tuning
 
 T = TypeVar("T")
 _UNITS_S = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
@@ -116,6 +116,7 @@ class RunConfig(_Section):
     data: DataSettings = DataSettings()
     augmentation: Annotated[Augmentation | None, BeforeValidator(lambda given: given or None)] = None  # {}: older versions' None
     trainer: TrainerSettings = TrainerSettings()
+    tuning: Tuning = Tuning()
     rungs: Rungs = Rungs()
     final: Final = Final()
     keep: str = Field(default="all", pattern="^(all|front)$")

@@ -32,6 +32,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "max_error": ("max_error",),
     "steering": ("steering",),
     "rungs": ("rungs", "enabled"),
+    "tune": ("tuning", "enabled"),
     "generations": ("budget", "generations"),
     "time_budget": ("budget", "time"),
     "max_evaluations": ("budget", "max_evaluations"),

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from hwnas.config import Budget, Duration, Final, RunConfig
 from hwnas.objectives import OBJECTIVES
 from hwnas.search import LemonadeSettings
-from hwnas.settings import Augmentation, DataSettings, Rungs, TrainerSettings
+from hwnas.settings import Augmentation, DataSettings, Rungs, TrainerSettings, Tuning
 
 SECTIONS: Mapping[str, type] = {
     "budget": Budget,
@@ -21,6 +21,7 @@ SECTIONS: Mapping[str, type] = {
     "strategy": LemonadeSettings,
     "augmentation": Augmentation,
     "trainer": TrainerSettings,
+    "tuning": Tuning,
     "rungs": Rungs,
     "final": Final,
 }

@@ -53,6 +53,10 @@ DensityOption = Annotated[
     str | None,
     typer.Option("--density", metavar="kernel|uniform", help="Of lemonade: how parents are drawn; by default kernel."),
 ]
+TuneOption = Annotated[
+    bool | None,
+    typer.Option("--tune/--no-tune", help="Search learning rate, weight decay, smoothing and augmentation, too; off."),
+]
 WeightsOption = Annotated[str | None, typer.Option(metavar="F.safetensors", help="Weights of the network of --start.")]
 FreezeOption = Annotated[
     list[str] | None,

@@ -16,13 +16,14 @@ from hwnas.execution import unpack
 from hwnas.experiment.cheap import GraphValues
 from hwnas.experiment.predicted_change import NAME as EXPECTED_CHANGE
 from hwnas.experiment.starts import Brought, Start, start_networks
+from hwnas.experiment.tuned import tuned_settings
 from hwnas.graph import Graph, architecture_id
 from hwnas.importing import NetworkSource
 from hwnas.morphism import Operator, operators_named
 from hwnas.network import State
 from hwnas.objective import Limit, Objective
 from hwnas.objectives import DeviceObjective, GraphObjective, Source, TrainedObjective, limit_on, objectives_named, sources_named
-from hwnas.search import CheapValues, Guarded, Problem, Strategy, StrategySettings, name_of
+from hwnas.search import CheapValues, Guarded, Problem, Strategy, StrategySettings, TunedSetting, name_of
 from hwnas.settings import Augmentation, DataSettings, Rungs, TrainerSettings
 from hwnas.settings.reference import import_modules, versions
 from hwnas.spaces import initial_graphs
@@ -50,6 +51,7 @@ class RunContext:
     strategy_settings: StrategySettings
     operators: tuple[Operator, ...]
     rungs: Rungs
+    tuned: tuple[TunedSetting, ...]
     objectives: tuple[Objective, ...]
     sources: tuple[Source, ...]
     graph_values: GraphValues
@@ -132,6 +134,7 @@ class RunContext:
             operators=self.operators,
             cheap=cheap,
             seed=self.config.seed,
+            tuned=self.tuned,
         )
         return Guarded(self.strategy_settings, problem)
 
@@ -187,6 +190,7 @@ def assemble(config: RunConfig, kept: ResumeState = ResumeState()) -> RunContext
         strategy_settings=config.strategy,
         operators=operators_named(config.operators, brought=bool(brought.starts)),
         rungs=config.rungs,
+        tuned=tuned_settings(config, trainer, default_augmentation(data)),
         objectives=objectives,
         sources=sources,
         graph_values=GraphValues([source for source in sources if isinstance(source, GraphObjective)]),

@@ -27,6 +27,7 @@ from hwnas.experiment.interrupt import Interrupt
 from hwnas.experiment.latency import LatencySource
 from hwnas.experiment.outcomes import UNUSABLE, failed, outcome_of, unusable
 from hwnas.experiment.tasks import inherit, task_for
+from hwnas.experiment.tuned import augmentation_of, final_trainer_of
 from hwnas.graph import to_json
 from hwnas.morphism.from_scratch import from_scratch
 from hwnas.morphism.inheritance import Inheritance
@@ -117,7 +118,7 @@ class FinalTraining:
             inheritance = Inheritance(exact=True) if plan.inherits else from_scratch(parent.graph)
             step = Step(operator=OPERATOR, graph=parent.graph, inheritance=inheritance)
             number = TRAINED_FROM + plan.number
-            made.append(Candidate(generation=number, slot=slot, parents=(parent.id,), steps=(step,), cheap=parent.cheap))
+            made.append(dataclasses.replace(parent, generation=number, slot=slot, parents=(parent.id,), steps=(step,)))
         self._store.add_candidates([each for each in made if each.slot not in stored])
         return made
 
@@ -148,8 +149,8 @@ class FinalTraining:
         plan = self._plan
         return dataclasses.replace(
             task,
-            trainer=plan.trainer,
-            augmentation=plan.augmentation,
+            trainer=final_trainer_of(candidate.training, plan.trainer, self._context.trainer),
+            augmentation=augmentation_of(candidate.training, plan.augmentation),
             metric=self._context.config.metric,
             also_validation=plan.also_validation,
         )

@@ -6,6 +6,7 @@ from hwnas.candidate import NEW_HEAD, Candidate, Step, stream_seed
 from hwnas.errors import MorphismError, WorkError
 from hwnas.execution import EvaluationResult, EvaluationTask, Executor, Teacher, pack
 from hwnas.experiment.context import RunContext
+from hwnas.experiment.tuned import augmentation_of, trainer_of
 from hwnas.graph import to_json
 from hwnas.morphism.from_scratch import from_scratch
 from hwnas.network import State, transfer
@@ -39,8 +40,8 @@ def task_for(candidate: Candidate, state: State, teacher: Teacher | None, contex
         teacher=teacher,
         data=context.data_settings,
         data_fingerprint=context.data.fingerprint,
-        trainer=_trainer(candidate, context),
-        augmentation=context.augmentation_for(images),
+        trainer=trainer_of(candidate.training, _trainer(candidate, context)),
+        augmentation=augmentation_of(candidate.training, context.augmentation_for(images)),
         images=images,
         seed=stream_seed(context.config.seed, candidate.id, "training"),
         objectives=context.of_trained,

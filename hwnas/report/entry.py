@@ -35,6 +35,12 @@ class Entry:
         return self.row.is_trained
 
     @property
+    def tuned(self) -> str:
+        """The training settings that it carries, in words; empty where all of a run are trained alike."""
+        values = {name: value for name, value in self.row.training.items() if isinstance(value, float)}
+        return ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in values.items())
+
+    @property
     def failure(self) -> str | None:
         """Why it failed."""
         failure = self.row.outcome.failure if self.row.outcome else None
@@ -75,6 +81,7 @@ class Entry:
             **{name: self.value(name) for name in ("expected_change", "peak_memory_kb", *self.own)},
             "parent": self.row.parent,
             "operator": self.row.operator,
+            **{f"tuned_{name}": value for name, value in self.row.training.items()},
             "generation": None if self.is_trained else self.row.generation,
             "trained_to_the_end": self.is_trained,
             "status": self.status,

@@ -118,6 +118,7 @@ def networks(entries: Sequence[Entry], objectives: Sequence[Objective], names: M
         "id": [entry.id for entry in entries],
         "parents": [entry.row.parents for entry in entries],
         "operator": [entry.row.operator for entry in entries],
+        "tuned": {entry.id: entry.tuned for entry in entries if entry.tuned},
         "generation": [None if entry.is_trained else entry.row.generation for entry in entries],
         "standing": [standing(entry, objectives) for entry in entries],
         "front": [int(entry.on_front) for entry in entries],

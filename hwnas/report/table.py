@@ -88,6 +88,7 @@ STATUSES = {
 }
 TRAINED = Column(title="trained", text=lambda entry: "to the end" if entry.is_trained else "", number=False)
 OPERATOR = Column(title="operator", text=lambda entry: entry.row.operator, number=False)
+TUNED = Column(title="tuned", text=lambda entry: entry.tuned, number=False)
 PARENT = Column(title="parent", text=lambda entry: entry.row.parent or "", number=False)
 IMAGES = Column(title="images", text=lambda entry: size(entry.value("images")))  # that the error was taken after
 STATUS = Column(
@@ -102,7 +103,7 @@ def columns_of(entries: Sequence[Entry], objectives: Sequence[Objective] = ()) -
     """
     wanted = known_objectives(objectives)
     error, *others = (each for each in wanted.values() if each.shown or each.name in {own.name for own in objectives})
-    columns = [ID, column_of(error), TEST_ERROR, *map(column_of, others), TRAINED, OPERATOR, PARENT]
+    columns = [ID, column_of(error), TEST_ERROR, *map(column_of, others), TRAINED, TUNED, OPERATOR, PARENT]
     columns += [] if all(entry.on_front for entry in entries) else [STATUS]
     columns += [IMAGES] if any(entry.status == "stopped_early" for entry in entries) else []
     return [column for column in columns if any(column.text(entry) for entry in entries)]
@@ -114,7 +115,8 @@ def brief_columns(
     """The columns that a newcomer can read: the error with its interval, parameters, latency, and what else the user asked for.
 
     Of the objectives that a run has where none is named, expected change is left out. ``names``: what some of the entries are
-    called, by their ids. What nothing is known of has no column; the status and the images are there as in ``columns_of``, the test error where some have no other.
+    called, by their ids. What nothing is known of has no column; the status and the images are there as in
+    ``columns_of``, the test error where some have no other.
     """
     own = {objective.name: objective for objective in objectives}
     error = own.get("error", OBJECTIVES["error"])

@@ -7,6 +7,7 @@ from hwnas.search.lemonade import Lemonade, LemonadeSettings
 from hwnas.search.proposals import Proposal, Proposals
 from hwnas.search.registry import STRATEGIES, name_of, strategy_of, table_of
 from hwnas.search.strategy import Ask, CheapValues, OperatorFailure, Problem, Strategy, StrategySettings
+from hwnas.search.tuning import TunedSetting
 from hwnas.settings import Rungs
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Rungs",
     "Strategy",
     "StrategySettings",
+    "TunedSetting",
     "broken_limit",
     "name_of",
     "promoted",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import ConfigDict
 
-from hwnas.candidate import Candidate, Outcome, identity_of, stream_seed
+from hwnas.candidate import Candidate, Outcome, stream_seed
 from hwnas.errors import ConfigError
 from hwnas.objective import comparison_row
 from hwnas.pareto import AddReport
@@ -122,7 +122,7 @@ class Evolution(ABC):
             proposed, duplicates = proposed + len(parents), duplicates + known
             over.update(broken)
             for proposal in proposals:
-                found.setdefault(identity_of(proposal.steps[-1].graph), proposal)
+                found.setdefault(proposal.identity, proposal)
             if len(found) == wanted:
                 break
         children, nearest = list(found.values()), None

@@ -36,7 +36,8 @@ class History:
         return tuple(self._members[candidate_id] for candidate_id in self.front)
 
     def is_known(self, identity: str) -> bool:
-        """Whether a candidate of this identity was tried successfully, is over a limit, is being tried, or failed twice.
+        """Whether a candidate of this identity, or architecture id, was tried successfully, is over a limit, is being tried, or
+        failed twice.
 
         One that was infeasible on another device, and has no value here that breaks a limit, is not known.
         """
@@ -48,7 +49,7 @@ class History:
             if candidate.generation != self.generation or candidate.id in self._waiting:
                 raise WorkError(f"expected new candidates of generation {self.generation}, got {candidate.id}")
             self._waiting[candidate.id] = candidate
-            self._settled.add(candidate.identity)
+            self._settled |= _names(candidate)
         self.generation += 1
 
     def tell(self, outcome: Outcome) -> AddReport | None:
@@ -56,11 +57,10 @@ class History:
         candidate = self._waiting.pop(outcome.candidate_id, None)
         if candidate is None:
             raise WorkError(f"{outcome.candidate_id} was told already or never asked for")
-        identity = candidate.identity
         if outcome.status == "failed":
-            self._failures[identity] += 1
+            self._failures.update(_names(candidate))
         if outcome.status in ("failed", "unfinished") or (outcome.status == "infeasible" and not self._is_over(outcome.values)):
-            self._settled.discard(identity)
+            self._settled -= _names(candidate)
         if outcome.status != "finished":
             return None
         check_measured(outcome, self.objectives)
@@ -75,6 +75,11 @@ class History:
     def _is_over(self, values: Mapping[str, float]) -> bool:
         """Whether the values that are known break a limit."""
         return broken_limit(self._limits, values) is not None
+
+
+def _names(candidate: Candidate) -> set[str]:
+    """The identity by which a trial is known, and that of its network with whatever training settings."""
+    return {candidate.identity, candidate.architecture_id}
 
 
 def broken_limit(limits: Sequence[Limit], values: Mapping[str, float]) -> Limit | None:

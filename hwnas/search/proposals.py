@@ -20,17 +20,34 @@ from hwnas.pareto import AddReport
 from hwnas.search.history import History, broken_limit
 from hwnas.search.shrink import Walk, distance, shrink
 from hwnas.search.strategy import Ask, OperatorFailure, Problem
+from hwnas.search.tuning import inherited_settings, initial_settings
 
 INITIAL = "initial"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """A network that may become a candidate: its parent, the steps from there, its cheap values."""
+    """A network that may become a candidate: its parent, the steps from there, its cheap values.
+
+    ``training``: the training settings that it carries; None: its parent's.
+    """
 
     parent: Candidate | None
     steps: tuple[Step, ...]
     cheap: Mapping[str, float]
+    training: Mapping[str, float | str] | None = None
+
+    @property
+    def carried(self) -> Mapping[str, float | str]:
+        """The training settings that the candidate will carry."""
+        if self.training is not None:
+            return self.training
+        return {} if self.parent is None else self.parent.training
+
+    @property
+    def identity(self) -> str:
+        """The hash by which it is the same trial as another: see ``identity_of``."""
+        return identity_of(self.steps[-1].graph, self.carried)
 
 
 class Proposals:
@@ -78,6 +95,8 @@ class Proposals:
             rng = np.random.default_rng(stream_seed(self.problem.seed, "shrink", self.history.generation))
             walks, nearest = self.shrunk([step.graph for step in begins], len(begins), rng)
             starts = [Proposal(parent=None, steps=_shrunk(begins[i], walk), cheap=walk.values) for i, walk in walks]
+        settings = initial_settings(self.problem.tuned, len(starts), self.problem.seed, self.history.generation)
+        starts = [dataclasses.replace(each, training=own) for each, own in zip(starts, settings, strict=True)]
         return Ask(candidates=self.candidates(starts), proposed=len(new), duplicates=0, over_limit=over, nearest=nearest)
 
     def children(
@@ -89,7 +108,7 @@ class Proposals:
 
         A parent for which an operator fails has no child.
         """
-        fresh: dict[str, tuple[Candidate, tuple[Step, ...]]] = {}
+        fresh: dict[str, Proposal] = {}
         duplicates = 0
         for parent in parents:
             try:
@@ -97,18 +116,19 @@ class Proposals:
             except OperatorError as error:
                 self.note(error)
                 continue
-            identity = identity_of(steps[-1].graph) if steps else None
-            if identity is None or identity in fresh or self.history.is_known(identity):
+            training = inherited_settings(self.problem.tuned, parent.training, rng)
+            child = Proposal(parent=parent, steps=steps, cheap={}, training=training) if steps else None
+            if child is None or child.identity in fresh or self.history.is_known(child.identity):
                 duplicates += 1
             else:
-                fresh[identity] = (parent, steps)
+                fresh[child.identity] = child
         over: Counter[str] = Counter()
         proposals: list[Proposal] = []
-        values = self.problem.cheap([steps[-1].graph for _, steps in fresh.values()])
-        for (parent, steps), cheap in zip(fresh.values(), values, strict=True):
+        values = self.problem.cheap([child.steps[-1].graph for child in fresh.values()])
+        for child, cheap in zip(fresh.values(), values, strict=True):
             broken = broken_limit(self.problem.limits, cheap)
             if broken is None:
-                proposals.append(Proposal(parent=parent, steps=steps, cheap=cheap))
+                proposals.append(dataclasses.replace(child, cheap=cheap))
             else:
                 over[broken.objective] += 1
         return proposals, duplicates, over
@@ -160,6 +180,7 @@ class Proposals:
                 parents=() if proposal.parent is None else (proposal.parent.id,),
                 steps=proposal.steps,
                 cheap=proposal.cheap,
+                training=proposal.carried,
             )
             for slot, proposal in enumerate(proposals)
         )

@@ -12,6 +12,7 @@ from hwnas.morphism import Operator
 from hwnas.morphism.catalogue import operators_named
 from hwnas.objective import Limit, Objective
 from hwnas.pareto import AddReport
+from hwnas.search.tuning import TunedSetting
 
 CheapValues: TypeAlias = Callable[[Sequence[Graph]], Sequence[Mapping[str, float]]]
 """Every cheap objective of each graph; latency as predicted."""
@@ -53,7 +54,8 @@ class Problem:
 
     ``starts``: the first steps of networks that bring their weights (as ``Candidate`` says), beside the ``initial`` ones.
     ``operators`` are those that children are made by, all of hwnas's by default; ``cheap`` gives the cheap values of graphs, as a
-    proposal needs them; ``seed`` is the run's, from which every random stream is derived.
+    proposal needs them; ``seed`` is the run's, from which every random stream is derived. ``tuned`` are the training settings
+    that candidates carry, none where all are trained alike.
     """
 
     objectives: tuple[Objective, ...]
@@ -63,6 +65,7 @@ class Problem:
     operators: tuple[Operator, ...] = field(default_factory=operators_named)
     cheap: CheapValues
     seed: int
+    tuned: tuple[TunedSetting, ...] = ()
 
 
 class Strategy(Protocol):

@@ -4,5 +4,17 @@ from hwnas.settings.augmentation import Augmentation
 from hwnas.settings.data import DIGITS, IMAGENET, DataSettings, Fit
 from hwnas.settings.rungs import Rungs
 from hwnas.settings.trainer import TrainerSettings, TrainingDevice
+from hwnas.settings.tuning import TUNABLE, Tuning
 
-__all__ = ["DIGITS", "IMAGENET", "Augmentation", "DataSettings", "Fit", "Rungs", "TrainerSettings", "TrainingDevice"]
+__all__ = [
+    "DIGITS",
+    "IMAGENET",
+    "TUNABLE",
+    "Augmentation",
+    "DataSettings",
+    "Fit",
+    "Rungs",
+    "TrainerSettings",
+    "TrainingDevice",
+    "Tuning",
+]

@@ -174,6 +174,7 @@ function lineage(network, all, axes, link) {
         {},
         at === network ? el("strong", { textContent: at.id }) : link(at.id),
         words,
+        at.tuned ? el("div", { textContent: `trained with ${at.tuned}` }) : null,
         parent
           ? el(
               "div",

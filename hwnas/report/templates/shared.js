@@ -70,6 +70,7 @@ function networksOf(columns) {
     place,
     parents: columns.parents[place],
     operator: columns.operator[place],
+    tuned: columns.tuned[id],
     generation: columns.generation[place],
     standing: columns.standing[place],
     isFront: Boolean(columns.front[place]),
