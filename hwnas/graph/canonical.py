@@ -1,4 +1,4 @@
-"""The architecture id: a hash that isomorphic graphs share, by Weisfeiler-Lehman colour refinement (1968).
+"""The architecture id: a hash that isomorphic graphs share, by colour refinement [WeisfeilerLehman1968].
 
 On the directed graph (our form of it): a node begins with its operation's canonical spelling (`hwnas.graph.spelling`); its
 colour is hashed with those of its inputs (in order where the operation is ordered, as a multiset where it is an Add) and with

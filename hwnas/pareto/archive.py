@@ -1,4 +1,5 @@
-"""The Pareto archive: non-dominated boxes, one member a box, whatever the order of arrival (our definition).
+"""The Pareto archive: non-dominated boxes, one member a box: the epsilon-Pareto archive of [Laumanns2002]. Which member keeps a
+box is our definition, so that the order of arrival does not matter.
 
 `front` is the definition: of all candidates take the best in each box, then keep the boxes that no other box
 dominates. `ParetoArchive` is the same, one candidate at a time. It may forget what it rejects: box dominance is

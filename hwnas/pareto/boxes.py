@@ -1,4 +1,6 @@
-"""Boxes: values that differ by less than an objective's resolution count as equal (our definition)."""
+"""Boxes: values that differ by less than an objective's resolution count as equal, as in the epsilon-Pareto archive of
+[Laumanns2002]. That a resolution may be absolute, and how zeros are placed, is our definition.
+"""
 
 import math
 import sys

@@ -3,7 +3,8 @@
 A child's training is cut at rungs, shares of its budget. At a rung the children are compared with their siblings by all
 objectives of the run, the error being that of the rung, and only the better part of them is trained on: by non-dominated rank,
 then by hypervolume contribution (see ``best_first``). What halving does to the error alone is [Jamieson2016], what decides at
-once from those that came earlier is [Li2020], both from memory; how several objectives rank is our definition.
+once from those that came earlier is [Li2020]; by several objectives, ranked by dominance, it is the MO-ASHA of [Schmucker2021],
+all from memory. That contributions break ties is our definition.
 """
 
 import math
