@@ -19,7 +19,7 @@ from hwnas.objective import Objective
 from hwnas.objectives import known_objectives, objectives_named
 from hwnas.progress.log_file import both, run_log
 from hwnas.progress.progress import OUT_OF_TIME
-from hwnas.report import Entry, entries, predictor_error, too_short_for, why_ended, why_of_no_use
+from hwnas.report import Entry, entries, more_time, predictor_error, too_short_for, why_ended, why_of_no_use
 from hwnas.report.table import STATUSES
 from hwnas.settings.reference import import_modules
 from hwnas.store import RunStore
@@ -91,6 +91,11 @@ class Run:
     def too_short(self) -> str | None:
         """That its time ended before a child of a network was trained; None where one was, or another end was asked for."""
         return too_short_for(self.rows()) if self.ended() == OUT_OF_TIME else None
+
+    def more_time(self) -> str:
+        """A time budget, for `resume`, with which a search that ended too soon may come further."""
+        with self._store() as store:
+            return more_time(store)
 
     def lost(self) -> str | None:
         """That weights lie in the folder which no outcome names, as when the database was lost in part; None where none do.

@@ -174,7 +174,7 @@ def _finale(run: Any, quiet: bool) -> None:
     if not front:
         console.note(
             f"{run.why_empty()}: hwnas front {folder} --all\nThe run lies in {folder} ({run.ended()}). "
-            f"More time may help: hwnas resume {folder} --time-budget 10m"
+            f"More time may help: hwnas resume {folder} --time-budget {run.more_time()}"
         )
         return
     console.show_front(front, run.objectives, folder, quiet=quiet)
@@ -183,7 +183,7 @@ def _finale(run: Any, quiet: bool) -> None:
     if warning := why_of_no_use(rows, run.objectives):
         console.note(f"\n{warning}")
     if warning := run.too_short():
-        console.note(f"\n{warning}. Go on with more: hwnas resume {folder} --time-budget 10m")
+        console.note(f"\n{warning}. Go on with more: hwnas resume {folder} --time-budget {run.more_time()}")
     if not quiet:
         console.note(
             f"\nThe run lies in {folder} ({run.ended()}). Next:\n  hwnas pick {folder} --prefer error=2,parameters=1\n"

@@ -6,6 +6,8 @@ from typer.testing import CliRunner
 
 from hwnas.api import open_run
 from hwnas.cli import app
+from hwnas.report import more_time
+from hwnas.store import RunStore
 from tests.conftest import TINY
 
 
@@ -24,3 +26,10 @@ def test_a_search_that_was_to_have_no_children_is_not_too_short(tmp_path: Path) 
     result = CliRunner().invoke(app, ["search", "--generations", "0", *options])
     assert result.exit_code == 0
     assert "too short" not in result.output
+
+
+def test_more_time_is_more_than_the_run_had(tmp_path: Path) -> None:
+    with RunStore.create(tmp_path / "run", config="{}", meta={"budget": {"time": 3600.0}}) as store:
+        assert more_time(store) == "240m"
+        store.set_meta("budget", {"time": None, "generations": 2})
+        assert more_time(store) == "10m"
