@@ -23,8 +23,8 @@ def shared() -> Graph:
 
 STARTS: dict[str, Callable[[], Graph]] = {**SAMPLES, "shared": shared}
 # The tiny ones: of 64 random filters some are silent for a whole batch, and behind those no new weight can learn.
-STARTS |= {name: lambda graph=graph: graph for name, graph in initial_graphs((1, 8, 8), 10)[:8]}  # type: ignore[misc]
-STARTS |= {name: lambda graph=graph: graph for name, graph in initial_graphs((3, 20, 12), 3)[:4]}  # type: ignore[misc]
+STARTS |= {name: lambda graph=graph: graph for name, graph in initial_graphs((1, 8, 8), 10)[:8]}
+STARTS |= {name: lambda graph=graph: graph for name, graph in initial_graphs((3, 20, 12), 3)[:4]}
 EXACT = tuple(operator for operator in OPERATORS.values() if operator.exact)
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -43,10 +44,10 @@ class Made:
     stderr: str
 
 
-def hwnas(*arguments: object, cwd: Path | None = None, **settings: object) -> "subprocess.CompletedProcess[str]":
+def hwnas(*arguments: object, cwd: Path | None = None, **settings: Any) -> "subprocess.CompletedProcess[str]":
     """The command in a process of its own."""
     command = [sys.executable, "-c", "from hwnas.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False, cwd=cwd, **settings)  # type: ignore[call-overload, no-any-return]
+    return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False, cwd=cwd, **settings)
 
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a script: tests send Ctrl-C to themselves and others

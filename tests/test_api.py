@@ -94,7 +94,7 @@ def test_pick_may_limit_the_error_and_take_the_knee(tiny_run: Made) -> None:
     run = hwnas.open_run(tiny_run.folder)
     front = run.front()
     errors = sorted(entry.value("error") or 0.0 for entry in front)
-    assert run.pick({"error": errors[1]}, {"parameters": 1}).entry.value("error") <= errors[1]  # type: ignore[operator]
+    assert run.pick({"error": errors[1]}, {"parameters": 1}).entry.value("error") <= errors[1]
     knee = run.pick(knee=True)
     assert knee.entry == knee_of(front, run.objectives)
     assert knee.runner_up == knee_of([entry for entry in front if entry != knee.entry], run.objectives)
@@ -248,7 +248,7 @@ def test_an_image_size_is_two_numbers(text: str) -> None:
 
 
 def moment(**changes: object) -> Progress:
-    return Progress(**{"phase": "training", "generation": 0, **changes})  # type: ignore[arg-type]
+    return Progress(**{"phase": "training", "generation": 0, **changes})
 
 
 def test_one_line_a_generation() -> None:

@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ def losing(points_at: float, noise: float = 0.0):
     return run
 
 
-def found(points_at: float, trials: int = 8, noise: float = 0.0) -> dict[str, object]:
+def found(points_at: float, trials: int = 8, noise: float = 0.0) -> dict[str, Any]:
     rates, drops = around_one_point(losing(points_at, noise), trials)
     return {"bers": [ber(rate) for rate in rates], "drops": drops, "clean": np.full(trials, 0.9)}
 

@@ -39,11 +39,11 @@ def test_a_run_that_is_whole_is_found_so(tiny_run: Made, tmp_path: Path) -> None
 def test_weights_that_are_not_finite_and_errors_that_moved_show(tiny_run: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     read = gpu_check.trained_state
 
-    def damaged(store, row):  # type: ignore[no-untyped-def]
+    def damaged(store, row):
         state = read(store, row)
         return {name: torch.zeros_like(tensor) for name, tensor in state.items()} | {"nowhere": torch.tensor([float("nan")])}
 
-    def scrambled(store, row):  # type: ignore[no-untyped-def]
+    def scrambled(store, row):
         return {name: torch.zeros_like(tensor) for name, tensor in read(store, row).items()}
 
     monkeypatch.setattr(gpu_check, "trained_state", scrambled)

@@ -51,7 +51,7 @@ def test_ctrl_c_keeps_what_was_tried_and_the_same_command_goes_on(tiny_run: Made
 def test_a_second_ctrl_c_ends_at_once(tiny_run: Made, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(tiny_run.folder, tmp_path / "copy"))
     process = start(folder, "--fault", "single", "--half-width", 0.001)
-    children = [int(word) for word in Path(f"/proc/{process.pid}/task").iterdir() for word in [word.name]]
+    children = [int(task.name) for task in Path(f"/proc/{process.pid}/task").iterdir()]
     assert len(children) > 1  # campaigns run in threads, which the second one does not wait for
     os.kill(process.pid, signal.SIGINT)
     time.sleep(0.001)

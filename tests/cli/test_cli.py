@@ -424,7 +424,7 @@ def test_only_the_front_is_kept_where_that_is_asked(tiny_run: Made, tmp_path: Pa
     assert done.exit_code == 0, done.output
     run = open_run(copy)
     front = [entry for entry in run.front() if entry.row.outcome is not None]
-    names = {f"{entry.row.outcome.weights}.safetensors" for entry in front}  # type: ignore[union-attr]
+    names = {f"{entry.row.outcome.weights}.safetensors" for entry in front}
     assert {path.name for path in (copy / "weights").iterdir()} == names | {stray}
     assert len(front) < len(run.rows()) == len(open_run(tiny_run.folder).rows())
     assert [entry.id for entry in front] == [entry.id for entry in open_run(tiny_run.folder).front()]

@@ -109,7 +109,7 @@ def test_an_image_is_fitted_as_asked(fit: str, sides: int, tmp_path: Path, load_
 
 def test_a_fit_that_there_is_none_of_is_refused() -> None:
     with pytest.raises(ConfigError, match="fit is crop, stretch, pad, got 'squeeze'"):
-        DataSettings(fit="squeeze")  # type: ignore[arg-type]
+        DataSettings(fit="squeeze")
 
 
 def test_folders_that_hold_images_below_are_not_empty(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_a_campaign_says_where_harm_is_expected(tiny_run: Made) -> None:
     model = next(entry.id for entry in run.front())
     (network,) = run.faults(models=[model], faults=("single",), half_width=5.0).networks
     assert sum(each.share for each in network.expected) == pytest.approx(1)
-    assert {each.layer for each in network.expected} <= {part.layer for part in network.single.parts}  # type: ignore[union-attr]
+    assert {each.layer for each in network.expected} <= {part.layer for part in network.single.parts}
 
 
 @pytest.mark.parametrize("top", [1, 2])

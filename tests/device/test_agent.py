@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -32,7 +33,7 @@ def as_lines(*requests: Mapping[str, object]) -> str:
     return "".join(json.dumps(request, default=agent.encode) + "\n" for request in requests)
 
 
-def served(*requests: Mapping[str, object]) -> list[dict[str, object]]:
+def served(*requests: Mapping[str, object]) -> list[dict[str, Any]]:
     answers = io.StringIO()
     agent.serve(io.StringIO(as_lines(*requests)), answers)
     return [json.loads(line, object_hook=agent.decode) for line in answers.getvalue().splitlines()]
@@ -46,7 +47,7 @@ def test_it_needs_only_numpy_onnxruntime_and_the_standard_library() -> None:
 
 
 def test_bytes_and_arrays_survive_json() -> None:
-    value = {"model": b"\0\xff", "feeds": {"x": np.arange(6, dtype=np.int16).reshape(2, 3)}, "limit": 0.5}
+    value: dict[str, Any] = {"model": b"\0\xff", "feeds": {"x": np.arange(6, dtype=np.int16).reshape(2, 3)}, "limit": 0.5}
     back = json.loads(json.dumps(value, default=agent.encode), object_hook=agent.decode)
     assert back["model"] == value["model"]
     assert back["feeds"]["x"].dtype == np.int16
@@ -65,7 +66,7 @@ def test_the_script_answers_a_line_with_a_line_and_ends_with_its_input() -> None
 
 
 def test_an_error_is_an_answer_and_the_next_request_is_served() -> None:
-    broken = {"op": "predict", "model": b"no model", "feeds": {}}
+    broken: dict[str, Any] = {"op": "predict", "model": b"no model", "feeds": {}}
     _, failed, predicted = served(configure(), broken, {"op": "predict", "model": conv_net(), "feeds": FEEDS})
     assert failed["error"] == "model"
     assert predicted["ok"]["output"].shape == (1, 8)

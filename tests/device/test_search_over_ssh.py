@@ -38,7 +38,7 @@ def toml(profile: HardwareProfile, folder: Path) -> str:
     lines += ["[connection]", *(f"{key} = {json.dumps(value)}" for key, value in given["connection"].items())]
     lines += ["[runtime]", 'providers = [{ name = "CPUExecutionProvider" }]', "threads = 1"]
     lines += ["[measurement]", "search_half_width = 0.2", "half_width = 0.2", "search_time_limit_s = 0.3", "time_limit_s = 0.3"]
-    path = folder / f"{profile.connection.port}.toml"
+    path = folder / f"{given['connection']['port']}.toml"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return str(path)
 

@@ -33,7 +33,7 @@ def test_a_search_without_a_device(tmp_path: Path) -> None:
             assert row.values["latency_ms"] == accelerator.latency_ms(row.candidate.graph) == row.candidate.cheap["latency_ms"]
             assert row.values["latency_ms"] <= 0.002
             assert row.values["latency_ci_ms"] == 0
-        front = list(store.last_event("ended").payload["front"])  # type: ignore[union-attr]
+        front = list(store.last_event("ended").payload["front"])
         assert all("test_error" in store.row(member).final for member in front)
         assert list(store.measurements()) == list(store.events("predictor")) == []
     # A run continues with the numbers that it began with, whatever becomes of the file.

@@ -27,7 +27,7 @@ def grown(count: int, shape: tuple[int, int, int] = (1, 8, 8), seed: int = 0) ->
     return graphs[:count]
 
 
-def truth(seed: int, noise: float = 0.0):  # type: ignore[no-untyped-def]
+def truth(seed: int, noise: float = 0.0):
     """A latency in ms that is additive in the features, about a third of each network's a constant."""
     rng = np.random.default_rng(seed)
     scale = np.mean([features(graph) for graph in grown(40)], axis=0)

@@ -21,8 +21,8 @@ from tests.experiment.conftest import brief_device
 
 
 def test_an_int8_search_reports_the_errors_of_its_int8_files(tmp_path: Path) -> None:
-    device, budget = brief_device(tmp_path, "local-cpu-int8"), {"generations": 0, "images_per_child": 2000}
-    config = make_config({"device": device, "budget": budget, "workers": 0})
+    profile, budget = brief_device(tmp_path, "local-cpu-int8"), {"generations": 0, "images_per_child": 2000}
+    config = make_config({"device": profile, "budget": budget, "workers": 0})
     start(config, tmp_path / "run")
     context = assemble(config)
     assert context.device is not None

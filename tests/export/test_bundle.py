@@ -53,7 +53,7 @@ def entries(*names: str) -> list[BundleEntry]:
 
 def settings(**changes: object) -> ExportSettings:
     base = ExportSettings(classes=[str(digit) for digit in range(10)], mean=MEAN, std=STD)
-    return dataclasses.replace(base, **changes)  # type: ignore[arg-type]
+    return dataclasses.replace(base, **changes)
 
 
 def pictures(count: int = 40) -> np.ndarray:
@@ -104,7 +104,7 @@ def test_precisions_carry_their_own_error(tmp_path: Path, predict: Predict) -> N
     assert abs(int8.error_change or 0.0) <= 0.1
     assert "validation_error" not in int8.metadata
     assert int8.metadata["float32_validation_error"] == "0.25"
-    assert float(int8.metadata["test_error"]) == int8.evaluated.error  # type: ignore[union-attr]
+    assert float(int8.metadata["test_error"]) == int8.evaluated.error
     assert all(report.passed for report in verify_bundle(tmp_path, predict))
 
 

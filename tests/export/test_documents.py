@@ -105,7 +105,7 @@ def test_the_script_classifies_images_that_are_turned_grey_or_transparent(bundle
     assert len(lines) == 3
     for path in paths:
         for fit in ("crop", "stretch", "pad"):
-            seen = decode(Path(path), path, (3, 16, 24), fit)[None] / np.float32(255)  # type: ignore[arg-type]
+            seen = decode(Path(path), path, (3, 16, 24), fit)[None] / np.float32(255)
             assert np.abs(read_image(path, 3, 16, 24, fit) - seen).max() < 1e-6, (path, fit)
     assert np.abs(read_image(paths[1], 3, 16, 24, "crop") - read_image(paths[0], 3, 16, 24, "crop")).max() < 1e-6
     program = (bundle / "classify.py").read_text()

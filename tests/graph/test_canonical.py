@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -80,7 +81,7 @@ def test_the_order_of_an_add_does_not_matter() -> None:
 
 def test_every_parameter_of_every_operation_counts() -> None:
     graph = SAMPLES["plain"]()
-    changes = {
+    changes: dict[int, list[dict[str, Any]]] = {
         2: [{"kernel": 5, "padding": 2}, {"out_channels": 9}, {"bias": True}, {"stride": 2}],
         4: [{"high": 6.0}, {"low": -1.0}],
         5: [{"kernel": 3}, {"stride": 1}],

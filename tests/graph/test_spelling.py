@@ -51,7 +51,7 @@ def later(graph: Graph, **fields: object) -> Graph:
         if not isinstance(node.op, Conv):
             return node
         its = {field.name: getattr(node.op, field.name) for field in dataclasses.fields(node.op)}
-        return Node(node.id, LaterConv(**its, **fields), node.inputs)  # type: ignore[arg-type]
+        return Node(node.id, LaterConv(**its, **fields), node.inputs)
 
     return Graph(tuple(map(op, graph)), graph.output)
 

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 import pytest
@@ -54,7 +55,7 @@ def test_a_row_names_no_picture_outside_its_table_s_folder(
     secret = private_picture(tmp_path)
     (tmp_path / "set").mkdir()
     path = named(tmp_path, secret)
-    rows = noise(60) if shape == "struct" else [f"{number}.png" for number in range(60)]
+    rows: list[Any] = noise(60) if shape == "struct" else [f"{number}.png" for number in range(60)]
     for number, row in enumerate(noise(60)):
         (tmp_path / "set" / f"{number}.png").write_bytes(row["bytes"])
     rows[0] = {"bytes": None, "path": path} if shape == "struct" else path

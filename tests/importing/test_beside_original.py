@@ -29,7 +29,7 @@ FRONT = [
 
 
 def test_the_most_accurate_network_at_each_speed_is_named() -> None:
-    assert beside_original([ORIGINAL, *FRONT]) == [  # type: ignore[list-item]
+    assert beside_original([ORIGINAL, *FRONT]) == [
         "Your network g0-0: 8.30 % error, 270,000 parameters, 1.2 ms",
         "  1.5 times as fast: g3-1, 0.04 points more error",
         "  2 times as fast: g4-0, 0.4 points more error",
@@ -42,15 +42,15 @@ def test_where_no_latency_is_known_sizes_are_compared() -> None:
         entry(each.id, original=each is ORIGINAL, error=each.value("error"), parameters=each.value("parameters"))
         for each in (ORIGINAL, *FRONT)
     ]
-    assert beside_original(sizes)[1] == "  1.5 times smaller: g3-1, 0.04 points more error"  # type: ignore[arg-type]
+    assert beside_original(sizes)[1] == "  1.5 times smaller: g3-1, 0.04 points more error"
 
 
 def test_a_network_that_is_chosen_is_compared_in_a_sentence() -> None:
     everyone = [ORIGINAL, *FRONT]
-    said = against_original(FRONT[1], everyone)  # type: ignore[arg-type]
+    said = against_original(FRONT[1], everyone)
     assert said == "Beside your network g0-0: 0.4 points more error, 2 times as fast, 33 % of the parameters."
-    assert against_original(ORIGINAL, everyone) == "It is your own network, as it came."  # type: ignore[arg-type]
-    assert against_original(FRONT[0], FRONT) is None  # type: ignore[arg-type]
+    assert against_original(ORIGINAL, everyone) == "It is your own network, as it came."
+    assert against_original(FRONT[0], FRONT) is None
 
 
 @pytest.fixture(scope="module")

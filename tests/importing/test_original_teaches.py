@@ -1,12 +1,14 @@
 """The network that was brought teaches what descends from it, where it errs less often."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from typer.testing import CliRunner
 
+from hwnas.candidate import Candidate
 from hwnas.cli import app
 from hwnas.data import load, normalise
 from hwnas.execution import EvaluationTask, Teacher
@@ -40,12 +42,12 @@ def trained() -> Digits:
     return module.eval()
 
 
-def taught(monkeypatch: pytest.MonkeyPatch, module: object) -> dict[str, str]:
+def taught(monkeypatch: pytest.MonkeyPatch, module: Any) -> dict[str, str]:
     """By candidate, the architecture of its teacher, of all tasks that are made from now on."""
     found: dict[str, str] = {}
     plain = module.task_for
 
-    def task_for(candidate: object, state: object, teacher: Teacher | None, *rest: object) -> EvaluationTask:
+    def task_for(candidate: Candidate, state: object, teacher: Teacher | None, *rest: object) -> EvaluationTask:
         if teacher is not None:
             found[candidate.id] = architecture_id(from_json(teacher.graph))
         return plain(candidate, state, teacher, *rest)

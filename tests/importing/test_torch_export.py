@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -139,7 +140,7 @@ def test_the_hand_written_samples_become_the_samples(name: str) -> None:
 
 
 def test_nothing_is_shared_or_changed() -> None:
-    module = randomised(ResNet())
+    module: Any = randomised(ResNet())
     module.blocks.eval()
     before = {key: value.clone() for key, value in module.state_dict().items()}
     _, state = import_module(module, channels=3, height=16, width=16)

@@ -30,7 +30,7 @@ def test_every_stored_tensor_holds_powers_of_two_near_the_exact_values(name: str
     mean, std = statistics(graph)
     made, exact = logarithmic(graph), Program.of(graph, random_state(graph), mean=mean, std=std)
     stored: list[torch.Tensor] = []
-    made.run(batch(graph), disturb=lambda number, value: stored.append(value) or value)  # type: ignore[func-returns-value]
+    made.run(batch(graph), disturb=lambda number, value: stored.append(value) or value)
     for step, value in zip(made.steps, stored, strict=True):
         held = value.numpy()
         np.testing.assert_array_equal(made.decoded(step.name, made.encoded(step.name, held)), held)

@@ -1,5 +1,7 @@
 """The contract: whatever the fault, the fast engine gives the classes of the naive one."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -77,7 +79,7 @@ def test_bursts_and_stuck_bits_and_many_errors() -> None:
     made, rng = program(SAMPLES["residual"]()), np.random.default_rng(2)
     population = made.memory.population
     stuck = [Single(kind=kind) for kind in (FaultKind.STUCK_AT_0, FaultKind.STUCK_AT_1)]
-    models = [Burst(length=3), Burst(length=4, across="words"), *stuck]
+    models: list[Any] = [Burst(length=3), Burst(length=4, across="words"), *stuck]
     trials = [
         made.memory.changes(model.at(population, int(bit), rng))
         for model in models

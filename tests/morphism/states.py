@@ -32,7 +32,7 @@ def state_for(graph: Graph, images: Tensor, seed: int = 0) -> State:
         centre = 1.0 if tensor.dim() == 1 and isinstance(graph[int(name.split(".")[0])].op, BatchNorm) else 0.0
         tensor.copy_(centre + spread * torch.randn(tensor.shape, generator=generator))
 
-    def before(node, inputs):  # type: ignore[no-untyped-def]
+    def before(node, inputs):
         if isinstance(node.op, BatchNorm):
             state[f"{node.id}.running_mean"].copy_(inputs[0].mean((0, 2, 3)))
             state[f"{node.id}.running_var"].copy_(inputs[0].var((0, 2, 3), unbiased=False))
@@ -55,7 +55,7 @@ def child_of(state: State, steps: Iterable[Morphed], images: Tensor) -> Network:
 @torch.no_grad()
 def logits(network: Network, images: Tensor) -> Tensor:
     """In eval mode."""
-    return network.eval()(images)  # type: ignore[no-any-return]
+    return network.eval()(images)
 
 
 @torch.no_grad()

@@ -25,7 +25,7 @@ def check_exact(start: Graph, steps: list[Morphed], seed: int) -> None:
 
 @pytest.mark.parametrize("operator", EXACT, ids=lambda operator: operator.name)
 @pytest.mark.parametrize("name", STARTS)
-def test_alone(operator, name: str) -> None:  # type: ignore[no-untyped-def]
+def test_alone(operator, name: str) -> None:
     start = STARTS[name]()
     sites = operator.sites(start)
     rng = np.random.default_rng(0)

@@ -116,7 +116,7 @@ def assert_new_weights_learn(start: Graph, step: Morphed, seed: int) -> int:
 
 @settings(deadline=None, derandomize=True, max_examples=100)
 @given(name=st.sampled_from(sorted(STARTS)), operator=st.sampled_from(EXACT), seed=st.integers(0, 10_000))
-def test_every_new_weight_learns(name: str, operator, seed: int) -> None:  # type: ignore[no-untyped-def]
+def test_every_new_weight_learns(name: str, operator, seed: int) -> None:
     start = STARTS[name]()
     for _, step in chain(start, seed, 1, [operator]):
         assert assert_new_weights_learn(start, step, seed) > 0

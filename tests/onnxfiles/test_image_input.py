@@ -38,8 +38,8 @@ def test_a_file_for_batches_of_one_size_takes_any(size: int) -> None:
         np.testing.assert_array_equal(mine, theirs)
     graph = SAMPLES["residual"]()
     content = emit(graph, random_state(graph))
-    mine, theirs = (Program(*from_onnx(each)).run(images(graph, 3)) for each in (with_batch(content, size), content))
-    np.testing.assert_array_equal(mine.numpy(), theirs.numpy())
+    resized, plain = (Program(*from_onnx(each)).run(images(graph, 3)) for each in (with_batch(content, size), content))
+    np.testing.assert_array_equal(resized.numpy(), plain.numpy())
 
 
 def test_an_int8_file_that_cannot_take_several_images_is_refused() -> None:

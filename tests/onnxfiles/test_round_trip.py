@@ -8,7 +8,7 @@ import pytest
 
 from hwnas.deployed import Program
 from hwnas.export import convert, emit
-from hwnas.graph import OPS
+from hwnas.graph import OPS, BatchNorm
 from hwnas.injection import FastSimulator, NaiveSimulator, from_onnx
 from hwnas.onnxfiles import translate
 from tests.export.samples import images, onnx_logits, random_state, statistics
@@ -77,7 +77,9 @@ def test_batch_norms_are_read_as_such_and_deployed_as_convolutions() -> None:
     )
     read = translate(proto)
     assert [node.op.kind for node in read.graph] == ["input", "conv", "batch_norm", "global_avg_pool", "flatten"]
-    assert read.graph[3].op.eps == 0.5
+    norm = read.graph[3].op
+    assert isinstance(norm, BatchNorm)
+    assert norm.eps == 0.5
     for name, source in zip(("weight", "bias", "running_mean", "running_var"), "somv", strict=True):
         np.testing.assert_array_equal(read.tensors[f"3.{name}"], constants[source])
         assert read.sources[f"3.{name}"] == source

@@ -170,7 +170,7 @@ _TWO_OPS: Mapping[str, Op] = {
 def _cases() -> dict[str, Callable[[], Graph]]:
     found: dict[str, Callable[[], Graph]] = {"multiply-gate": gated, "add-three": summed, "shortcut": shortcut}
     for table, embed in ((_MAP_OPS, on_map), (_VECTOR_OPS, on_vector), (_TWO_OPS, on_two)):
-        found |= {name: (lambda op=op, embed=embed: embed(op)) for name, op in table.items()}  # type: ignore[misc]
+        found |= {name: (lambda op=op, embed=embed: embed(op)) for name, op in table.items()}
     return found
 
 

@@ -224,10 +224,10 @@ def test_an_operation_that_does_not_say_is_refused() -> None:
     class Silent(Op):
         kind = "silent"
 
-        def shape(self, inputs):  # type: ignore[no-untyped-def]
+        def shape(self, inputs):
             return inputs[0]
 
-        def onnx(self, inputs):  # type: ignore[no-untyped-def]
+        def onnx(self, inputs):
             raise NotImplementedError
 
     with pytest.raises(GraphError, match="layout, relevance"):
@@ -236,7 +236,7 @@ def test_an_operation_that_does_not_say_is_refused() -> None:
 
 def test_two_operations_of_one_kind_are_refused() -> None:
     @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-    class Other(type(CASES["sigmoid"]().nodes[1].op)):  # type: ignore[misc]
+    class Other(type(CASES["sigmoid"]().nodes[1].op)):
         pass
 
     with pytest.raises(GraphError, match="registered already"):

@@ -65,7 +65,7 @@ def test_the_end_of_a_generation_is_not_said_twice(watch: Watch) -> None:
     lines = Lines(said.append, watch)
     watch.seconds = EVERY_S
     for phase in ("training", "training", "finishing"):
-        lines(Progress(phase=phase, generation=0, trained=8))  # type: ignore[arg-type]
+        lines(Progress(phase=phase, generation=0, trained=8))
     assert said == ["generation 0, 8 trained, 0:00 used"]
 
 

@@ -24,7 +24,7 @@ def test_each_decade_has_its_most_accurate() -> None:
 def test_more_costs_buy_less_error_and_the_most_accurate_is_there(points: list[tuple[float, float]], count: int) -> None:
     found = bands(front(*points), SIZE, count)
     errors = [band.entry.value("error") for band in found]
-    assert errors == sorted(errors, reverse=True)  # type: ignore[type-var]
+    assert errors == sorted(errors, reverse=True)
     assert len(set(errors)) == len(errors) <= count
     assert errors[-1] == min(error for error, _ in points)
     assert all((band.entry.value("parameters") or 0) <= band.high * (1 + 1e-6) for band in found)

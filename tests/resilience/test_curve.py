@@ -98,4 +98,4 @@ def test_a_network_that_never_fails_tolerates_every_rate_tried() -> None:
 def test_wrong_curves_are_refused(wrong: dict[str, object]) -> None:
     right = {"bers": (1e-5, 1e-4), "kinds": plain_kinds(2), "trials": (np.array([0.5, 0.6]),) * 2, "clean": 0.9, "chance": 0.1}
     with pytest.raises(ConfigError):
-        Curve(**{**right, **wrong})  # type: ignore[arg-type]
+        Curve(**{**right, **wrong})

@@ -24,7 +24,7 @@ from hwnas.resilience.sampling import EVEN, _Deck
 def network(sizes: list[int], layout: object = FLOAT32) -> Population:
     return Population(
         tensors=tuple(
-            TensorBits(name=f"w{i}", layer=f"layer {i}", role=Role.WEIGHT, size=size, format=layout)  # type: ignore[arg-type]
+            TensorBits(name=f"w{i}", layer=f"layer {i}", role=Role.WEIGHT, size=size, format=layout)
             for i, size in enumerate(sizes)
         )
     )

@@ -132,4 +132,4 @@ def test_trials_go_where_they_tell_most_a_cost() -> None:
 @pytest.mark.parametrize("wrong", [{"rate": -1}, {"share": 0.0}, {"share": 1.5}])
 def test_kinds_that_cannot_be_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
-        TrialKind(**{"rate": 0, "name": "all", "share": 1.0, **wrong})  # type: ignore[arg-type]
+        TrialKind(**{"rate": 0, "name": "all", "share": 1.0, **wrong})

@@ -115,8 +115,8 @@ def test_order_is_that_of_writing_when_the_clock_jumps_back(tmp_path: Path) -> N
         assert [outcome.candidate_id for outcome in store.outcomes()] == ["g0-1", "g0-0"]
         assert [event.payload["used_s"] for event in store.events()] == [1, 0]
         rows = {row.id: row for row in store.rows()}
-        assert rows["g0-1"].finished < rows["g0-0"].finished  # type: ignore[operator]
-        assert rows["g0-1"].finished_at > rows["g0-0"].finished_at  # type: ignore[operator]
+        assert rows["g0-1"].finished < rows["g0-0"].finished
+        assert rows["g0-1"].finished_at > rows["g0-0"].finished_at
         last = store.last_event("budget")
         assert last is not None
         assert last.payload == {"used_s": 0}
@@ -219,7 +219,7 @@ def test_every_latency_is_kept_with_its_device(store: RunStore) -> None:
     for number, kind in enumerate(("search", "final", "search")):
         store.add_measurement("abc", kind, {"median_ms": number / 3}, fingerprint_sha256=f"f{number}", profile_sha256="p")
     with pytest.raises(StoreError, match="CHECK"):
-        store.add_measurement("abc", "rumour", {}, fingerprint_sha256="f", profile_sha256="p")  # type: ignore[arg-type]
+        store.add_measurement("abc", "rumour", {}, fingerprint_sha256="f", profile_sha256="p")
     assert [m.latency["median_ms"] for m in store.measurements()] == [0.0, 1 / 3, 2 / 3]
     assert [(m.fingerprint_sha256, m.kind) for m in store.measurements("search")] == [("f0", "search"), ("f2", "search")]
 

@@ -45,7 +45,7 @@ def test_an_outcome_comes_back_bit_for_bit(outcome: Outcome) -> None:
 def test_one_stopped_early_has_an_error_its_fidelity_and_no_weights(change: dict[str, object]) -> None:
     stopped = Outcome(candidate_id="g1-0", status="stopped_early", values={"error": 0.5, "images": 400.0})
     with pytest.raises(StoreError, match="stopped early"):
-        dataclasses.replace(stopped, **change)  # type: ignore[arg-type]
+        dataclasses.replace(stopped, **change)
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -62,7 +62,7 @@ def test_every_field_of_a_candidate_is_stored() -> None:
 
 @pytest.mark.parametrize("change", [{"train_seconds": float("nan")}, {"train_seconds": "long"}, {"status": "brilliant"}])
 def test_what_could_not_be_read_back_is_not_stored(change: dict[str, object]) -> None:
-    outcome = dataclasses.replace(finished("g0-0", b""), **change)  # type: ignore[arg-type]
+    outcome = dataclasses.replace(finished("g0-0", b""), **change)
     with pytest.raises(StoreError, match="g0-0"):
         outcome_to_json(outcome)
 

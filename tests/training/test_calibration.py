@@ -28,7 +28,7 @@ def images(start: int = 0) -> tuple[Tensor, Tensor]:
     return normalise(digits().train.images[chosen], digits()), digits().train.labels[chosen]
 
 
-def inserted(parent: Network, seed: int, length: int, operators=INSERTIONS) -> Network:  # type: ignore[no-untyped-def]
+def inserted(parent: Network, seed: int, length: int, operators=INSERTIONS) -> Network:
     steps = [morphed for _, morphed in chain(parent.graph, seed, length, operators)]
     return child_of(parent.state(), steps, images()[0])
 
@@ -37,7 +37,7 @@ def statistics(network: Network, pixels: Tensor) -> dict[int, tuple[Tensor, Tens
     """Mean and variance of what each batch norm reads, in eval mode."""
     found = {}
 
-    def before(node, inputs):  # type: ignore[no-untyped-def]
+    def before(node, inputs):
         if isinstance(node.op, BatchNorm):
             found[node.id] = (inputs[0].mean((0, 2, 3)), inputs[0].var((0, 2, 3), unbiased=False))
 

@@ -18,7 +18,7 @@ from tests.training.samples import PLAIN, answers, channel_picker, digits, equal
 
 def plainly_trained(network: Network, images: int, seed: int, teacher: Network | None = None, **changes: object) -> list[float]:
     """Train as the settings say, with torch's own schedule and plain optimisers; gives the rates used."""
-    settings = TrainerSettings(**changes)  # type: ignore[arg-type]
+    settings = TrainerSettings(**changes)
     data, rates = digits(), []
     steps = math.ceil(images / settings.batch_size)
     if settings.optimiser == "sgd":
