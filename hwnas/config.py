@@ -91,7 +91,8 @@ class RunConfig(_Section):
     ``operators`` are the names of those that children are made by, all where none is given; ``imports`` are modules that are
     imported first, such as those that register operations. ``start`` names networks that the run begins with, their weights kept
     (see ``hwnas.importing.network_of``), ``weights`` a safetensors file for one of them, ``freeze`` patterns (``layer1.*``) of
-    the names of its tensors that no training changes; ``with_initial``: the search space's own begin with them.
+    the names of its tensors that no training changes; ``from_run`` is the folder of an earlier run of whose front the run begins
+    with up to ``from_networks``; ``with_initial``: the search space's own begin with them.
     ``original_teaches``: such a network teaches those that descend from it and err more often, where they are distilled and when
     they are trained to the end. What ``trainer`` leaves open, and an ``augmentation`` that is left out, are chosen to suit the
     data.
@@ -123,6 +124,8 @@ class RunConfig(_Section):
     start: tuple[str, ...] = ()
     weights: str | None = None
     freeze: tuple[str, ...] = ()
+    from_run: str | None = None
+    from_networks: int = Field(default=8, ge=1)
     with_initial: bool = False
     original_teaches: bool = True
 

@@ -27,6 +27,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "start": ("start",),
     "weights": ("weights",),
     "freeze": ("freeze",),
+    "from_run": ("from_run",),
     "with_initial": ("with_initial",),
     "original_teaches": ("original_teaches",),
     "max_error": ("max_error",),
@@ -86,6 +87,8 @@ def merged_config(tables: Mapping[str, Any], options: Mapping[str, Any]) -> RunC
         held_out = config.data.validation and _absolute(config.data.validation)
         data = dataclasses.replace(config.data, source=_absolute(source), validation=held_out)
         config = config.model_copy(update={"data": data})
+    if config.from_run is not None:
+        config = config.model_copy(update={"from_run": _absolute(config.from_run)})
     if Path(device).suffix == ".toml":
         config = config.model_copy(update={"device": _absolute(device)})
     return config

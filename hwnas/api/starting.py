@@ -1,5 +1,6 @@
 """From a configuration to a finished run."""
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from hwnas.config import RunConfig, make_config, read_config
 from hwnas.errors import ConfigError, RequestError
 from hwnas.graph import Graph
 from hwnas.progress.log_file import both, run_log
+from hwnas.settings import DataSettings
 
 if TYPE_CHECKING:
     from hwnas.experiment import Listener
@@ -29,12 +31,29 @@ def configured(config: str | os.PathLike[str] | Mapping[str, Any] | RunConfig | 
     if isinstance(config, RunConfig):
         config = config.model_dump(exclude_unset=True)  # what was left open is chosen to suit the data
     if config is None or isinstance(config, Mapping):
-        return merged_config(config or {}, options)
+        return merged_config(_with_former_data(config or {}, options), options)
     if not isinstance(config, str | os.PathLike):
         raise RequestError(f"config must be a path, a mapping of its sections or a RunConfig, got {config!r}")
     tables = read_config(Path(config))
     make_config(tables, os.fspath(config))  # what is wrong in the file is reported as the file's
-    return merged_config(tables, options)
+    return merged_config(_with_former_data(tables, options), options)
+
+
+def _with_former_data(tables: Mapping[str, Any], options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The tables, with the data of the run that a search begins from where they name none: split alike, so that no network is
+    judged by images that it was trained on."""
+    former = options.get("from_run") or tables.get("from_run")
+    if former is None or options.get("data") is not None or "source" in tables.get("data", {}):
+        return tables
+    from hwnas.models.loading import data_settings
+    from hwnas.store import RunStore
+
+    with RunStore.open(Path(former), write=False) as store:
+        settings = data_settings(store)
+    told = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
+    usual = DataSettings()
+    changed = {name: value for name, value in told.items() if value != getattr(usual, name)}
+    return {**tables, "data": {**changed, **tables.get("data", {})}}
 
 
 @checked(out=PATH, initial=Sequence)

@@ -73,6 +73,14 @@ Teaches = Annotated[
     bool | None,
     typer.Option("--teacher/--no-teacher", help="The network of --start teaches those that descend from it; by default it does."),
 ]
+FromOption = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="RUN",
+        help="Begin with an earlier run's front, weights and all, on its data unless --data is given.",
+    ),
+]
 WithInitial = Annotated[
     bool | None, typer.Option("--with-initial", help="The search space's own networks begin with those of --start.")
 ]

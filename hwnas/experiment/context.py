@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from pathlib import Path
 
 import torch
 
@@ -14,6 +15,7 @@ from hwnas.errors import ConfigError, StoreError
 from hwnas.estimate import Accelerator
 from hwnas.execution import unpack
 from hwnas.experiment.cheap import GraphValues
+from hwnas.experiment.former_front import former_front
 from hwnas.experiment.predicted_change import NAME as EXPECTED_CHANGE
 from hwnas.experiment.starts import Brought, Start, start_networks
 from hwnas.experiment.tuned import tuned_settings
@@ -161,7 +163,7 @@ def assemble(config: RunConfig, kept: ResumeState = ResumeState()) -> RunContext
     import_modules(config.imports)
     profile = kept.profile or load_profile(config.device)
     data = load(config.data_settings)
-    brought = Brought(starts=kept.starts) if kept.starts else start_networks(kept.networks, data, config.freeze)
+    brought = Brought(starts=kept.starts) if kept.starts else _brought(config, kept, data)
     if config.freeze and config.with_initial:
         raise ConfigError("freeze is for the network of --start alone, and the space's own would begin with it: leave one out")
     if brought.normalisation is not None and config.data.normalisation is None:  # the network's own: the run keeps it
@@ -238,6 +240,14 @@ def _largest_useful(config: RunConfig, data: DataSet) -> float:
     guessing = error_of_guessing(data.validation.labels, config.metric)
     chance = 1 - 1 / len(data.classes)
     return guessing - EPSILON if guessing > UNBALANCED * chance else 1.0
+
+
+def _brought(config: RunConfig, kept: ResumeState, data: DataSet) -> Brought:
+    """The networks with weights that a new run begins with: what sources name, and an earlier run's front."""
+    brought = start_networks(kept.networks, data, config.freeze)
+    if config.from_run is None:
+        return brought
+    return brought.joined(former_front(Path(config.from_run), config.from_networks, data))
 
 
 def _limits(config: RunConfig, profile: HardwareProfile, own: Sequence[Objective]) -> tuple[Limit, ...]:

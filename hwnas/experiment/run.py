@@ -122,7 +122,7 @@ def _say_what_is_done(context: RunContext, listener: Listener) -> DataCard:
 
 def _of_seen_images(context: RunContext) -> tuple[str, ...]:
     """A warning where networks that have seen images are judged by some of them, for all that is known here."""
-    seen = [start.name for start in context.starts if not start.is_new]
+    seen = [start.name for start in context.starts if not start.is_new and start.seen != context.data.fingerprint]
     origin = context.data.origin
     if not seen or (origin is not None and origin.has_own_validation):
         return ()

@@ -22,12 +22,14 @@ class Start:
     """A network that a run begins with, and its ``weights`` in safetensors format.
 
     ``is_new``: its head is new, for other classes than it was trained for, so that it has to be trained before it is useful.
+    ``seen``: the fingerprint of the data of whose training images it has seen no others; None: nobody knows what it has seen.
     """
 
     name: str
     graph: Graph
     weights: bytes
     is_new: bool = False
+    seen: str | None = None
 
     @property
     def step(self) -> Step:
@@ -43,6 +45,7 @@ class _Stored:
     graph: str
     weights: str
     is_new: bool = False
+    seen: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,26 @@ class Brought:
     normalisation: Normalisation | None = None
     frozen: tuple[str, ...] = ()
 
+    def joined(self, other: "Brought") -> "Brought":
+        """These and others. Raises ConfigError where two are of one architecture, or their images are normalised differently."""
+        known: dict[str, str] = {}
+        for start in (*self.starts, *other.starts):
+            identity = architecture_id(start.graph)
+            if identity in known:
+                raise ConfigError(
+                    f"{known[identity]} and {start.name} are networks of one architecture; begin with one of them, a search "
+                    "knows an architecture once"
+                )
+            known[identity] = start.name
+        if None not in (self.normalisation, other.normalisation) and self.normalisation != other.normalisation:
+            names = " and ".join(brought.starts[0].name for brought in (self, other))
+            raise ConfigError(f"{names} normalise images in different ways; begin with one of them, or say --normalisation")
+        return Brought(
+            starts=(*self.starts, *other.starts),
+            normalisation=self.normalisation or other.normalisation,
+            frozen=(*self.frozen, *other.frozen),
+        )
+
 
 def start_networks(sources: Sequence[NetworkSource], data: DataSet, freeze: Sequence[str] = ()) -> Brought:
     """The networks that sources name, for the data's images and classes; ``freeze`` are patterns of their tensors' own names.
@@ -64,28 +87,14 @@ def start_networks(sources: Sequence[NetworkSource], data: DataSet, freeze: Sequ
     """
     if freeze and len(sources) != 1:
         raise ConfigError(f"freeze needs the one network whose tensors it names (--start), got {len(sources)}")
-    frozen: tuple[str, ...] = ()
     channels, height, width = data.shape
-    found: dict[str, Start] = {}
-    normalisations: dict[str, Normalisation] = {}
+    found = Brought()
     for source in sources:
         taken = network_of(source, channels=channels, height=height, width=width, classes=len(data.classes))
-        identity = architecture_id(taken.graph)
-        if identity in found:
-            raise ConfigError(
-                f"{found[identity].name} and {taken.name} are networks of one architecture; begin with one of them, a search "
-                "knows an architecture once"
-            )
-        found[identity] = Start(name=taken.name, graph=taken.graph, weights=pack(taken.state), is_new=taken.is_new)
-        frozen = _matching(freeze, taken)
-        if taken.normalisation is not None:
-            normalisations[taken.name] = taken.normalisation
-    if len(set(normalisations.values())) > 1:
-        raise ConfigError(
-            f"{' and '.join(normalisations)} normalise images in different ways; begin with one of them, or say --normalisation"
-        )
-    normalisation = next(iter(normalisations.values()), None)
-    return Brought(starts=tuple(found.values()), normalisation=normalisation, frozen=frozen)
+        start = Start(name=taken.name, graph=taken.graph, weights=pack(taken.state), is_new=taken.is_new)
+        one = Brought(starts=(start,), normalisation=taken.normalisation, frozen=_matching(freeze, taken))
+        found = found.joined(one)
+    return found
 
 
 def _matching(patterns: Sequence[str], network: ImportedNetwork) -> tuple[str, ...]:
@@ -104,7 +113,13 @@ def _matching(patterns: Sequence[str], network: ImportedNetwork) -> tuple[str, .
 def as_facts(starts: Sequence[Start]) -> list[dict[str, object]]:
     """What a run keeps of the networks that it began with, beside their weights."""
     return [
-        {"name": start.name, "graph": to_json(start.graph), "weights": content_hash(start.weights), "is_new": start.is_new}
+        {
+            "name": start.name,
+            "graph": to_json(start.graph),
+            "weights": content_hash(start.weights),
+            "is_new": start.is_new,
+            "seen": start.seen,
+        }
         for start in starts
     ]
 
@@ -113,6 +128,8 @@ def stored_starts(store: RunStore) -> tuple[Start, ...]:
     """The networks that a run began with. Raises StoreError where their weights are damaged."""
     stored: Sequence[_Stored] = store.find_meta(META, list[_Stored]) or ()  # None: an older version brought none
     return tuple(
-        Start(name=each.name, graph=from_json(each.graph), weights=store.weights(each.weights), is_new=each.is_new)
+        Start(
+            name=each.name, graph=from_json(each.graph), weights=store.weights(each.weights), is_new=each.is_new, seen=each.seen
+        )
         for each in stored
     )

@@ -8,6 +8,7 @@ from hwnas.report.entry import Entry
 from hwnas.store import Row
 
 SPEEDS = (1.5, 2.0, 3.0)  # times as fast as the original
+COMPARED = 3  # originals: a run may begin with the whole front of another
 COSTS = {"latency_ms": "as fast", "parameters": "smaller", "macs": "smaller in MACs"}  # the first that both know
 
 
@@ -23,11 +24,11 @@ def is_original(row: Row) -> bool:
 
 
 def beside_original(entries: Sequence[Entry]) -> list[str]:
-    """What each original is, and the most accurate network of the front that is 1.5, 2 and 3 times as fast (or smaller, where no
-    latency was measured); nothing for a run that began without one."""
+    """What each of the first originals is, and the most accurate network of the front that is 1.5, 2 and 3 times as fast (or
+    smaller, where no latency was measured); nothing for a run that began without one."""
     front = [entry for entry in entries if entry.on_front]
     lines = []
-    for original in originals(entries):
+    for original in originals(entries)[:COMPARED]:
         lines.append(f"Your network {original.id}: {_figures(original)}")
         name = _cost_of(original)
         if name is None:
