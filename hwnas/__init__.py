@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hwnas.version import __version__
 
 if TYPE_CHECKING:
-    from hwnas.api import Run, compare, devices, measure, open_run, start, verify
+    from hwnas.api import Run, compare, devices, ensemble, measure, open_run, start, verify
     from hwnas.graph.ops import register_op
     from hwnas.network import register_compute
 
@@ -25,6 +25,7 @@ __all__ = [
     "__version__",
     "compare",
     "devices",
+    "ensemble",
     "measure",
     "open_run",
     "register_compute",
@@ -36,6 +37,7 @@ _MODULES = {
     "Run": "hwnas.api",
     "compare": "hwnas.api",
     "devices": "hwnas.api",
+    "ensemble": "hwnas.api",
     "measure": "hwnas.api",
     "verify": "hwnas.api",
     "open_run": "hwnas.api",

@@ -7,6 +7,7 @@ Runtime, plotly, matplotlib or pymoo, which seeing a front must not pay for.
 
 from hwnas.api.comparing import compare
 from hwnas.api.describing import data_card
+from hwnas.api.ensembling import Ensemble, ensemble, ensemble_table
 from hwnas.api.exported import exported_table
 from hwnas.api.fault_files import stage_listener, write_fault_plots, write_faults
 from hwnas.api.faulting import faults
@@ -30,6 +31,7 @@ __all__ = [
     "REPORT",
     "BundleCheck",
     "DeviceCheck",
+    "Ensemble",
     "Output",
     "Pick",
     "Run",
@@ -41,6 +43,8 @@ __all__ = [
     "default_config",
     "default_folder",
     "devices",
+    "ensemble",
+    "ensemble_table",
     "exported_table",
     "faults",
     "inspect",

@@ -43,6 +43,7 @@ PLOTS = Kind(
     begins=re.compile(rb"<!doctype html><html><head><meta charset='utf-8'><title>Faults</title>"),
     in_run="faults/faults.html",
 )
+ENSEMBLE = Kind(words="an ensemble of hwnas", begins=re.compile(rb"\x08.\x12\x0ehwnas ensemble", re.S))
 FAULTS = Kind(words="a JSON file of hwnas faults", begins=re.compile(rb'\{\s*"settings": \{\s*"fault": '))
 IMPORTED = Kind(words="a JSON file of hwnas import", begins=re.compile(rb'\{\s*"name": "[^\n]*\n\s*"shape": '))
 MEASUREMENT = Kind(

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from hwnas.cli import console
 from hwnas.cli.configuring import config
 from hwnas.cli.describing import data
+from hwnas.cli.ensembling import ensemble
 from hwnas.cli.exporting import export, verify
 from hwnas.cli.faulting import faults
 from hwnas.cli.importing import import_
@@ -37,6 +38,7 @@ COMMANDS: dict[Callable[..., None], str] = {
     front: "hwnas front runs/NAME --format json",
     pick: "hwnas pick runs/NAME --max-latency-ms 0.2 --prefer error=2,latency=1",
     export: "hwnas export runs/NAME --out bundle --models g0-3,g7-1",
+    ensemble: "hwnas ensemble runs/NAME --size 3 --max-latency-ms 5 --out ensemble.onnx",
     verify: "hwnas verify bundle --data ../cifar10",
     measure: "hwnas measure model.onnx --device local-cpu --json latency.json",
     devices: "hwnas devices --check",
