@@ -36,7 +36,7 @@ MAY_IMPORT: Mapping[str, str] = {
     "api": "campaign config data device experiment export graph importing models objective objectives pareto progress report "
     "search settings store",
     "campaign": "data deployed device execution export graph injection models network onnxfiles resilience store",
-    "models": "config data deployed device execution export network resilience settings store",
+    "models": "config data deployed device execution export network resilience settings store training",
     "progress": "",
     "experiment": "candidate config data device estimate execution export graph importing models morphism network objective "
     "objectives pareto progress search settings spaces store training",

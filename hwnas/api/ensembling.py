@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hwnas.api.checking import NUMBER, PATH, checked
 from hwnas.api.files import ENSEMBLE, Output
+from hwnas.api.run import open_run
 from hwnas.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -66,7 +67,10 @@ def ensemble(
     if out is not None:
         output = Output(path=Path(out), kind=ENSEMBLE, replace=replace)
         output.refuse_unwritable()
-    chosen = choose(Path(folder), size=size, most_ms=max_latency_ms, among=among, writes=output is not None)
+    finished = [entry for entry in open_run(folder).rows() if entry.status == "finished"]
+    others = sorted((each for each in finished if not each.on_front), key=lambda each: each.value("error") or 0.0)
+    names = [each.id for each in (*(each for each in finished if each.on_front), *others[:among])]
+    chosen = choose(Path(folder), names, size=size, most_ms=max_latency_ms, writes=output is not None)
     if output is not None and chosen.model is not None:
         output.write_bytes(chosen.model)
     return _told(chosen, None if output is None or chosen.model is None else output.path)

@@ -18,10 +18,8 @@ from hwnas.export.ensemble_file import joined
 from hwnas.export.model_input import input_metadata
 from hwnas.models.deploying import pixels
 from hwnas.models.ensembling import Scores, forward_selection, log_probabilities, scores, together
-from hwnas.models.loading import data_settings, stored_config, stored_data, trained_state
+from hwnas.models.loading import data_settings, stored_data, trained_state
 from hwnas.network import Network
-from hwnas.objectives import objectives_named
-from hwnas.search.front import front_of
 from hwnas.store import Row, RunStore
 from hwnas.version import __version__
 
@@ -46,13 +44,13 @@ class Chosen:
     model: bytes | None
 
 
-def choose(folder: Path, *, size: int, most_ms: float | None, among: int, writes: bool) -> Chosen:
-    """Choose networks of a run, its front and ``among`` others, that answer together; with ``writes`` make their file.
+def choose(folder: Path, names: Sequence[str], *, size: int, most_ms: float | None, writes: bool) -> Chosen:
+    """Choose networks of a run, among finished ones of these ids, that answer together; with ``writes`` make their file.
 
     Raises RequestError, DataError, ExportError as ``hwnas.api.ensemble`` says.
     """
     with RunStore.open(folder, write=False) as store:
-        rows = {row.id: row for row in _candidates(store, among)}
+        rows = {row.id: row for row in _with_weights(store, names)}
         latencies = _latencies(store, list(rows.values()), most_ms)
         limit_ms = math.inf if most_ms is None else most_ms
         if latencies is not None and min(latencies.values()) > limit_ms:
@@ -82,21 +80,16 @@ def choose(folder: Path, *, size: int, most_ms: float | None, among: int, writes
         )
 
 
-def _candidates(store: RunStore, among: int) -> list[Row]:
-    """The front, and the most accurate others, all with their weights. Raises RequestError where there are not two."""
-    config = stored_config(store)
-    objectives = objectives_named(config.objectives, config.max_error, config.metric, config.limits)
-    finished = {row.id: row for row in store.rows() if row.outcome is not None and row.outcome.status == "finished"}
-    there = {name: row for name, row in finished.items() if row.outcome and store.has_weights(row.outcome.weights or "")}
+def _with_weights(store: RunStore, names: Sequence[str]) -> list[Row]:
+    """Those of the networks whose weights are there. Raises RequestError where there are not two."""
+    rows = [store.row(name) for name in names]
+    there = [row for row in rows if row.outcome and row.outcome.weights and store.has_weights(row.outcome.weights)]
     if len(there) < 2:
         raise RequestError(
-            f"an ensemble needs two networks with weights; {store.folder} has {len(there)}, of {len(finished)} that finished "
-            "(with --keep front the weights of others are deleted)"
+            f"an ensemble needs two networks with weights; {store.folder} has {len(there)}, of {len(rows)} that finished (with "
+            "--keep front the weights of others are deleted)"
         )
-    front = front_of([row.outcome for row in finished.values() if row.outcome is not None], objectives)
-    chosen = [there[name] for name in front if name in there]
-    others = sorted((row for name, row in there.items() if name not in set(front)), key=lambda row: row.values["error"])
-    return [*chosen, *others[:among]]
+    return there
 
 
 def _latencies(store: RunStore, rows: Sequence[Row], most_ms: float | None) -> dict[str, float] | None:

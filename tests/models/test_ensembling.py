@@ -127,7 +127,7 @@ def test_a_run_gives_one_checked_file_that_a_fault_campaign_takes(longer: Path, 
     options = ["--data", "digits", "--fault", "single", "--half-width", "20", "--json", "f.json", "--quiet"]
     done = hwnas("faults", "--onnx", out, *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert json.loads((tmp_path / "f.json").read_text())["models"][0]["id"] == "e.onnx"
+    assert json.loads((tmp_path / "f.json").read_text())["networks"][0]["model"] == "e.onnx"
 
 
 def test_what_cannot_be_an_ensemble_is_refused_and_nothing_is_written(tiny_run: Made, tmp_path: Path) -> None:
