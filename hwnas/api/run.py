@@ -2,15 +2,13 @@
 
 import os
 import shlex
-import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwnas.api.banding import Band, bands
 from hwnas.api.checking import NUMBER, PATH, checked
-from hwnas.api.files import PICTURE, REPORT, Output
+from hwnas.api.files import REPORT, Output
 from hwnas.api.options import expected_config, physical_cores
 from hwnas.api.picking import Pick, full_name, pick, within_limits
 from hwnas.config import Budget, config_from_json, seconds, settings_of
@@ -19,13 +17,10 @@ from hwnas.objective import Objective
 from hwnas.objectives import known_objectives, objectives_named
 from hwnas.progress.log_file import both, run_log
 from hwnas.progress.progress import OUT_OF_TIME
-from hwnas.report import Entry, entries, predictor_error, too_short_for, why_ended, why_of_no_use
-from hwnas.report.table import STATUSES
+from hwnas.report import Entry, entries, lost, predictor_error, too_short_for, why_empty, why_ended, why_of_no_use
 from hwnas.settings.reference import import_modules
 from hwnas.store import RunStore
-from hwnas.store.creation import WEIGHTS
 from hwnas.store.database import DATABASE
-from hwnas.store.weights import SUFFIX
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -35,8 +30,7 @@ if TYPE_CHECKING:
     from hwnas.experiment import Ended, Listener, Trained
     from hwnas.export import Manifest
     from hwnas.models.classifier import Classifier
-
-NEW_S = 60.0
+    from hwnas.tracking import Tracked
 
 
 class Run:
@@ -75,14 +69,7 @@ class Run:
 
     def why_empty(self) -> str | None:
         """Why there is no front; None where there is one."""
-        counts = Counter(entry.status for entry in self.rows())
-        if counts["finished"]:
-            return None
-        tried = ", ".join(f"{count} {STATUSES.get(status, status)}" for status, count in counts.most_common())
-        if not tried:
-            return "nothing has finished yet"
-        why = "no network kept to the limits" if counts["infeasible"] else "no network finished"
-        return f"{why}; {tried}, see --all"
+        return why_empty(self.rows())
 
     def why_of_no_use(self) -> str | None:
         """That no network is within the largest error that the run allows; None where one is, or none is finished."""
@@ -98,16 +85,7 @@ class Run:
         Those of the last minute do not count: their outcome may be about to be written.
         """
         with self._store() as store:
-            names = store.unnamed_weights()
-        files = [self.folder / WEIGHTS / f"{name}{SUFFIX}" for name in names]
-        old = [file for file in files if time.time() - file.stat().st_mtime > NEW_S]
-        if not old:
-            return None
-        what = "1 file of weights is" if len(old) == 1 else f"{len(old)} files of weights are"
-        return (
-            f"{what} named by no outcome: a kill came between the two, or a part of {DATABASE} was lost (its -wal file holds "
-            "what was written last; bring it back from a backup). Nothing of it is deleted"
-        )
+            return lost(store)
 
     def ended(self) -> str | None:
         """Why the search ended; None where it was interrupted or is at work."""
@@ -225,7 +203,7 @@ class Run:
         try:
             import pandas
         except ModuleNotFoundError as error:
-            raise RequestError(f"a frame needs pandas, which is not there ({error}): pip install pandas") from error
+            raise RequestError(f"a frame needs pandas, which is not there ({error}): pip install 'hwnas[pandas]'") from error
         return pandas.DataFrame([entry.to_json() for entry in (self.rows() if everyone else self.front())]).set_index("id")
 
     @checked(count=int, by=str, limits=Mapping)
@@ -318,26 +296,40 @@ class Run:
         output, every_s = self._page(out, replace=replace), interval_of(every)
         return watch(self, lambda refresh_s: self._write_page(output, refresh_s), every_s)
 
+    @checked(mlflow=str, tensorboard=PATH, optuna=str, name=str, experiment=str, every=str | NUMBER)
+    def track(
+        self,
+        *,
+        mlflow: str | None = None,
+        tensorboard: str | os.PathLike[str] | None = None,
+        optuna: str | None = None,
+        name: str | None = None,
+        experiment: str = "hwnas",
+        every: str | float | None = None,
+    ) -> "list[Tracked]":
+        """Write the run into experiment trackers; a second time only what is new is added. Gives what each of them has now.
+
+        ``mlflow``: the address of a tracking store, where ``experiment`` gets a run with a nested one for each network;
+        ``optuna``: that of a storage, which gets a study; ``tensorboard``: a folder for event files. ``every`` goes on until the
+        run is over, looking every so many seconds. Raises RequestError where a library is missing, TrackerError where a tracker
+        fails.
+        """
+        from hwnas.api.tracking import Trackers
+
+        folder = None if tensorboard is None else Path(tensorboard)
+        trackers = Trackers(mlflow=mlflow, tensorboard=folder, optuna=optuna, name=name, experiment=experiment)
+        return trackers.write(self) if every is None else trackers.follow(self, every)
+
     @checked(folder=PATH, replace=bool)
     def pictures(self, folder: str | os.PathLike[str], *, replace: bool = False) -> list[Path]:
         """Write the main plots as PNG and SVG, for a paper; gives the paths. They need matplotlib (the extra ``plots``).
 
         Raises RequestError without it, and where a file that is no such picture lies there, unless ``replace``.
         """
-        try:
-            from hwnas.report.static import pictures
-        except ModuleNotFoundError as error:
-            raise RequestError(f"pictures need matplotlib, which is not there ({error}): pip install 'hwnas[plots]'") from error
+        from hwnas.api.picturing import write_pictures
+
         with self._store() as store:
-            made = list(pictures(store, self.objectives))
-        if not made:
-            raise WorkError(f"there is nothing to draw yet in {self.folder}: {self.why_empty()}")
-        outputs = [Output(path=Path(folder) / name, kind=PICTURE, replace=replace) for name, _ in made]
-        for output in outputs:
-            output.refuse_foreign()
-        for output, (_, content) in zip(outputs, made, strict=True):
-            output.write_bytes(content)
-        return [output.path for output in outputs]
+            return write_pictures(store, self.objectives, Path(folder), replace=replace)
 
     def _page(self, out: str | os.PathLike[str] | None, *, replace: bool) -> Output:
         """Where the page is to be written. Raises RequestError where it must not be."""
