@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from hwnas.errors import RequestError, TrackerError
 from hwnas.report import Entry
-from hwnas.tracking.record import RunRecord, Tracked, facts_of, metrics_of, missing, settings_of
+from hwnas.tracking.record import RunRecord, Tracked, facts_of, metrics_of, missing, settings_of, shown
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -48,7 +48,7 @@ def write(record: RunRecord, uri: str, experiment: str) -> Tracked:
         for entry in record.entries:
             counts[_write_network(client, parent, known.get(entry.id), entry)] += 1
         _write_search(client, parent, record)
-    return Tracked(tracker="MLflow", place=f"{uri}, experiment {experiment}", left_out=record.left_out, **counts)
+    return Tracked(tracker="MLflow", place=f"{shown(uri)}, experiment {experiment}", left_out=record.left_out, **counts)
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def _explained(uri: str) -> Iterator[None]:
         yield
     except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise TrackerError(f"MLflow could not write to {uri}: {first}; check the address, and repeat to go on") from error
+        raise TrackerError(f"MLflow could not write to {shown(uri)}: {first}; check the address, and repeat to go on") from error
 
 
 def _experiment(client: "MlflowClient", name: str) -> str:

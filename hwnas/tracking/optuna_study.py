@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from hwnas.errors import RequestError, TrackerError
+from hwnas.errors import HwnasError, RequestError, TrackerError
 from hwnas.report import Entry
-from hwnas.tracking.record import RunRecord, Tracked, facts_of, metrics_of, missing, settings_of
+from hwnas.tracking.record import RunRecord, Tracked, facts_of, metrics_of, missing, settings_of, shown
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -41,14 +41,14 @@ def write(record: RunRecord, url: str) -> Tracked:
             new = [entry for entry in record.entries if entry.id not in known]
             for entry in new:
                 study.add_trial(_trial(entry, record))
-            attributes = {"front": record.front, "found_out_later": _later(record), "ended": record.ended}
+            attributes = {"front": list(record.front), "found_out_later": _later(record), "ended": record.ended}
             for name, value in attributes.items():
                 if study.user_attrs.get(name) != value:
                     study.set_user_attr(name, value)
     finally:
         optuna.logging.set_verbosity(verbosity)
     counts = {"added": len(new), "updated": 0, "known": len(record.entries) - len(new)}
-    return Tracked(tracker="Optuna", place=f"{url}, study {record.name}", left_out=record.left_out, **counts)
+    return Tracked(tracker="Optuna", place=f"{shown(url)}, study {record.name}", left_out=record.left_out, **counts)
 
 
 @contextmanager
@@ -59,11 +59,16 @@ def _explained(url: str) -> Iterator[None]:
 
     try:
         yield
+    except HwnasError:
+        raise
     except ArgumentError as error:
-        raise RequestError(f"a storage of Optuna is an address such as sqlite:///optuna.db, got {url!r}") from error
-    except (OptunaError, SQLAlchemyError, ModuleNotFoundError) as error:  # the last: a database's driver
-        first = str(error).splitlines()[0]
-        raise TrackerError(f"Optuna could not write to {url}: {first}; check the address, and repeat to go on") from error
+        raise RequestError(f"a storage of Optuna is an address such as sqlite:///optuna.db, got {shown(url)}") from error
+    except (OptunaError, SQLAlchemyError, ModuleNotFoundError, RuntimeError) as error:
+        # No driver of the database is a ModuleNotFoundError; tables of another version, or of MLflow, are a RuntimeError.
+        first = str(error).splitlines()[0].rstrip(".") + "."
+        raise TrackerError(
+            f"Optuna could not write to {shown(url)}: {first} Check the address, and that it is Optuna's own; repeat to go on"
+        ) from error
 
 
 def _study(record: RunRecord, url: str) -> "Study":
@@ -79,7 +84,7 @@ def _study(record: RunRecord, url: str) -> "Study":
             study.set_metric_names([objective.name for objective in record.objectives])
         study.set_user_attr("config", settings_of(record.config))
     if study.user_attrs.get(RUN) != record.identity:
-        raise RequestError(f"the study {record.name!r} in {url} is not of this run: name another with --name")
+        raise RequestError(f"the study {record.name!r} in {shown(url)} is not of this run: name another with --name")
     return study
 
 

@@ -1,5 +1,6 @@
 """What a tracker is told of a run, and what it answers."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -28,7 +29,8 @@ class Generation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """A run at one moment: ``entries`` are the networks that were trained, in the order in which they ended.
+    """A run at one moment: ``entries`` are the networks that were trained, in the order in which they ended,
+    ``front`` the ids of those on the front, best error first.
 
     ``identity`` is that of the run wherever its folder lies; ``left_out`` counts networks that were not trained to an end: over a
     limit, or cut off. ``ended``: why the search ended, None while it is at work.
@@ -39,15 +41,11 @@ class RunRecord:
     config: Mapping[str, Any]
     objectives: tuple[Objective, ...]
     entries: tuple[Entry, ...]
+    front: tuple[str, ...]
     left_out: int
     generations: tuple[Generation, ...]
     began_at: float
     ended: str | None
-
-    @property
-    def front(self) -> list[str]:
-        """The ids of the front."""
-        return [entry.id for entry in self.entries if entry.on_front]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +82,7 @@ def record_of(store: RunStore, objectives: Sequence[Objective], name: str | None
         config=config if isinstance(config, Mapping) else {},
         objectives=tuple(objectives),
         entries=tuple(sorted(trained, key=lambda entry: entry.row.finished or 0)),
+        front=tuple(entry.id for entry in found if entry.on_front),
         left_out=len(found) - len(trained),
         generations=_generations(store),
         began_at=started.at,
@@ -133,6 +132,11 @@ def facts_of(entry: Entry) -> dict[str, str]:
     facts["generation"] = "" if entry.is_trained else str(row.generation)
     facts |= {f"training.{name}": str(value) for name, value in row.training.items()}
     return {name: value for name, value in facts.items() if value}
+
+
+def shown(address: str) -> str:
+    """An address without the password in it, for messages."""
+    return re.sub(r"(://[^:/@]*:)[^@]*@", r"\1***@", address)
 
 
 def missing(extra: str, error: ModuleNotFoundError) -> RequestError:
