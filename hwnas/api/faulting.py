@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 from hwnas.api.checking import PATH, checked
 from hwnas.api.options import merged_config, physical_cores
@@ -12,6 +12,7 @@ from hwnas.errors import ConfigError, RequestError
 if TYPE_CHECKING:
     from hwnas.campaign import FaultReport
     from hwnas.campaign.campaign import Watch
+    from hwnas.campaign.settings import FaultOptions
 
 
 @checked(onnx=Sequence, data=str, folder=PATH, faults=Sequence, validation_images=int)
@@ -26,7 +27,7 @@ def faults(
     normalisation: tuple[float, ...] | str | None = None,
     validation: str | None = None,
     group_by: str | None = None,
-    **settings: Any,
+    **settings: "Unpack[FaultOptions]",
 ) -> "FaultReport":
     """Fault-injection campaigns on ONNX classifiers of any origin, on the validation images of ``data``.
 

@@ -4,7 +4,7 @@ import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 from hwnas.api.banding import Band, bands
 from hwnas.api.checking import NUMBER, PATH, checked
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from hwnas.campaign import FaultReport
     from hwnas.campaign.campaign import Watch
+    from hwnas.campaign.settings import FaultOptions
     from hwnas.experiment import Ended, Listener, Trained
     from hwnas.export import Manifest
     from hwnas.models.classifier import Classifier
@@ -256,7 +257,7 @@ class Run:
         onnx: Sequence[str | os.PathLike[str]] = (),
         faults: Sequence[str] = ("single", "ber"),
         watch: "Watch | None" = None,
-        **settings: Any,
+        **settings: "Unpack[FaultOptions]",
     ) -> "FaultReport":
         """Fault-injection campaigns on models of the run and on ONNX files, on the run's validation images.
 

@@ -3,12 +3,13 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from hwnas.api.checking import PATH, checked
 from hwnas.api.options import default_folder, merged_config
 from hwnas.api.own import by_name
 from hwnas.api.run import Run
+from hwnas.api.search_options import SearchOptions
 from hwnas.config import RunConfig, make_config, read_config
 from hwnas.errors import ConfigError, RequestError
 from hwnas.graph import Graph
@@ -19,22 +20,24 @@ if TYPE_CHECKING:
     from hwnas.importing import Given, NetworkSource
 
 
-def configured(config: str | os.PathLike[str] | Mapping[str, Any] | RunConfig | None = None, **options: Any) -> RunConfig:
+def configured(
+    config: str | os.PathLike[str] | Mapping[str, Any] | RunConfig | None = None, **options: Unpack[SearchOptions]
+) -> RunConfig:
     """The configuration of a TOML file (or its tables), overridden by the options of ``hwnas search`` that are not None.
 
     Options are written with underscores: ``data``, ``device``, ``time_budget``, ``max_latency_ms``, ..; ``objectives``,
     ``operators`` and ``strategy`` may be objects of one's own, too. Raises ConfigError, and RequestError for another ``config``.
     """
-    options = by_name(options)
+    given = by_name(options)
     if isinstance(config, RunConfig):
         config = config.model_dump(exclude_unset=True)  # what was left open is chosen to suit the data
     if config is None or isinstance(config, Mapping):
-        return merged_config(config or {}, options)
+        return merged_config(config or {}, given)
     if not isinstance(config, str | os.PathLike):
         raise RequestError(f"config must be a path, a mapping of its sections or a RunConfig, got {config!r}")
     tables = read_config(Path(config))
     make_config(tables, os.fspath(config))  # what is wrong in the file is reported as the file's
-    return merged_config(tables, options)
+    return merged_config(tables, given)
 
 
 @checked(out=PATH, initial=Sequence)
@@ -44,7 +47,7 @@ def start(
     config: str | os.PathLike[str] | Mapping[str, Any] | RunConfig | None = None,
     initial: "Sequence[Graph | NetworkSource | Given]" = (),
     listener: "Listener | None" = None,
-    **options: Any,
+    **options: Unpack[SearchOptions],
 ) -> Run:
     """Search into a new folder and give the finished run; ``config`` and ``options`` as for ``configured``.
 
