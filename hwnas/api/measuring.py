@@ -24,6 +24,9 @@ class DeviceCheck:
     noise: "Noise | None" = None
     problem: str | None = None
 
+    def __repr__(self) -> str:
+        return f"<device {self.name}, {self.profile.description}{f': {self.problem}' if self.problem else ''}>"
+
     @property
     def reached(self) -> str:
         """How the device is reached."""

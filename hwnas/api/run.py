@@ -11,6 +11,7 @@ from hwnas.api.checking import NUMBER, PATH, checked
 from hwnas.api.files import REPORT, Output
 from hwnas.api.options import expected_config, physical_cores
 from hwnas.api.picking import Pick, full_name, pick, within_limits
+from hwnas.api.showing import Front, as_html, in_a_line
 from hwnas.config import Budget, config_from_json, seconds, settings_of
 from hwnas.errors import ConfigError, RequestError, WorkError
 from hwnas.objective import Objective
@@ -49,7 +50,10 @@ class Run:
         )
 
     def __repr__(self) -> str:
-        return f"<hwnas run in {self.folder}: {len(self.front())} networks on the front, {self.ended() or 'not ended'}>"
+        return in_a_line(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
     def _store(self) -> RunStore:
         return RunStore.open(self.folder, write=False)
@@ -59,9 +63,9 @@ class Run:
         with self._store() as store:
             return entries(store.rows(), self.objectives)
 
-    def front(self) -> list[Entry]:
-        """The Pareto front of all that finished so far, best error first."""
-        return [entry for entry in self.rows() if entry.on_front]
+    def front(self) -> Front:
+        """The Pareto front of all that finished so far, best error first: a list, which a notebook shows as a table."""
+        return Front((entry for entry in self.rows() if entry.on_front), self.objectives)
 
     def predictor_error(self) -> str | None:
         """How well its latencies were predicted before they were measured, in words; None where nothing was predicted."""

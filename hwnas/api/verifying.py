@@ -19,6 +19,9 @@ class BundleCheck:
     file: "FileReport"
     test: "RecomputedError | None" = None
 
+    def __repr__(self) -> str:
+        return f"<{self.file.name}: {self.problem or 'as it was exported'}>"
+
     @property
     def problem(self) -> str | None:
         """What is wrong with it; None where nothing is."""

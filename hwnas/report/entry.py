@@ -26,6 +26,12 @@ class Entry:
     on_front: bool
     own: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        known = (("error", "{:.2%} error"), ("parameters", "{:,.0f} parameters"), ("latency_ms", "{:.3g} ms"))
+        parts = [text.format(value) for name, text in known if (value := self.value(name)) is not None]
+        standing = "on the front" if self.on_front else STATUSES.get(self.status, self.status)
+        return f"<network {self.id}, {standing}: {', '.join(parts)}>"
+
     @property
     def id(self) -> str:
         """``g<generation>-<slot>``; ``t<number>-<slot>`` where it was trained to the end."""

@@ -23,16 +23,21 @@ STATUS = {"finished": "FINISHED", "failed": "FAILED", "stopped_early": "KILLED"}
 BATCH = 900  # MLflow takes 1,000 metrics at a time, 100 of them with parameters or tags
 LONGEST = 500  # characters of a parameter, in every store of MLflow
 
+ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # as ONNX Runtime's, it is the user's to turn on
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # a server that is away is not asked for minutes
+    "MLFLOW_LOGGING_LEVEL": "WARNING",  # that tables were made is not what was asked
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # two lines a network
+}
+
 
 def write(record: RunRecord, uri: str, experiment: str) -> Tracked:
     """Bring a tracking store up to date with a run.
 
     Raises RequestError where MLflow is not installed or cannot use the store's address, TrackerError where the store fails.
     """
-    # As with ONNX Runtime, telemetry is the user's to turn on; and a server that is away is not asked for minutes.
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # that tables were made is not what was asked
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)  # what the user has set stays
     try:
         from mlflow import MlflowClient
     except ModuleNotFoundError as error:

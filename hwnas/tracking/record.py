@@ -62,6 +62,9 @@ class Tracked:
     known: int
     left_out: int
 
+    def __repr__(self) -> str:
+        return f"<{self}>"
+
     def __str__(self) -> str:
         updated = f"{self.updated} updated, " if self.updated else ""
         left_out = f"; {self.left_out} left out, which were not trained to an end" if self.left_out else ""
