@@ -15,6 +15,8 @@ def data_card(config: Mapping[str, Any] | RunConfig | None = None, **options: Un
     """The card of the data that a search with this configuration and these options, as of ``configured``, would see.
 
     Raises ConfigError and DataError as that search would.
+
+    Example: ``print(*hwnas.data_card(data="photos", image_size=(48, 48)).lines(), sep="\\n")``
     """
     from hwnas.data import default_augmentation, describe, load
 

@@ -33,6 +33,8 @@ def faults(
 
     ``settings`` are those of ``hwnas.campaign.FaultSettings``: target, dtype, bers, half_width, seed, .. Campaigns lie in
     ``folder`` and are gone on with. Raises RequestError where files and data do not fit each other.
+
+    Example: ``hwnas.faults(["model.onnx"], "photos", faults=["ber"], bers=[1e-6, 1e-5])``
     """
     from hwnas.campaign.of_files import file_study
     from hwnas.campaign.settings import fault_settings

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+from hwnas.api.checking import PATH, checked
 from hwnas.errors import RequestError
 from hwnas.store.database import DATABASE
 
@@ -157,3 +158,9 @@ def _replace(place: Path, content: bytes) -> None:
     finally:
         with suppress(FileNotFoundError):
             beside.unlink()
+
+
+@checked(path=PATH)
+def is_run(path: str | os.PathLike[str]) -> bool:
+    """Whether a folder holds a run."""
+    return (Path(path) / DATABASE).is_file()

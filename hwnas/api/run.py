@@ -1,7 +1,6 @@
 """A run on disk, and everything that can be asked of it."""
 
 import os
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
@@ -10,10 +9,10 @@ from hwnas.api.banding import Band, bands
 from hwnas.api.checking import NUMBER, PATH, checked
 from hwnas.api.files import REPORT, Output
 from hwnas.api.options import expected_config, physical_cores
-from hwnas.api.picking import Pick, full_name, pick, within_limits
+from hwnas.api.picking import Pick, chosen, full_name, pick, within_limits
 from hwnas.api.showing import Front, as_html, in_a_line
 from hwnas.config import Budget, config_from_json, seconds, settings_of
-from hwnas.errors import ConfigError, RequestError, WorkError
+from hwnas.errors import ConfigError, RequestError
 from hwnas.objective import Objective
 from hwnas.objectives import known_objectives, objectives_named
 from hwnas.progress.log_file import both, run_log
@@ -21,7 +20,6 @@ from hwnas.progress.progress import OUT_OF_TIME
 from hwnas.report import Entry, entries, lost, predictor_error, too_short_for, why_empty, why_ended, why_of_no_use
 from hwnas.settings.reference import import_modules
 from hwnas.store import RunStore
-from hwnas.store.database import DATABASE
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -59,12 +57,18 @@ class Run:
         return RunStore.open(self.folder, write=False)
 
     def rows(self) -> list[Entry]:
-        """Every candidate that has an outcome: the front, best error first, then what is dominated, failed or infeasible."""
+        """Every candidate that has an outcome: the front, best error first, then what is dominated, failed or infeasible.
+
+        Example: ``[entry.id for entry in run.rows() if entry.status == "failed"]``
+        """
         with self._store() as store:
             return entries(store.rows(), self.objectives)
 
     def front(self) -> Front:
-        """The Pareto front of all that finished so far, best error first: a list, which a notebook shows as a table."""
+        """The Pareto front of all that finished so far, best error first: a list, which a notebook shows as a table.
+
+        Example: ``run.front()[0].value("error")``
+        """
         return Front((entry for entry in self.rows() if entry.on_front), self.objectives)
 
     def predictor_error(self) -> str | None:
@@ -114,6 +118,8 @@ class Run:
         ``remeasure`` measures every network again, on another device. ``keep``: whose weights stay, "front" or "all". A finished
         run has nothing to do. Raises RequestError where its data or device are not those it was started with, or its
         configuration not as ``expected``: seed, data, objectives, .. as in ``configured``, without budgets and limits.
+
+        Example: ``run.resume(time_budget="1h")``
         """
         from hwnas.experiment import resume, silent
 
@@ -150,6 +156,8 @@ class Run:
         weights that a model has ("inherited") or new ones ("scratch"). ``teacher``: an id, "best" of the run, "original" (the
         network that the run began with, for those that descend from it and err more often) or "none". The same asked for again
         continues with what was cut off. Raises RequestError where it cannot be done as asked.
+
+        Example: ``run.train(["g7-1", "g9-3"], time_budget="1h")``
         """
         from hwnas.experiment import Wanted, silent, train
 
@@ -176,6 +184,8 @@ class Run:
         Without ``prefer`` the run's objectives weigh the same; with it those not named only break ties. ``knee``: the knee of
         what is within the limits instead. Raises ConfigError for names and numbers that cannot be, WorkError where no model of
         the front is within the limits.
+
+        Example: ``run.pick({"error": 0.05}, {"latency_ms": 1}).entry.id``
         """
         return pick(self.front(), self.objectives, limits or {}, prefer or {}, knee=knee)
 
@@ -185,6 +195,8 @@ class Run:
 
         It computes what its exported file does; ``model(id).network`` is the network without the normalisation. Raises
         RequestError for an unknown or untrained model, DataError where the data are not the run's.
+
+        Example: ``run.model("g7-1")(images).argmax(1)``
         """
         from hwnas.models.classifier import trained_module
 
@@ -193,7 +205,10 @@ class Run:
 
     @checked(id=str, precision=str)
     def onnx(self, id: str, precision: str = "float32") -> bytes:
-        """The ONNX file of a trained model, checked as `export` does. Raises as that does."""
+        """The ONNX file of a trained model, checked as `export` does. Raises as that does.
+
+        Example: ``Path("g7-1.onnx").write_bytes(run.onnx("g7-1", "int8"))``
+        """
         from hwnas.models.file_bytes import onnx_bytes
 
         with self._store() as store:
@@ -204,12 +219,12 @@ class Run:
         """The front as a pandas DataFrame, a row for each network by its id, best error first; with ``everyone`` all candidates.
 
         Columns are those of ``hwnas front --format json``. Raises RequestError where pandas is not installed.
+
+        Example: ``run.frame()[["error", "parameters"]]``
         """
-        try:
-            import pandas
-        except ModuleNotFoundError as error:
-            raise RequestError(f"a frame needs pandas, which is not there ({error}): pip install 'hwnas[pandas]'") from error
-        return pandas.DataFrame([entry.to_json() for entry in (self.rows() if everyone else self.front())]).set_index("id")
+        from hwnas.api.framing import frame
+
+        return frame(self.rows() if everyone else self.front())
 
     @checked(count=int, by=str, limits=Mapping)
     def bands(self, count: int = 5, *, by: str | None = None, limits: Mapping[str, float] | None = None) -> list[Band]:
@@ -217,6 +232,8 @@ class Run:
         parameters where the run measured none. Bands whose best is no more accurate than a cheaper one's are left out.
 
         Raises ConfigError for names and numbers that cannot be, WorkError where nothing is within the limits.
+
+        Example: ``[band.entry.id for band in run.bands(5, by="parameters")]``
         """
         known, own = known_objectives(self.objectives), {objective.name for objective in self.objectives}
         name = full_name(by or ("latency_ms" if "latency_ms" in own else "parameters"), known)
@@ -243,6 +260,8 @@ class Run:
 
         Raises RequestError for unknown models, a folder that holds something else and data not the run's, StoreError where
         stored weights are damaged, ExportError where a file does not compute what its network computes.
+
+        Example: ``run.export("bundle", models=["g7-1"], precisions=["float32", "int8"])``
         """
         from hwnas.models.exporting import export_models
 
@@ -267,6 +286,8 @@ class Run:
 
         ``settings`` are those of ``hwnas.campaign.FaultSettings``: target, dtype, bers, half_width, seed, .. Campaigns lie in
         the run's folder and are gone on with. Raises RequestError where a campaign cannot be had as asked.
+
+        Example: ``run.faults(models=["g7-1"], dtype="int8", half_width=0.5)``
         """
         from hwnas.campaign.of_run import fault_study
         from hwnas.campaign.settings import fault_settings
@@ -284,6 +305,8 @@ class Run:
         """Write the run as one self-contained HTML page (``report.html`` in its folder by default); gives the page's path.
 
         Raises RequestError where a file that is no such page lies there, unless ``replace``.
+
+        Example: ``run.report("report.html")``
         """
         output = self._page(out, replace=replace)
         self._write_page(output, None)
@@ -295,6 +318,8 @@ class Run:
 
         It looks every so many seconds; as long as the run is at work the page loads itself again as often. Raises RequestError
         as ``report`` does.
+
+        Example: ``run.watch(every="30s")``
         """
         from hwnas.api.watching import interval_of, watch
 
@@ -318,6 +343,8 @@ class Run:
         ``optuna``: that of a storage, which gets a study; ``tensorboard``: a folder for event files. ``every`` goes on until the
         run is over, looking every so many seconds. Raises RequestError where a library is missing, TrackerError where a tracker
         fails.
+
+        Example: ``run.track(mlflow="sqlite:///mlflow.db", tensorboard="events")``
         """
         from hwnas.api.tracking import Trackers
 
@@ -330,6 +357,8 @@ class Run:
         """Write the main plots as PNG and SVG, for a paper; gives the paths. They need matplotlib (the extra ``plots``).
 
         Raises RequestError without it, and where a file that is no such picture lies there, unless ``replace``.
+
+        Example: ``run.pictures("figures")``
         """
         from hwnas.api.picturing import write_pictures
 
@@ -354,27 +383,13 @@ class Run:
         return entry
 
     def _chosen(self, models: str | Sequence[str]) -> list[Entry]:
-        known = {entry.id: entry for entry in self.rows()}
-        front = [entry for entry in known.values() if entry.on_front]
-        if not front:
-            raise WorkError(f"{self.folder} has no trained model yet")
-        if models == "front":
-            return front
-        ids = [models] if isinstance(models, str) else list(dict.fromkeys(models))
-        unknown = [candidate_id for candidate_id in ids if candidate_id not in known]
-        if unknown:
-            named = ", ".join(map(shlex.quote, unknown))  # an empty name, too
-            raise RequestError(f"no model {named} in {self.folder}; see: hwnas front {self.folder} --all")
-        return [known[candidate_id] for candidate_id in ids]
+        return chosen(self.rows(), models, self.folder)
 
 
 @checked(path=PATH)
 def open_run(path: str | os.PathLike[str]) -> Run:
-    """A run that is on disk, finished or not. Raises RunFolderError where there is none."""
+    """A run that is on disk, finished or not. Raises RunFolderError where there is none.
+
+    Example: ``hwnas.open_run("runs/mine").front()``
+    """
     return Run(path)
-
-
-@checked(path=PATH)
-def is_run(path: str | os.PathLike[str]) -> bool:
-    """Whether a folder holds a run."""
-    return (Path(path) / DATABASE).is_file()

@@ -27,6 +27,8 @@ def configured(
 
     Options are written with underscores: ``data``, ``device``, ``time_budget``, ``max_latency_ms``, ..; ``objectives``,
     ``operators`` and ``strategy`` may be objects of one's own, too. Raises ConfigError, and RequestError for another ``config``.
+
+    Example: ``hwnas.api.configured("run.toml", seed=1).objectives``
     """
     given = by_name(options)
     if isinstance(config, RunConfig):
@@ -56,6 +58,8 @@ def start(
     as they are (the space's own join them with ``with_initial``). Without anything: digits, this CPU, three minutes.
 
     Raises RequestError before anything is written where the request is wrong.
+
+    Example: ``run = hwnas.start("runs/mine", data="photos", time_budget="30m", max_latency_ms=5)``
     """
     settings = configured(config, **options)
     from hwnas.experiment import silent
