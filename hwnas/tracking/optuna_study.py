@@ -5,8 +5,9 @@ objective's upper bound is a constraint. A trial that was added is never changed
 front, test errors, latencies measured finely) stands in the study's own attributes.
 """
 
+import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,8 @@ def write(record: RunRecord, url: str) -> Tracked:
     try:
         with _explained(url):
             study = _study(record, url)
-            known = {trial.user_attrs.get(NETWORK) for trial in study.get_trials(deepcopy=False)}
+            known = {trial.user_attrs.get(NETWORK): trial for trial in study.get_trials(deepcopy=False)}
+            _refuse_changed(known, record)
             new = [entry for entry in record.entries if entry.id not in known]
             for entry in new:
                 study.add_trial(_trial(entry, record))
@@ -88,6 +90,21 @@ def _study(record: RunRecord, url: str) -> "Study":
     return study
 
 
+def _refuse_changed(known: "Mapping[str | None, FrozenTrial]", record: RunRecord) -> None:
+    """Raise RequestError where the run was measured again since: values of two devices must not mix, and trials do not change."""
+    for entry in record.entries:
+        then = known[entry.id].values if entry.id in known else None
+        if then is not None and not all(map(math.isclose, then, _values(entry, record))):
+            raise RequestError(
+                f"the study {record.name!r} has other values of {entry.id} than the run has now, which was measured again since; "
+                "Optuna changes no trial: name another study with --name"
+            )
+
+
+def _values(entry: Entry, record: RunRecord) -> list[float]:
+    return [entry.row.needed(objective.name) for objective in record.objectives]
+
+
 def _trial(entry: Entry, record: RunRecord) -> "FrozenTrial":
     from optuna.trial import TrialState, create_trial
 
@@ -99,7 +116,7 @@ def _trial(entry: Entry, record: RunRecord) -> "FrozenTrial":
     is_complete = state == TrialState.COMPLETE
     trial = create_trial(
         state=state,
-        values=[row.needed(objective.name) for objective in record.objectives] if is_complete else None,
+        values=_values(entry, record) if is_complete else None,
         user_attrs=attributes,
         system_attrs={"constraints": [row.needed(name) - bound for name, bound in bounds.items()]} if is_complete else {},
     )

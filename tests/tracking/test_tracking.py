@@ -121,6 +121,15 @@ class TestOptuna:
         assert trial.user_attrs["failure"] == "diverged: its loss became infinite"
         assert max(trial.values[0] for trial in study.best_trials) <= errors[2]
 
+    def test_values_of_two_devices_do_not_mix(self, run: Run, url: str) -> None:
+        run.track(optuna=url)
+        with RunStore.open(run.folder, write=True) as store:
+            outcome = next(outcome for outcome in store.outcomes() if outcome.status == "finished")
+            store.revise([replace(outcome, values={**outcome.values, "macs": outcome.values["macs"] + 1})])
+        with pytest.raises(RequestError, match=rf"other values of {outcome.candidate_id} than the run has now"):
+            run.track(optuna=url)
+        assert run.track(optuna=url, name="again")[0].added == len(run.rows())
+
     def test_another_runs_study_and_a_strange_storage_are_refused(self, run: Run, url: str, tmp_path: Path) -> None:
         run.track(optuna=url)
         other = hwnas.open_run(run.folder)
@@ -184,6 +193,15 @@ class TestTensorBoard:
         assert sorted(tmp_path.rglob("*tfevents*")) == before
         steps = [step for step, _ in self.scalars(tmp_path / "events" / one)["curve/loss"]]
         assert len(steps) == len(set(steps))
+
+    def test_what_was_never_trained_is_left_out_and_counted(self, run: Run, tmp_path: Path) -> None:
+        with RunStore.open(run.folder, write=True) as store:
+            one = next(store.outcomes()).candidate_id
+            store.revise([Outcome(candidate_id=one, status="infeasible")])
+        (tracked,) = run.track(tensorboard=tmp_path, name="events")
+        assert (tracked.added, tracked.left_out) == (len(run.rows()) - 1, 1)
+        assert not (tmp_path / "events" / one).exists()
+        assert str(tracked).endswith("; 1 left out, which were not trained to an end")
 
     def test_what_a_kill_cut_off_is_written_again(self, run: Run, tmp_path: Path) -> None:
         run.track(tensorboard=tmp_path, name="events")
