@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hwnas.version import __version__
 
 if TYPE_CHECKING:
-    from hwnas.api import Run, compare, devices, ensemble, measure, open_run, start, verify
+    from hwnas.api import Run, compare, data_card, devices, ensemble, faults, inspect, measure, open_run, start, verify
     from hwnas.graph.ops import register_op
     from hwnas.network import register_compute
 
@@ -24,8 +24,11 @@ __all__ = [
     "Run",
     "__version__",
     "compare",
+    "data_card",
     "devices",
     "ensemble",
+    "faults",
+    "inspect",
     "measure",
     "open_run",
     "register_compute",
@@ -36,8 +39,11 @@ __all__ = [
 _MODULES = {
     "Run": "hwnas.api",
     "compare": "hwnas.api",
+    "data_card": "hwnas.api",
     "devices": "hwnas.api",
     "ensemble": "hwnas.api",
+    "faults": "hwnas.api",
+    "inspect": "hwnas.api",
     "measure": "hwnas.api",
     "verify": "hwnas.api",
     "open_run": "hwnas.api",

@@ -23,7 +23,8 @@
         │   └── WrongAnswerError             it answered what its agent does not answer
         ├── StoreError                    something read back from a run is not what was written
         │   └── DiskFullError                something could not be written
-        └── ExportError                   an exported model did not pass its checks
+        ├── ExportError                   an exported model did not pass its checks
+        └── TrackerError                  an experiment tracker could not take what it was told
 
 A message says what was expected, what came, and what to do about it.
 """
@@ -137,3 +138,7 @@ class DiskFullError(StoreError):
 
 class ExportError(WorkError):
     """An exported model did not pass its checks."""
+
+
+class TrackerError(WorkError):
+    """An experiment tracker could not take what it was told."""

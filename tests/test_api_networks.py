@@ -64,5 +64,5 @@ def test_a_frame_has_a_row_for_each_network(run: Run) -> None:
 
 def test_without_pandas_it_says_what_to_do(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(RequestError, match="pip install pandas"):
+    with pytest.raises(RequestError, match=r"pip install 'hwnas\[pandas\]'"):
         run.frame()

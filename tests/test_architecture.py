@@ -14,6 +14,7 @@
   them is computed from, and whoever reads a run knows their names without torch.
 - config may import search: a strategy brings its own section; and objective: the names of what is minimised by default.
 - testing is for tests, ours and a user's: it sees whatever a contract speaks of.
+- tracking writes what a run holds into experiment trackers: it reads the store as report does, and nothing imports it but api.
 - onnxfiles reads what others wrote: graph is what it reads into; deployed computes what was read, and device's sessions what the
   file itself says, so that the two can be compared.
 """
@@ -34,7 +35,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 MAY_IMPORT: Mapping[str, str] = {
     "cli": "api campaign experiment objective progress report resilience",
     "api": "campaign config data device experiment export graph importing models objective objectives pareto progress report "
-    "search settings store",
+    "search settings store tracking",
     "campaign": "data deployed device execution export graph injection models network onnxfiles resilience store",
     "models": "config data deployed device execution export network resilience settings store training",
     "progress": "",
@@ -43,6 +44,7 @@ MAY_IMPORT: Mapping[str, str] = {
     "execution": "candidate data device export graph morphism network objectives settings training",
     "search": "candidate graph morphism objective pareto settings spaces",
     "report": "candidate graph objective objectives pareto search store",
+    "tracking": "objective report store",
     "store": "candidate graph morphism objective",
     "spaces": "graph morphism",
     "candidate": "graph morphism objective",
@@ -94,13 +96,17 @@ LIBRARIES: Mapping[str, set[str]] = {
     "pebble": {"execution"},
     "asyncssh": {"device"},
     "ray": {"execution"},
+    "mlflow": {"tracking"},
+    "optuna": {"tracking"},
+    "tensorboard": {"tracking"},
 }
 PYMOO = {"search/nsga2.py", "pareto/choosing.py"}
 MODULES_WITHOUT_TORCH = (
     "hwnas.graph", "hwnas.spaces", "hwnas.morphism", "hwnas.resilience", "hwnas.estimate", "hwnas.pareto", "hwnas.search",
     "hwnas.device", "hwnas.store", "hwnas.report", "hwnas.report.page", "hwnas.pareto.choosing", "hwnas.config", "hwnas.settings",
     "hwnas.report.comparison", "hwnas.report.static", "hwnas.objectives", "hwnas.settings.reference", "hwnas.api",
-    "hwnas.cli", "hwnas.cli.console", "hwnas.cli.fault_tables",
+    "hwnas.cli", "hwnas.cli.console", "hwnas.cli.fault_tables", "hwnas.tracking.mlflow_runs", "hwnas.tracking.optuna_study",
+    "hwnas.tracking.tensorboard_events",
 )  # fmt: skip
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 60
 

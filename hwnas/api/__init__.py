@@ -5,18 +5,19 @@
 Runtime, plotly, matplotlib or pymoo, which seeing a front must not pay for.
 """
 
+from hwnas.api.advising import suggested_time
 from hwnas.api.comparing import compare
 from hwnas.api.describing import data_card
 from hwnas.api.ensembling import Ensemble, ensemble, ensemble_table
 from hwnas.api.exported import exported_table
 from hwnas.api.fault_files import stage_listener, write_fault_plots, write_faults
 from hwnas.api.faulting import faults
-from hwnas.api.files import FAULTS, IMPORTED, MEASUREMENT, PLOTS, REPORT, Output
+from hwnas.api.files import FAULTS, IMPORTED, MEASUREMENT, PLOTS, REPORT, Output, is_run
 from hwnas.api.importing import inspect, inspected_facts, inspected_json
 from hwnas.api.measuring import DeviceCheck, devices, measure, new_profile, profiles_folder
 from hwnas.api.options import OPTIONS, default_folder
 from hwnas.api.picking import Pick
-from hwnas.api.run import Run, is_run, open_run
+from hwnas.api.run import Run, open_run
 from hwnas.api.starting import configured, start
 from hwnas.api.templates import default_config
 from hwnas.api.verifying import BundleCheck, verify
@@ -58,6 +59,7 @@ __all__ = [
     "profiles_folder",
     "stage_listener",
     "start",
+    "suggested_time",
     "suggestions",
     "verify",
     "why_of_no_use",

@@ -18,6 +18,9 @@ class Band:
     high: float
     entry: Entry
 
+    def __repr__(self) -> str:
+        return f"<{self.objective.label} {self.title}: {self.entry.id}>"
+
     @property
     def title(self) -> str:
         """Up to which value it goes."""

@@ -20,6 +20,8 @@ def compare(
 
     Raises RequestError for fewer than two runs, runs of other data or another metric, a run given twice, and where a file that
     is no such page lies there, unless ``replace``.
+
+    Example: ``hwnas.compare(["runs/a", "runs/b"], "compare.html")``
     """
     from hwnas.report.comparison import Compared, comparison
 

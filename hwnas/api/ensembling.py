@@ -56,6 +56,8 @@ def ensemble(
 
     Raises ConfigError for sizes and limits that cannot be, RequestError where no network is within the limit or has its weights,
     DataError where the data are not the run's, ExportError where the file does not answer as its networks do.
+
+    Example: ``hwnas.ensemble("runs/mine", size=3, max_latency_ms=5, out="ensemble.onnx")``
     """
     from hwnas.models.ensemble_of_run import choose
 

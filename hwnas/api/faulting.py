@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 from hwnas.api.checking import PATH, checked
 from hwnas.api.options import merged_config, physical_cores
@@ -12,6 +12,7 @@ from hwnas.errors import ConfigError, RequestError
 if TYPE_CHECKING:
     from hwnas.campaign import FaultReport
     from hwnas.campaign.campaign import Watch
+    from hwnas.campaign.settings import FaultOptions
 
 
 @checked(onnx=Sequence, data=str, folder=PATH, faults=Sequence, validation_images=int)
@@ -26,12 +27,14 @@ def faults(
     normalisation: tuple[float, ...] | str | None = None,
     validation: str | None = None,
     group_by: str | None = None,
-    **settings: Any,
+    **settings: "Unpack[FaultOptions]",
 ) -> "FaultReport":
     """Fault-injection campaigns on ONNX classifiers of any origin, on the validation images of ``data``.
 
     ``settings`` are those of ``hwnas.campaign.FaultSettings``: target, dtype, bers, half_width, seed, .. Campaigns lie in
     ``folder`` and are gone on with. Raises RequestError where files and data do not fit each other.
+
+    Example: ``hwnas.faults(["model.onnx"], "photos", faults=["ber"], bers=[1e-6, 1e-5])``
     """
     from hwnas.campaign.of_files import file_study
     from hwnas.campaign.settings import fault_settings

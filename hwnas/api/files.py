@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+from hwnas.api.checking import PATH, checked
 from hwnas.errors import RequestError
 from hwnas.store.database import DATABASE
 
@@ -132,6 +133,13 @@ class Output:
         self.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
+def report_of(folder: Path, out: str | os.PathLike[str] | None, *, replace: bool) -> Output:
+    """Where the page of a run is to be written. Raises RequestError where it must not be."""
+    output = Output(path=folder / "report.html" if out is None else Path(out), kind=REPORT, replace=replace)
+    output.refuse_foreign()
+    return output
+
+
 def _real(path: Path) -> Path:
     """The path behind all links; a loop of links stays, where ``Path.resolve`` of Python 3.11 raises a RuntimeError."""
     return Path(os.path.realpath(path))
@@ -158,3 +166,9 @@ def _replace(place: Path, content: bytes) -> None:
     finally:
         with suppress(FileNotFoundError):
             beside.unlink()
+
+
+@checked(path=PATH)
+def is_run(path: str | os.PathLike[str]) -> bool:
+    """Whether a folder holds a run."""
+    return (Path(path) / DATABASE).is_file()

@@ -21,6 +21,8 @@ def inspect(
 
     ``model`` and ``weights`` are what ``start`` takes; the others mean what they mean in a search. Without ``data`` the images
     have the size that the network says, or ``image_size``. Raises ModelError, ConfigError, DataError.
+
+    Example: ``hwnas.inspect("timm:mobilenetv3_small_100", data="photos")``
     """
     from hwnas.api.options import merged_config
     from hwnas.experiment.inspection import inspect as inspected

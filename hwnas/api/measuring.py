@@ -24,6 +24,9 @@ class DeviceCheck:
     noise: "Noise | None" = None
     problem: str | None = None
 
+    def __repr__(self) -> str:
+        return f"<device {self.name}, {self.profile.description}{f': {self.problem}' if self.problem else ''}>"
+
     @property
     def reached(self) -> str:
         """How the device is reached."""
@@ -60,6 +63,8 @@ def measure(
     """The latency of any ONNX file on a device, to its profile's own target, and what the device is.
 
     ``shapes`` settles symbolic dimensions by name. Raises ModelError, ProfileError, DeviceError.
+
+    Example: ``latency, fingerprint = hwnas.measure("model.onnx", "local-cpu")``
     """
     from hwnas.device import open_device, read_model
     from hwnas.device.trial import try_apart
@@ -94,7 +99,10 @@ def measured_facts(device: str, profile: "HardwareProfile", latency: "Latency", 
 
 
 def devices(*, check: bool = False, names: Sequence[str] | None = None) -> list[DeviceCheck]:
-    """The hardware profiles that come with hwnas, or those named; ``check`` reaches each device and looks how quiet it is."""
+    """The hardware profiles that come with hwnas, or those named; ``check`` reaches each device and looks how quiet it is.
+
+    Example: ``[check.facts() for check in hwnas.devices(check=True, names=["local-cpu"])]``
+    """
     from hwnas.device import load_profile, profile_names
 
     profiles = {name: load_profile(name) for name in names or profile_names()}
@@ -108,7 +116,10 @@ def devices(*, check: bool = False, names: Sequence[str] | None = None) -> list[
 
 
 def new_profile(kind: str) -> str:
-    """The text of a profile to fill in, of a device that is reached by ``ssh`` or is this machine (``local``)."""
+    """The text of a profile to fill in, of a device that is reached by ``ssh`` or is this machine (``local``).
+
+    Example: ``Path("pi.toml").write_text(hwnas.api.new_profile("ssh"))``
+    """
     from hwnas.device.new_profile import new_profile
 
     return new_profile(kind)

@@ -11,11 +11,12 @@ from typing import Any
 
 import psutil
 
+from hwnas.api.search_options import refuse_unknown
 from hwnas.config import RunConfig, make_config
 from hwnas.errors import ConfigError
 from hwnas.settings import DIGITS, IMAGENET
 
-# Where an option stands in the configuration file.
+# Where an option stands in the configuration file; what it may be, in SearchOptions.
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     **{name: (name,) for name in ("seed", "device", "workers", "executor", "ray_address", "metric", "objectives")},
     **{name: (name,) for name in ("operators", "imports")},
@@ -60,9 +61,7 @@ def merged_config(tables: Mapping[str, Any], options: Mapping[str, Any]) -> RunC
     Paths become absolute, so that a run can be resumed from anywhere. Raises ConfigError, for more workers than this machine can
     bear, too.
     """
-    unknown = [name for name in options if name not in OPTIONS]
-    if unknown:
-        raise ConfigError(f"unknown option {', '.join(unknown)}; known are {', '.join(OPTIONS)}")
+    refuse_unknown(options, tuple(OPTIONS))
     merged: dict[str, Any] = deepcopy(dict(tables))
     if isinstance(merged.get("strategy"), str):
         merged["strategy"] = {"name": merged["strategy"], **merged.pop(merged["strategy"], {})}

@@ -7,12 +7,12 @@ from hwnas.search import table_of
 from hwnas.settings.reference import reference_of
 
 
-def by_name(options: Mapping[str, Any]) -> dict[str, Any]:
+def by_name(options: Mapping[str, object]) -> dict[str, Any]:
     """The options with every object in ``objectives``, ``operators`` and ``strategy`` named, so that a resume finds it again.
 
     Raises RequestError for what a later process could not find.
     """
-    named = dict(options)
+    named: dict[str, Any] = dict(options)
     for option in ("objectives", "operators"):
         given = named.get(option)
         if given is not None and not isinstance(given, str):

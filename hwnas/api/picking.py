@@ -1,8 +1,10 @@
 """One model out of a front: within limits, by what matters."""
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwnas.errors import ConfigError, RequestError, WorkError
@@ -180,3 +182,20 @@ def within_limits(front: Sequence[Entry], objectives: Sequence[Objective], state
         least = ", ".join(f"{limit.objective} {min(found[limit.objective] for found in values.values()):g}" for limit in limits)
         raise WorkError(f"no model of the front has {wanted}; the least on the front is {least}: loosen a limit, or search on")
     return kept
+
+
+def chosen(rows: Sequence[Entry], models: str | Sequence[str], folder: Path) -> list[Entry]:
+    """The networks of a run that are meant: ``"front"``, an id or several. Raises RequestError for an unknown id, WorkError where
+    nothing is trained yet."""
+    known = {entry.id: entry for entry in rows}
+    front = [entry for entry in known.values() if entry.on_front]
+    if not front:
+        raise WorkError(f"{folder} has no trained model yet")
+    if models == "front":
+        return front
+    ids = [models] if isinstance(models, str) else list(dict.fromkeys(models))
+    unknown = [candidate_id for candidate_id in ids if candidate_id not in known]
+    if unknown:
+        named = ", ".join(map(shlex.quote, unknown))  # an empty name, too
+        raise RequestError(f"no model {named} in {folder}; see: hwnas front {folder} --all")
+    return [known[candidate_id] for candidate_id in ids]

@@ -1,42 +1,45 @@
 """A run on disk, and everything that can be asked of it."""
 
 import os
-import shlex
-import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 from hwnas.api.banding import Band, bands
 from hwnas.api.checking import NUMBER, PATH, checked
-from hwnas.api.files import PICTURE, REPORT, Output
+from hwnas.api.files import Output, report_of
 from hwnas.api.options import expected_config, physical_cores
-from hwnas.api.picking import Pick, full_name, pick, within_limits
+from hwnas.api.picking import Pick, chosen, full_name, pick, within_limits
+from hwnas.api.showing import Front, as_html, in_a_line
 from hwnas.config import Budget, config_from_json, seconds, settings_of
-from hwnas.errors import ConfigError, RequestError, WorkError
+from hwnas.errors import ConfigError, RequestError
 from hwnas.objective import Objective
 from hwnas.objectives import known_objectives, objectives_named
 from hwnas.progress.log_file import both, run_log
 from hwnas.progress.progress import OUT_OF_TIME
-from hwnas.report import Entry, entries, more_time, predictor_error, too_short_for, why_ended, why_of_no_use
-from hwnas.report.table import STATUSES
+from hwnas.report import (
+    Entry,
+    entries,
+    lost,
+    predictor_error,
+    too_short_for,
+    why_empty,
+    why_ended,
+    why_of_no_use,
+)
 from hwnas.settings.reference import import_modules
 from hwnas.store import RunStore
-from hwnas.store.creation import WEIGHTS
-from hwnas.store.database import DATABASE
-from hwnas.store.weights import SUFFIX
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from hwnas.campaign import FaultReport
     from hwnas.campaign.campaign import Watch
+    from hwnas.campaign.settings import FaultOptions
     from hwnas.experiment import Ended, Listener, Trained
     from hwnas.export import Manifest
     from hwnas.models.classifier import Classifier
-
-NEW_S = 60.0
+    from hwnas.tracking import Tracked
 
 
 class Run:
@@ -54,19 +57,28 @@ class Run:
         )
 
     def __repr__(self) -> str:
-        return f"<hwnas run in {self.folder}: {len(self.front())} networks on the front, {self.ended() or 'not ended'}>"
+        return in_a_line(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
     def _store(self) -> RunStore:
         return RunStore.open(self.folder, write=False)
 
     def rows(self) -> list[Entry]:
-        """Every candidate that has an outcome: the front, best error first, then what is dominated, failed or infeasible."""
+        """Every candidate that has an outcome: the front, best error first, then what is dominated, failed or infeasible.
+
+        Example: ``[entry.id for entry in run.rows() if entry.status == "failed"]``
+        """
         with self._store() as store:
             return entries(store.rows(), self.objectives)
 
-    def front(self) -> list[Entry]:
-        """The Pareto front of all that finished so far, best error first."""
-        return [entry for entry in self.rows() if entry.on_front]
+    def front(self) -> Front:
+        """The Pareto front of all that finished so far, best error first: a list, which a notebook shows as a table.
+
+        Example: ``run.front()[0].value("error")``
+        """
+        return Front((entry for entry in self.rows() if entry.on_front), self.objectives)
 
     def predictor_error(self) -> str | None:
         """How well its latencies were predicted before they were measured, in words; None where nothing was predicted."""
@@ -75,14 +87,7 @@ class Run:
 
     def why_empty(self) -> str | None:
         """Why there is no front; None where there is one."""
-        counts = Counter(entry.status for entry in self.rows())
-        if counts["finished"]:
-            return None
-        tried = ", ".join(f"{count} {STATUSES.get(status, status)}" for status, count in counts.most_common())
-        if not tried:
-            return "nothing has finished yet"
-        why = "no network kept to the limits" if counts["infeasible"] else "no network finished"
-        return f"{why}; {tried}, see --all"
+        return why_empty(self.rows())
 
     def why_of_no_use(self) -> str | None:
         """That no network is within the largest error that the run allows; None where one is, or none is finished."""
@@ -92,27 +97,10 @@ class Run:
         """That its time ended before a child of a network was trained; None where one was, or another end was asked for."""
         return too_short_for(self.rows()) if self.ended() == OUT_OF_TIME else None
 
-    def more_time(self) -> str:
-        """A time budget, for `resume`, with which a search that ended too soon may come further."""
-        with self._store() as store:
-            return more_time(store)
-
     def lost(self) -> str | None:
-        """That weights lie in the folder which no outcome names, as when the database was lost in part; None where none do.
-
-        Those of the last minute do not count: their outcome may be about to be written.
-        """
+        """That weights lie in the folder which no outcome names, as when the database was lost in part; None where none do."""
         with self._store() as store:
-            names = store.unnamed_weights()
-        files = [self.folder / WEIGHTS / f"{name}{SUFFIX}" for name in names]
-        old = [file for file in files if time.time() - file.stat().st_mtime > NEW_S]
-        if not old:
-            return None
-        what = "1 file of weights is" if len(old) == 1 else f"{len(old)} files of weights are"
-        return (
-            f"{what} named by no outcome: a kill came between the two, or a part of {DATABASE} was lost (its -wal file holds "
-            "what was written last; bring it back from a backup). Nothing of it is deleted"
-        )
+            return lost(store)
 
     def ended(self) -> str | None:
         """Why the search ended; None where it was interrupted or is at work."""
@@ -136,6 +124,8 @@ class Run:
         ``remeasure`` measures every network again, on another device. ``keep``: whose weights stay, "front" or "all". A finished
         run has nothing to do. Raises RequestError where its data or device are not those it was started with, or its
         configuration not as ``expected``: seed, data, objectives, .. as in ``configured``, without budgets and limits.
+
+        Example: ``run.resume(time_budget="1h")``
         """
         from hwnas.experiment import resume, silent
 
@@ -175,6 +165,8 @@ class Run:
         as ``--start`` names it ("model.onnx", "timm:resnet18", "package.module:factory"), for those that err more often.
         ``also_validation``: they learn the validation images, too, for shipping; they have no validation error, and are on no
         front. The same asked for again continues with what was cut off. Raises RequestError where it cannot be done as asked.
+
+        Example: ``run.train(["g7-1", "g9-3"], time_budget="1h")``
         """
         from hwnas.experiment import Wanted, silent, train
 
@@ -202,6 +194,8 @@ class Run:
         Without ``prefer`` the run's objectives weigh the same; with it those not named only break ties. ``knee``: the knee of
         what is within the limits instead. Raises ConfigError for names and numbers that cannot be, WorkError where no model of
         the front is within the limits.
+
+        Example: ``run.pick({"error": 0.05}, {"latency_ms": 1}).entry.id``
         """
         return pick(self.front(), self.objectives, limits or {}, prefer or {}, knee=knee)
 
@@ -211,6 +205,8 @@ class Run:
 
         It computes what its exported file does; ``model(id).network`` is the network without the normalisation. Raises
         RequestError for an unknown or untrained model, DataError where the data are not the run's.
+
+        Example: ``run.model("g7-1")(images).argmax(1)``
         """
         from hwnas.models.classifier import trained_module
 
@@ -219,7 +215,10 @@ class Run:
 
     @checked(id=str, precision=str)
     def onnx(self, id: str, precision: str = "float32") -> bytes:
-        """The ONNX file of a trained model, checked as `export` does. Raises as that does."""
+        """The ONNX file of a trained model, checked as `export` does. Raises as that does.
+
+        Example: ``Path("g7-1.onnx").write_bytes(run.onnx("g7-1", "int8"))``
+        """
         from hwnas.models.file_bytes import onnx_bytes
 
         with self._store() as store:
@@ -230,12 +229,12 @@ class Run:
         """The front as a pandas DataFrame, a row for each network by its id, best error first; with ``everyone`` all candidates.
 
         Columns are those of ``hwnas front --format json``. Raises RequestError where pandas is not installed.
+
+        Example: ``run.frame()[["error", "parameters"]]``
         """
-        try:
-            import pandas
-        except ModuleNotFoundError as error:
-            raise RequestError(f"a frame needs pandas, which is not there ({error}): pip install pandas") from error
-        return pandas.DataFrame([entry.to_json() for entry in (self.rows() if everyone else self.front())]).set_index("id")
+        from hwnas.api.framing import frame
+
+        return frame(self.rows() if everyone else self.front())
 
     @checked(count=int, by=str, limits=Mapping)
     def bands(self, count: int = 5, *, by: str | None = None, limits: Mapping[str, float] | None = None) -> list[Band]:
@@ -243,6 +242,8 @@ class Run:
         parameters where the run measured none. Bands whose best is no more accurate than a cheaper one's are left out.
 
         Raises ConfigError for names and numbers that cannot be, WorkError where nothing is within the limits.
+
+        Example: ``[band.entry.id for band in run.bands(5, by="parameters")]``
         """
         known, own = known_objectives(self.objectives), {objective.name for objective in self.objectives}
         name = full_name(by or ("latency_ms" if "latency_ms" in own else "parameters"), known)
@@ -269,6 +270,8 @@ class Run:
 
         Raises RequestError for unknown models, a folder that holds something else and data not the run's, StoreError where
         stored weights are damaged, ExportError where a file does not compute what its network computes.
+
+        Example: ``run.export("bundle", models=["g7-1"], precisions=["float32", "int8"])``
         """
         from hwnas.models.exporting import export_models
 
@@ -287,12 +290,14 @@ class Run:
         onnx: Sequence[str | os.PathLike[str]] = (),
         faults: Sequence[str] = ("single", "ber"),
         watch: "Watch | None" = None,
-        **settings: Any,
+        **settings: "Unpack[FaultOptions]",
     ) -> "FaultReport":
         """Fault-injection campaigns on models of the run and on ONNX files, on the run's validation images.
 
         ``settings`` are those of ``hwnas.campaign.FaultSettings``: target, dtype, bers, half_width, seed, .. Campaigns lie in
         the run's folder and are gone on with. Raises RequestError where a campaign cannot be had as asked.
+
+        Example: ``run.faults(models=["g7-1"], dtype="int8", half_width=0.5)``
         """
         from hwnas.campaign.of_run import fault_study
         from hwnas.campaign.settings import fault_settings
@@ -310,8 +315,10 @@ class Run:
         """Write the run as one self-contained HTML page (``report.html`` in its folder by default); gives the page's path.
 
         Raises RequestError where a file that is no such page lies there, unless ``replace``.
+
+        Example: ``run.report("report.html")``
         """
-        output = self._page(out, replace=replace)
+        output = report_of(self.folder, out, replace=replace)
         self._write_page(output, None)
         return output.path
 
@@ -321,39 +328,52 @@ class Run:
 
         It looks every so many seconds; as long as the run is at work the page loads itself again as often. Raises RequestError
         as ``report`` does.
+
+        Example: ``run.watch(every="30s")``
         """
         from hwnas.api.watching import interval_of, watch
 
-        output, every_s = self._page(out, replace=replace), interval_of(every)
+        output, every_s = report_of(self.folder, out, replace=replace), interval_of(every)
         return watch(self, lambda refresh_s: self._write_page(output, refresh_s), every_s)
+
+    @checked(mlflow=str, tensorboard=PATH, optuna=str, name=str, experiment=str, every=str | NUMBER)
+    def track(
+        self,
+        *,
+        mlflow: str | None = None,
+        tensorboard: str | os.PathLike[str] | None = None,
+        optuna: str | None = None,
+        name: str | None = None,
+        experiment: str = "hwnas",
+        every: str | float | None = None,
+    ) -> "list[Tracked]":
+        """Write the run into experiment trackers; a second time only what is new is added. Gives what each of them has now.
+
+        ``mlflow``: the address of a tracking store, where ``experiment`` gets a run with a nested one for each network;
+        ``optuna``: that of a storage, which gets a study; ``tensorboard``: a folder for event files. ``every`` goes on until the
+        run is over, looking every so many seconds. Raises RequestError where a library is missing, TrackerError where a tracker
+        fails.
+
+        Example: ``run.track(mlflow="sqlite:///mlflow.db", tensorboard="events")``
+        """
+        from hwnas.api.tracking import Trackers
+
+        folder = None if tensorboard is None else Path(tensorboard)
+        trackers = Trackers(mlflow=mlflow, tensorboard=folder, optuna=optuna, name=name, experiment=experiment)
+        return trackers.write(self) if every is None else trackers.follow(self, every)
 
     @checked(folder=PATH, replace=bool)
     def pictures(self, folder: str | os.PathLike[str], *, replace: bool = False) -> list[Path]:
         """Write the main plots as PNG and SVG, for a paper; gives the paths. They need matplotlib (the extra ``plots``).
 
         Raises RequestError without it, and where a file that is no such picture lies there, unless ``replace``.
-        """
-        try:
-            from hwnas.report.static import pictures
-        except ModuleNotFoundError as error:
-            raise RequestError(f"pictures need matplotlib, which is not there ({error}): pip install 'hwnas[plots]'") from error
-        with self._store() as store:
-            made = list(pictures(store, self.objectives))
-        if not made:
-            raise WorkError(f"there is nothing to draw yet in {self.folder}: {self.why_empty()}")
-        outputs = [Output(path=Path(folder) / name, kind=PICTURE, replace=replace) for name, _ in made]
-        for output in outputs:
-            output.refuse_foreign()
-        for output, (_, content) in zip(outputs, made, strict=True):
-            output.write_bytes(content)
-        return [output.path for output in outputs]
 
-    def _page(self, out: str | os.PathLike[str] | None, *, replace: bool) -> Output:
-        """Where the page is to be written. Raises RequestError where it must not be."""
-        path = self.folder / "report.html" if out is None else Path(out)
-        output = Output(path=path, kind=REPORT, replace=replace)
-        output.refuse_foreign()
-        return output
+        Example: ``run.pictures("figures")``
+        """
+        from hwnas.api.picturing import write_pictures
+
+        with self._store() as store:
+            return write_pictures(store, self.objectives, Path(folder), replace=replace)
 
     def _write_page(self, output: Output, refresh_s: float | None) -> None:
         from hwnas.report.page import page
@@ -366,27 +386,13 @@ class Run:
         return entry
 
     def _chosen(self, models: str | Sequence[str]) -> list[Entry]:
-        known = {entry.id: entry for entry in self.rows()}
-        front = [entry for entry in known.values() if entry.on_front]
-        if not front:
-            raise WorkError(f"{self.folder} has no trained model yet")
-        if models == "front":
-            return front
-        ids = [models] if isinstance(models, str) else list(dict.fromkeys(models))
-        unknown = [candidate_id for candidate_id in ids if candidate_id not in known]
-        if unknown:
-            named = ", ".join(map(shlex.quote, unknown))  # an empty name, too
-            raise RequestError(f"no model {named} in {self.folder}; see: hwnas front {self.folder} --all")
-        return [known[candidate_id] for candidate_id in ids]
+        return chosen(self.rows(), models, self.folder)
 
 
 @checked(path=PATH)
 def open_run(path: str | os.PathLike[str]) -> Run:
-    """A run that is on disk, finished or not. Raises RunFolderError where there is none."""
+    """A run that is on disk, finished or not. Raises RunFolderError where there is none.
+
+    Example: ``hwnas.open_run("runs/mine").front()``
+    """
     return Run(path)
-
-
-@checked(path=PATH)
-def is_run(path: str | os.PathLike[str]) -> bool:
-    """Whether a folder holds a run."""
-    return (Path(path) / DATABASE).is_file()

@@ -4,12 +4,13 @@ import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from hwnas.api.checking import PATH, checked
 from hwnas.api.options import default_folder, merged_config
 from hwnas.api.own import by_name
 from hwnas.api.run import Run
+from hwnas.api.search_options import SearchOptions
 from hwnas.config import RunConfig, make_config, read_config
 from hwnas.errors import ConfigError, RequestError
 from hwnas.graph import Graph
@@ -21,22 +22,26 @@ if TYPE_CHECKING:
     from hwnas.importing import Given, NetworkSource
 
 
-def configured(config: str | os.PathLike[str] | Mapping[str, Any] | RunConfig | None = None, **options: Any) -> RunConfig:
+def configured(
+    config: str | os.PathLike[str] | Mapping[str, Any] | RunConfig | None = None, **options: Unpack[SearchOptions]
+) -> RunConfig:
     """The configuration of a TOML file (or its tables), overridden by the options of ``hwnas search`` that are not None.
 
     Options are written with underscores: ``data``, ``device``, ``time_budget``, ``max_latency_ms``, ..; ``objectives``,
     ``operators`` and ``strategy`` may be objects of one's own, too. Raises ConfigError, and RequestError for another ``config``.
+
+    Example: ``hwnas.api.configured("run.toml", seed=1).objectives``
     """
-    options = by_name(options)
+    given = by_name(options)
     if isinstance(config, RunConfig):
         config = config.model_dump(exclude_unset=True)  # what was left open is chosen to suit the data
     if config is None or isinstance(config, Mapping):
-        return merged_config(_with_former_data(config or {}, options), options)
+        return merged_config(_with_former_data(config or {}, given), given)
     if not isinstance(config, str | os.PathLike):
         raise RequestError(f"config must be a path, a mapping of its sections or a RunConfig, got {config!r}")
     tables = read_config(Path(config))
     make_config(tables, os.fspath(config))  # what is wrong in the file is reported as the file's
-    return merged_config(_with_former_data(tables, options), options)
+    return merged_config(_with_former_data(tables, given), given)
 
 
 def _with_former_data(tables: Mapping[str, Any], options: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -63,7 +68,7 @@ def start(
     config: str | os.PathLike[str] | Mapping[str, Any] | RunConfig | None = None,
     initial: "Sequence[Graph | NetworkSource | Given]" = (),
     listener: "Listener | None" = None,
-    **options: Any,
+    **options: Unpack[SearchOptions],
 ) -> Run:
     """Search into a new folder and give the finished run; ``config`` and ``options`` as for ``configured``.
 
@@ -72,6 +77,8 @@ def start(
     as they are (the space's own join them with ``with_initial``). Without anything: digits, this CPU, three minutes.
 
     Raises RequestError before anything is written where the request is wrong.
+
+    Example: ``run = hwnas.start("runs/mine", data="photos", time_budget="30m", max_latency_ms=5)``
     """
     settings = configured(config, **options)
     from hwnas.experiment import silent

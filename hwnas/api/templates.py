@@ -33,7 +33,10 @@ _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: 
 
 
 def default_config() -> str:
-    """A ``run.toml`` with every key, its default and what it means, all of it commented out: it is a run's default as it is."""
+    """A ``run.toml`` with every key, its default and what it means, all of it commented out: it is a run's default as it is.
+
+    Example: ``Path("run.toml").write_text(hwnas.api.default_config())``
+    """
     top = [line for line in _keys(RunConfig) if line.split(" ")[1] not in {*SECTIONS, "limits"}]
     parts = [HEAD, *_explained(RunConfig), *top]
     for name, kind in SECTIONS.items():

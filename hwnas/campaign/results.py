@@ -87,6 +87,9 @@ class FaultReport:
     by_drop: tuple[Difference, ...]
     by_area: tuple[Difference, ...]
 
+    def __repr__(self) -> str:
+        return f"<faults of {', '.join(f'{each.model} ({each.dtype})' for each in self.networks)}>"
+
 
 def single_result(campaign: SingleCampaign, clean_error: float | None = None) -> SingleResult:
     """The figures of a campaign of single faults; intervals of drops keep to what a network of this clean error can lose."""

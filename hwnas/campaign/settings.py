@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, TypedDict, cast, get_args
 
 from hwnas.errors import ConfigError
 from hwnas.resilience import BitFaultModel, Burst, FaultKind, Single
@@ -76,6 +76,19 @@ class FaultSettings:
         """What two parts of one campaign must share: what decides which faults are drawn, and what they are."""
         others = {name for fault, name in (("ber", "bers"), ("burst", "burst")) if fault != self.fault}
         return {name: value for name, value in asdict(self).items() if name not in {"half_width", "max_faults"} | others}
+
+
+class FaultOptions(TypedDict, total=False):
+    """The keys of FaultSettings as options of a call; ``bers`` may be text such as "1e-6,1e-5"."""
+
+    target: Target
+    dtype: DataFormat
+    bers: str | Sequence[float]
+    half_width: float
+    seed: int
+    images: int
+    burst: int
+    max_faults: int
 
 
 def fault_settings(given: Mapping[str, Any], faults: Sequence[str]) -> tuple[FaultSettings, tuple[FaultName, ...]]:

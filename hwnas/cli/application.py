@@ -25,6 +25,7 @@ from hwnas.cli.measuring import devices, measure
 from hwnas.cli.options import INTERRUPTED
 from hwnas.cli.reading import compare, front, pick, report, watch
 from hwnas.cli.searching import resume, search
+from hwnas.cli.tracking import track
 from hwnas.cli.training import train
 from hwnas.errors import HwnasError
 from hwnas.version import __version__
@@ -45,6 +46,7 @@ COMMANDS: dict[Callable[..., None], str] = {
     config: "hwnas config --default > run.toml",
     report: "hwnas report runs/NAME --out report.html",
     watch: "hwnas watch runs/NAME --every 30s",
+    track: "hwnas track runs/NAME --mlflow sqlite:///mlflow.db --optuna sqlite:///optuna.db --tensorboard events",
     compare: "hwnas compare runs/A runs/B --out compare.html",
     faults: "hwnas faults runs/NAME --half-width 0.5 --json faults.json",
 }

@@ -1,6 +1,6 @@
 """``hwnas data``."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,7 +21,9 @@ def data(
     """Say what a data set holds, how it is split, what is done to each image, and what is doubtful about it."""
     from hwnas import api
 
-    card = api.data_card(data=path, image_size=image_size, fit=fit, group_by=group_by, validation=validation, metric=metric)
+    options: dict[str, Any] = {"image_size": image_size, "fit": fit, "group_by": group_by, "validation": validation}
+    options["metric"] = metric
+    card = api.data_card(data=path, **options)
     if as_json:
         console.emit_json(card.to_json())
         return

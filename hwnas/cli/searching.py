@@ -169,23 +169,23 @@ def _searching(folder: Path, quiet: bool, verbose: bool, work: Callable[[Any], A
 
 
 def _finale(run: Any, quiet: bool) -> None:
-    from hwnas.api import beside_original, why_of_no_use
+    from hwnas import api
 
     rows, folder = run.rows(), quoted(run.folder)
     front = [entry for entry in rows if entry.on_front]
     if not front:
         console.note(
             f"{run.why_empty()}: hwnas front {folder} --all\nThe run lies in {folder} ({run.ended()}). "
-            f"More time may help: hwnas resume {folder} --time-budget {run.more_time()}"
+            f"More time may help: hwnas resume {folder} --time-budget {api.suggested_time(run.folder)}"
         )
         return
     console.show_front(front, run.objectives, folder, quiet=quiet)
     if not quiet:
-        console.show_lines(beside_original(rows))
-    if warning := why_of_no_use(rows, run.objectives):
+        console.show_lines(api.beside_original(rows))
+    if warning := api.why_of_no_use(rows, run.objectives):
         console.note(f"\n{warning}")
     if warning := run.too_short():
-        console.note(f"\n{warning}. Go on with more: hwnas resume {folder} --time-budget {run.more_time()}")
+        console.note(f"\n{warning}. Go on with more: hwnas resume {folder} --time-budget {api.suggested_time(run.folder)}")
     if not quiet:
         console.note(
             f"\nThe run lies in {folder} ({run.ended()}). Next:\n  hwnas pick {folder} --prefer error=2,parameters=1\n"

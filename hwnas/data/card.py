@@ -60,6 +60,10 @@ class DataCard:
     left_out: tuple[str, ...]
     warnings: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        images = f"{self.train:,} training, {self.validation:,} validation and {self.test:,} test images"
+        return f"<data {self.name}: {len(self.classes)} classes, {images}>"
+
     def to_json(self) -> dict[str, Any]:
         """The card as an object that JSON can hold."""
         return asdict(self)

@@ -69,6 +69,9 @@ class Manifest(_Table):
     files: tuple[ModelFile, ...] = Field(min_length=1)
     sha256: Sha256 | None = None
 
+    def __repr__(self) -> str:
+        return f"<bundle of {', '.join(file.name for file in self.files)}>"
+
     def content_sha256(self) -> str:
         """What ``sha256`` must be: the hash of everything else, however it is laid out in the file."""
         said = self.model_dump(mode="json", exclude={"sha256"})

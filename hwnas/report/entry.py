@@ -1,5 +1,6 @@
 """A candidate as a user reads it, and the front as it follows from what is stored."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,13 @@ from hwnas.search.front import front_of
 from hwnas.store import Row
 
 _WHOLE_NUMBERS = ("parameters", "macs")
+STATUSES = {  # in words, for people; JSON and CSV keep the names
+    "finished": "not on the front",
+    "infeasible": "over a limit",
+    "unfinished": "not trained in time",
+    "stopped_early": "stopped early",
+    "unvalidated": "on all images",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +26,12 @@ class Entry:
     row: Row
     on_front: bool
     own: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        known = (("error", "{:.2%} error"), ("parameters", "{:,.0f} parameters"), ("latency_ms", "{:.3g} ms"))
+        parts = [text.format(value) for name, text in known if (value := self.value(name)) is not None]
+        standing = "on the front" if self.on_front else STATUSES.get(self.status, self.status)
+        return f"<network {self.id}, {standing}: {', '.join(parts)}>"
 
     @property
     def id(self) -> str:
@@ -116,6 +130,18 @@ def too_short_for(found: Sequence[Entry]) -> str | None:
         f"The time was too short for a search: {finished} of the {len(started)} networks that it begins with were trained, and "
         "no child of one"
     )
+
+
+def why_empty(found: Sequence[Entry]) -> str | None:
+    """Why there is no front; None where there is one."""
+    counts = Counter(entry.status for entry in found)
+    if counts["finished"]:
+        return None
+    tried = ", ".join(f"{count} {STATUSES.get(status, status)}" for status, count in counts.most_common())
+    if not tried:
+        return "nothing has finished yet"
+    why = "no network kept to the limits" if counts["infeasible"] else "no network finished"
+    return f"{why}; {tried}, see --all"
 
 
 def why_of_no_use(found: Sequence[Entry], objectives: Sequence[Objective]) -> str | None:

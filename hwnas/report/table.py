@@ -15,7 +15,7 @@ from hwnas.objective import DEFAULT_OBJECTIVES, Notation, Objective
 from hwnas.objectives import OBJECTIVES, known_objectives
 from hwnas.objectives.share import percent as percent
 from hwnas.objectives.share import with_range
-from hwnas.report.entry import Entry
+from hwnas.report.entry import STATUSES, Entry
 from hwnas.report.interval import PLUS_MINUS, aligned, with_interval
 
 Format: TypeAlias = Literal["table", "csv", "json"]
@@ -78,14 +78,6 @@ def column_of(objective: Objective) -> Column:
 
 ID = Column(title="id", text=lambda entry: entry.id, number=False)
 TEST_ERROR = Column(title="test error", text=lambda entry: percent(entry.value("test_error")))
-# In words, for people; JSON and CSV keep the names.
-STATUSES = {
-    "finished": "not on the front",
-    "infeasible": "over a limit",
-    "unfinished": "not trained in time",
-    "stopped_early": "stopped early",
-    "unvalidated": "on all images",
-}
 TRAINED = Column(title="trained", text=lambda entry: "to the end" if entry.is_trained else "", number=False)
 OPERATOR = Column(title="operator", text=lambda entry: entry.row.operator, number=False)
 TUNED = Column(title="tuned", text=lambda entry: entry.tuned, number=False)

@@ -76,7 +76,7 @@ def test_a_reader_is_told_of_lost_outcomes(tmp_path: Path, monkeypatch: pytest.M
     with closing(sqlite3.connect(tmp_path / "run" / DATABASE)) as database, database:
         database.execute("DELETE FROM outcomes WHERE candidate_id = 'g1-1'")
     assert "named by no outcome" not in invoke("front", tmp_path / "run").stderr  # it may be about to be written
-    monkeypatch.setattr("hwnas.api.run.NEW_S", -1.0)
+    monkeypatch.setattr("hwnas.report.status.NEW_S", -1.0)
     result = invoke("front", tmp_path / "run")
     assert (result.exit_code, result.stderr.count("1 file of weights is named by no outcome")) == (0, 1)
 
