@@ -56,11 +56,13 @@ class Trackers:
         return done
 
     def follow(self, run: "Run", every: str | float) -> list[Tracked]:
-        """Bring them up to date whenever the run has changed, until it is over; gives what they have in the end."""
+        """Bring them up to date whenever the run has changed, until it is over; gives what they have in the end, and what of it
+        was added in all that time."""
         done: list[Tracked] = []
 
         def write(refresh_s: float | None) -> None:
-            done[:] = self.write(run)
+            before = {each.tracker: each.added for each in done}
+            done[:] = [each.since(before.get(each.tracker, 0)) for each in self.write(run)]
 
         watch(run, write, interval_of(every))
         return done

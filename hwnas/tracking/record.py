@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
@@ -61,6 +61,11 @@ class Tracked:
     updated: int
     known: int
     left_out: int
+
+    def since(self, added: int) -> "Tracked":
+        """The same beside an earlier call that ``added`` so many: those are no longer there already."""
+        there = self.added + self.updated + self.known
+        return replace(self, added=self.added + added, updated=0, known=there - self.added - added)
 
     def __repr__(self) -> str:
         return f"<{self}>"

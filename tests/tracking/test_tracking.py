@@ -291,7 +291,8 @@ def test_a_run_is_followed_until_it_is_over(run: Run, tmp_path: Path, monkeypatc
             store.add_event("ended", {"reason": "a test ended it"})
 
     monkeypatch.setattr("hwnas.api.tracking.watch", partial(watch, sleep=sleep))
-    run.track(tensorboard=tmp_path / "events", every=1)
+    (tracked,) = run.track(tensorboard=tmp_path / "events", every=1)
+    assert (tracked.added, tracked.known) == (len(run.rows()), 0)  # the last of two calls alone found them there
     assert len(writes) == 1
     assert writes[0] > 0
 
