@@ -69,8 +69,11 @@ def legend(report: "FaultReport") -> list[str]:
             "area: accuracy kept over all bit error rates, 1 all and 0 none; more is better. "
             "half at BER: the rate at which half of what is better than guessing is lost; higher is better",
         ]
-    if any(network.expected for network in report.networks) and len(report.networks) <= PAIRS:
-        words += ["share of expected change: of the harm that flips are expected to do, computed from the trained weights"]
+    if protect_table(report)[1]:
+        words += [
+            "share of expected change: of the harm that flips are expected to do, computed from the trained weights; "
+            "of measured change: of the answers that the faults of the campaign changed"
+        ]
     if report.by_drop or report.by_area:
         words += ["p after Holm: corrected for the many comparisons; real: yes where p is below 0.05"]
     return words
@@ -122,15 +125,29 @@ def group_table(report: "FaultReport") -> Table:
 
 
 def protect_table(report: "FaultReport") -> Table:
-    """The layers of each network that flips are expected to harm most, and what one fault there was found to cost."""
+    """The layers of each network that flips are expected to harm most, and what faults there were found to do.
+
+    Of networks whose gradients are not known, the layers where most answers were changed.
+    """
     rows = []
     for network in report.networks if len(report.networks) <= PAIRS else ():
         parts = network.single.parts if network.single is not None else ()
-        drops = {part.layer: part.drop for part in parts if part.group == "all"}
-        for number, each in enumerate(network.expected[:FIRST]):
-            share = f"{100 * each.share:.0f} %"
-            rows.append(["" if number else network.model, each.layer, share, _known(drops.get(each.layer))])
-    return ["protect first", "layer", "share of expected change", "drop of one fault there, points"], rows
+        found = {part.layer: part for part in parts if part.group == "all" and part.layer != "all"}
+        expected = {each.layer: each.share for each in network.expected}
+        shares = expected or {layer: part.share.value for layer, part in found.items() if part.share is not None}
+        for number, layer in enumerate(sorted(shares, key=shares.__getitem__, reverse=True)[:FIRST]):
+            drop, share = (found[layer].drop, found[layer].share) if layer in found else (None, None)
+            rows.append(
+                [
+                    "" if number else network.model,
+                    layer,
+                    f"{100 * expected[layer]:.0f} %" if layer in expected else "",
+                    "" if share is None else f"{_interval(share.scaled(100), '{:.0f}')} %",
+                    _known(drop),
+                ]
+            )
+    titles = ["protect first", "layer", "share of expected change", "share of measured change", "drop of one fault there, points"]
+    return titles, rows
 
 
 def _known(drop: "Estimate | None") -> str:
