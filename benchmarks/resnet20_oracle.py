@@ -18,7 +18,7 @@ Goals: ``answers_as_plain_loop`` 1; ``whole_network_ratio``: our share over the 
 earlier look had 1.10, with other images); ``layers_within``: of 20 layers those whose published figure lies inside our interval
 or within a quarter of our value, 16.
 
-    python benchmarks/resnet20_oracle.py [--quick]     (full: about 9 minutes of one core; quick: 2 minutes, a sixth of the faults)
+    python benchmarks/resnet20_oracle.py [--quick]     (full: half an hour of one core; quick: 3 minutes, a sixth of the faults)
 """
 
 import csv

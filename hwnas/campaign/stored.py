@@ -20,11 +20,8 @@ def keep_figures(run: Path, report: FaultReport, faults: Sequence[FaultName], se
 
 def figures_of(network: NetworkResult, fault: FaultName, seed: int) -> CampaignFigures | None:
     """The figures of a network under a fault model; None where it has none, such as a curve of one that only guesses."""
-    single = (
-        None
-        if fault == "ber" or network.single is None
-        else _single(network.single, {each.layer: each.share for each in network.expected})
-    )
+    expected = {each.layer: each.share for each in network.expected}
+    single = None if fault == "ber" or network.single is None else _single(network.single, expected)
     curve = None if fault != "ber" or network.curve is None else _curve(network.curve)
     if single is None and curve is None:
         return None
