@@ -1,6 +1,6 @@
 """Does hwnas find what a third party's exhaustive campaign on a ResNet-20 found, and a plain loop over the same faults?
 
-Gavarini flipped nothing and held every bit of every float32 weight of a CIFAR-10 ResNet-20 at 0 and at 1; the share of (fault,
+That campaign (G. Gavarini's) held every bit of every float32 weight of a CIFAR-10 ResNet-20 at 0 and at 1; the share of (fault,
 image) pairs with another answer is published for each of 20 layers (../shared/data/resnet20_cifar10, its README says how to
 read it). Method, on exactly these weights: the network is written in plain torch, exported to ONNX with its batch norms apart,
 for the weights that were faulted are not folded, and read back by hwnas; its option-A shortcuts (Slice, Pad, ConstantOfShape,
@@ -17,6 +17,10 @@ meets some of the same faults, in every layer as many, and every answer of both 
 Goals: ``answers_as_plain_loop`` 1; ``whole_network_ratio``: our share over the published one, at least 0.9 and at most 1.2 (an
 earlier look had 1.10, with other images); ``layers_within``: of 20 layers those whose published figure lies inside our interval
 or within a quarter of our value, 16.
+
+Last result: one flipped bit changes 1.32 % [1.23, 1.40] of the answers, published 1.25 %. In 17 of 20 layers our interval holds the
+published figure, in layers 0, 6 and 19 it is 5 to 18 % away; the other reading is in no layer's interval. The 300 faults that the
+plain loop met have the very same 30,000 answers.
 
     python benchmarks/resnet20_oracle.py [--quick]     (full: half an hour of one core; quick: 3 minutes, a sixth of the faults)
 """

@@ -7,7 +7,7 @@ Runtime, plotly, matplotlib or pymoo, which seeing a front must not pay for.
 
 from hwnas.api.comparing import compare
 from hwnas.api.describing import data_card
-from hwnas.api.exported import exported_table
+from hwnas.api.exported import checksum_lines, exported_table
 from hwnas.api.fault_files import stage_listener, write_fault_plots, write_faults
 from hwnas.api.faulting import faults
 from hwnas.api.files import FAULTS, IMPORTED, MEASUREMENT, PLOTS, REPORT, Output
@@ -35,6 +35,7 @@ __all__ = [
     "Run",
     "against_original",
     "beside_original",
+    "checksum_lines",
     "compare",
     "configured",
     "data_card",

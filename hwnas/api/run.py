@@ -239,7 +239,7 @@ class Run:
         name = full_name(by or ("latency_ms" if "latency_ms" in own else "parameters"), known)
         return bands(within_limits(self.front(), self.objectives, limits or {}), known[name], count)
 
-    @checked(out=PATH, models=str | Sequence, precisions=Sequence, guard=bool, guard_top=int, replace=bool)
+    @checked(out=PATH, models=str | Sequence, precisions=Sequence, guard=bool, guard_top=int, checksums=bool, replace=bool)
     def export(
         self,
         out: str | os.PathLike[str],
@@ -248,6 +248,7 @@ class Run:
         precisions: Sequence[str] = ("float32",),
         guard: bool = False,
         guard_top: int | None = None,
+        checksums: bool = False,
         replace: bool = False,
     ) -> "Manifest":
         """Write models (``"front"``, or ids) as checked ONNX files into a new folder or an export folder, or nothing at all.
@@ -256,7 +257,8 @@ class Run:
 
         ``guard`` adds ``<id>.guard.onnx`` and ``<id>.int8.guard.onnx``: activations clipped to their range on training data,
         int8 ones to that of all but outliers, against bit flips. ``guard_top`` clips so many feature maps of each network alone,
-        those where flips are expected to do most harm (``hwnas.deployed.protection``).
+        those where flips are expected to do most harm (``hwnas.deployed.protection``). ``checksums`` adds
+        ``<id>.checksums.onnx``, a float32 file with one output more that says where a layer did not compute what its weights say.
 
         Raises RequestError for unknown models, a folder that holds something else and data not the run's, StoreError where
         stored weights are damaged, ExportError where a file does not compute what its network computes.
@@ -268,7 +270,16 @@ class Run:
         chosen, guard = self._chosen(models), guard or guard_top is not None
         with self._store() as store:
             rows = [entry.row for entry in chosen]
-            return export_models(store, rows, Path(out), precisions=precisions, guard=guard, guard_top=guard_top, replace=replace)
+            return export_models(
+                store,
+                rows,
+                Path(out),
+                precisions=precisions,
+                guard=guard,
+                guard_top=guard_top,
+                checksums=checksums,
+                replace=replace,
+            )
 
     @checked(models=str | Sequence, onnx=Sequence, faults=Sequence)
     def faults(

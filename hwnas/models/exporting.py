@@ -50,6 +50,7 @@ def export_models(
     precisions: Sequence[str],
     guard: bool = False,
     guard_top: int | None = None,
+    checksums: bool = False,
     replace: bool = False,
 ) -> Manifest:
     """Write trained candidates as a bundle, or into the one that is there, or with ``replace`` in its place.
@@ -57,6 +58,7 @@ def export_models(
     Reference images are of the validation split, calibration images of training.
 
     ``guard_top``: guarded files clip so many feature maps of each network, those where flips are expected to do most harm.
+    ``checksums``: also a float32 file of each network whose checksums find flipped weights.
     Other precisions than float32, and guarded files, are evaluated on the test split, since nothing else tells their error.
     Raises RequestError where the data are not the run's, StoreError where stored weights are damaged; then nothing is written.
     """
@@ -72,7 +74,7 @@ def export_models(
         entries,
         images=pixels(data.validation),
         predict=runtime(load_profile(_HOST)),
-        settings=_settings(store, data, precisions, guard),
+        settings=_settings(store, data, precisions, guard=guard, checksums=checksums),
         replace=replace,
     )
 
@@ -180,10 +182,10 @@ def _protected(entry: BundleEntry, data: DataSet, precisions: Sequence[str], top
     return dataclasses.replace(entry, guarded=chosen)
 
 
-def _settings(store: RunStore, data: DataSet, precisions: Sequence[str], guard: bool) -> ExportSettings:
+def _settings(store: RunStore, data: DataSet, precisions: Sequence[str], *, guard: bool, checksums: bool) -> ExportSettings:
     profile, fingerprint = store.meta("profile", HardwareProfile), store.meta("device_fingerprint", Fingerprint | None)
     evaluation, calibration = None, None
-    if guard or any(precision != "float32" for precision in precisions):
+    if guard or checksums or any(precision != "float32" for precision in precisions):
         evaluation = Evaluation(images=pixels(data.test), labels=data.test.labels.numpy())
         calibration = calibration_images(data)
     return ExportSettings(
@@ -195,6 +197,7 @@ def _settings(store: RunStore, data: DataSet, precisions: Sequence[str], guard: 
         opset=profile.opset,
         ir_version=profile.ir_version,
         guard=guard,
+        checksums=checksums,
         calibration=calibration,
         reduce_range=reduces_range(profile, fingerprint),
         evaluation=evaluation,
