@@ -85,7 +85,7 @@ class Run:
         return f"{why}; {tried}, see --all"
 
     def why_of_no_use(self) -> str | None:
-        """That no network is within the largest error that the run allows; None where one is, or none is finished."""
+        """That no network is within the error, or another trained value, that the run allows; None where one is."""
         return why_of_no_use(self.rows(), self.objectives)
 
     def too_short(self) -> str | None:
@@ -266,7 +266,7 @@ class Run:
         from hwnas.models.exporting import export_models
 
         if guard_top is not None and guard_top < 1:
-            raise ConfigError(f"guard_top is how many feature maps are clipped, at least 1, got {guard_top}")
+            raise ConfigError(f"--guard-top is how many feature maps are clipped, at least 1, got {guard_top}; --guard clips all")
         chosen, guard = self._chosen(models), guard or guard_top is not None
         with self._store() as store:
             rows = [entry.row for entry in chosen]
