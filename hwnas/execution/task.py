@@ -51,7 +51,8 @@ class EvaluationTask:
     data must have; ``objectives``: the names and references of those that are computed from the trained network; ``imports`` are
     modules that are imported first; ``threads`` are torch's.
     A child that is trained in parts stops ``until`` so many images are seen (None: all), and continues from the ``weights``
-    and the ``checkpoint`` that the part before gave. ``metric`` is by which error a training that keeps its best chooses.
+    and the ``checkpoint`` that the part before gave. ``first`` are the tensors that are trained alone while it learns from its
+    teacher; none: all are. ``metric`` is by which error a training that keeps its best chooses.
     """
 
     candidate_id: str
@@ -71,6 +72,7 @@ class EvaluationTask:
     until: int | None = None
     checkpoint: bytes | None = None
     metric: str = "error"
+    first: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +194,7 @@ def _evaluate(
             checkpoint=checkpoint,
             until=task.until,
             metric=task.metric,
+            first=task.first,
         )
     waited = waited_s() - waited
     evaluation, curve = training.evaluation, training.curve
