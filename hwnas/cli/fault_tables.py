@@ -12,6 +12,7 @@ Table = tuple[list[str], list[list[str]]]
 FIRST = 3  # layers of each network
 PAIRS = 6  # networks: of more, each one's standing is shown; every pair is in the JSON file
 WIDE_POINTS = 5.0  # an interval from nothing, or less, to more than this says nothing (our choice)
+WIDE_SHARE = 0.5  # and so does that of a share of all harm that is wider than half
 TOO_WIDE = "?"
 NOTHING = 1e-9  # what rounding leaves of sums that are 0
 
@@ -61,7 +62,7 @@ def legend(report: "FaultReport") -> list[str]:
             "drop of one fault: what one fault costs on average; less is better",
             "changed (CCR): answers that one fault changes; critical: faults that cost more than a point; "
             "DUE: answers with outputs that are NaN or infinite, which a program can notice",
-            f"{TOO_WIDE}: the interval reaches from nothing to more than {WIDE_POINTS:g} points; --half-width 0.1 tells more",
+            f"{TOO_WIDE}: the interval reaches from nothing to more than {WIDE_POINTS:g} points, or over half of all; --half-width 0.1 tells more",
             "device at 1e-6: the drop where one bit in a million is faulty; a smaller network has fewer bits to hit",
         ]
     if any(network.curve is not None for network in report.networks):
@@ -142,12 +143,19 @@ def protect_table(report: "FaultReport") -> Table:
                     "" if number else network.model,
                     layer,
                     f"{100 * expected[layer]:.0f} %" if layer in expected else "",
-                    "" if share is None else f"{_interval(share.scaled(100), '{:.0f}')} %",
+                    _part(share),
                     _known(drop),
                 ]
             )
     titles = ["protect first", "layer", "share of expected change", "share of measured change", "drop of one fault there, points"]
     return titles, rows
+
+
+def _part(share: "Estimate | None") -> str:
+    """A share of all harm in per cent, or that it is not known well enough to say anything."""
+    if share is None:
+        return ""
+    return TOO_WIDE if share.high - share.low > WIDE_SHARE else f"{_interval(share.scaled(100), '{:.0f}')} %"
 
 
 def _known(drop: "Estimate | None") -> str:
