@@ -62,7 +62,8 @@ def legend(report: "FaultReport") -> list[str]:
             "drop of one fault: what one fault costs on average; less is better",
             "changed (CCR): answers that one fault changes; critical: faults that cost more than a point; "
             "DUE: answers with outputs that are NaN or infinite, which a program can notice",
-            f"{TOO_WIDE}: the interval reaches from nothing to more than {WIDE_POINTS:g} points, or over half of all; --half-width 0.1 tells more",
+            f"{TOO_WIDE}: the interval reaches from nothing to more than {WIDE_POINTS:g} points, or over half of all; "
+            "--half-width 0.1 tells more",
             "device at 1e-6: the drop where one bit in a million is faulty; a smaller network has fewer bits to hit",
         ]
     if any(network.curve is not None for network in report.networks):
