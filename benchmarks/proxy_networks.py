@@ -1,4 +1,4 @@
-"""The sets of networks of resilience_proxy.py: grown from the initial ones by random morphisms, trained alike."""
+"""The sets of networks of resilience_proxy.py and topology_proxy.py: grown by random morphisms, trained alike."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ import torch
 
 from hwnas.data import Augmentation, DataSet, DataSettings
 from hwnas.graph import Graph, architecture_id, cost
+from hwnas.morphism.bound import bounded
 from hwnas.morphism.catalogue import OPERATORS, morph
 from hwnas.morphism.from_scratch import from_scratch
 from hwnas.morphism.operator import Operator
@@ -26,7 +27,8 @@ class NetworkSet:
     """``count`` networks of ``smallest`` to ``largest`` parameters, each trained on ``images`` images of ``data``.
 
     ``seed`` decides the networks and their trainings; those with a validation error above ``worst_error`` know too little to
-    lose it and are left out. Faults are put into each of ``formats``.
+    lose it and are left out. Faults are put into each of ``formats``. Every third network has its activations bounded by one of
+    ``bounds``, in turn, where there are such.
     """
 
     data: DataSettings
@@ -38,6 +40,7 @@ class NetworkSet:
     batch_size: int
     worst_error: float
     formats: tuple[str, ...] = ("int8", "float32", "bfloat16")
+    bounds: tuple[float, ...] = ()
 
     @property
     def is_here(self) -> bool:
@@ -77,6 +80,30 @@ SETS = {
         worst_error=0.75,
         formats=("int8",),
     ),
+    "fresh_digits": NetworkSet(
+        data=DataSettings(seed=4),
+        seed=4,
+        count=64,
+        smallest=60,
+        largest=60_000,
+        images=16_000,
+        batch_size=16,
+        worst_error=0.6,
+        formats=("int8", "float32"),
+        bounds=(2.0, 4.0),
+    ),
+    "fresh_cifar10": NetworkSet(
+        data=DataSettings(source=str(CIFAR10)),
+        seed=5,
+        count=64,
+        smallest=1000,
+        largest=60_000,
+        images=24_000,
+        batch_size=32,
+        worst_error=0.75,
+        formats=("int8", "float32"),
+        bounds=(2.0, 4.0),
+    ),
 }
 
 
@@ -93,6 +120,8 @@ def networks(chosen: NetworkSet, shape: tuple[int, int, int], classes: int, othe
         while True:
             smaller = [graph for graph in starts if cost(graph).parameters <= wanted] or starts[:1]
             graph = grown(smaller[int(rng.integers(len(smaller)))], wanted, rng)
+            if chosen.bounds and place % 3 == 0:
+                graph = bounded(graph, chosen.bounds[place // 3 % len(chosen.bounds)])
             identity = architecture_id(graph)
             if chosen.smallest / 2 <= cost(graph).parameters <= chosen.largest and identity not in known | found.keys():
                 found[identity] = graph

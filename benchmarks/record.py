@@ -141,12 +141,13 @@ def record(
     }
     kept = [] if quick else [RESULTS / f"{benchmark}.json"]
     for path in [*kept, *([out] if out else [])]:
-        _write(path, _json(answer | {"rows": rows}, indent=1) + "\n")
+        write(path, as_json(answer | {"rows": rows}, indent=1) + "\n")
         progress(f"written to {path}")
-    print(_json(answer), flush=True)
+    print(as_json(answer), flush=True)
 
 
-def _json(value: object, indent: int | None = None) -> str:
+def as_json(value: object, indent: int | None = None) -> str:
+    """The value as JSON, numpy's numbers and arrays among it. Raises as `record`."""
     return json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=False, default=_plain)
 
 
@@ -156,7 +157,7 @@ def _plain(value: object) -> object:
     raise TypeError(f"a benchmark result holds a {type(value).__name__}, which JSON cannot hold: {value!r}")
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
     """Replace the file in one step: a run that is stopped while writing leaves the earlier result whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")

@@ -197,7 +197,7 @@ def test_options_override_the_file_and_paths_become_absolute(tmp_path: Path, mon
     assert config.objectives == ("error", "parameters")
     assert api.configured(config) == config
     with pytest.raises(ConfigError, match="unknown option speed"):
-        api.configured(speed=1)
+        api.configured(**{"speed": 1})
 
 
 def test_a_file_is_utf_8_whatever_the_locale(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hwnas.api.advising import suggested_time
 from hwnas.api.comparing import compare
 from hwnas.api.describing import data_card
 from hwnas.api.ensembling import Ensemble, ensemble, ensemble_table
-from hwnas.api.exported import exported_table
+from hwnas.api.exported import checksum_lines, exported_table
 from hwnas.api.fault_files import stage_listener, write_fault_plots, write_faults
 from hwnas.api.faulting import faults
 from hwnas.api.files import FAULTS, IMPORTED, MEASUREMENT, PLOTS, REPORT, Output, is_run
@@ -38,6 +38,7 @@ __all__ = [
     "Run",
     "against_original",
     "beside_original",
+    "checksum_lines",
     "compare",
     "configured",
     "data_card",

@@ -1,10 +1,12 @@
 """The most accurate network of each band of latency or size: for those who ship one network for each class of devices."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from hwnas.api.picking import full_name, within_limits
 from hwnas.errors import ConfigError, WorkError
 from hwnas.objective import Objective
+from hwnas.objectives import known_objectives
 from hwnas.report import Entry
 
 MOST_BANDS = 50
@@ -47,6 +49,16 @@ def bands(front: Sequence[Entry], by: Objective, count: int) -> list[Band]:
         if not found or _error(best) < _error(found[-1].entry):
             found.append(Band(objective=by, high=end, entry=best))
     return found
+
+
+def bands_of(
+    front: Sequence[Entry], objectives: Sequence[Objective], count: int, *, by: str | None, limits: Mapping[str, float]
+) -> list[Band]:
+    """The bands of what is within ``limits`` of a front, by an objective's name; None: latency where the run has it, else
+    parameters."""
+    known, own = known_objectives(objectives), {objective.name for objective in objectives}
+    name = full_name(by or ("latency_ms" if "latency_ms" in own else "parameters"), known)
+    return bands(within_limits(front, objectives, limits), known[name], count)
 
 
 def _error(entry: Entry) -> float:

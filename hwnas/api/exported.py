@@ -6,6 +6,13 @@ if TYPE_CHECKING:
     from hwnas.export import Manifest
 
 
+def checksum_lines(manifest: "Manifest") -> list[str]:
+    """What the checksums of each file that has some find, a line a file."""
+    from hwnas.export.documents import checksums_text
+
+    return [f"{file.name}: {checksums_text(file.checksums)}" for file in manifest.files if file.checksums is not None]
+
+
 def exported_table(manifest: "Manifest") -> tuple[list[str], list[list[str]]]:
     """Titles and rows: of each file its test error with interval, size, latency where it was measured for such a file, and on how
     many of the stored images it answers as the trained network does.

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 
 from hwnas.api.search_options import refuse_unknown
-from hwnas.config import RunConfig, make_config
+from hwnas.config import Budget, RunConfig, make_config, settings_of
 from hwnas.errors import ConfigError
 from hwnas.settings import DIGITS, IMAGENET
 
@@ -91,6 +91,13 @@ def merged_config(tables: Mapping[str, Any], options: Mapping[str, Any]) -> RunC
     if Path(device).suffix == ".toml":
         config = config.model_copy(update={"device": _absolute(device)})
     return config
+
+
+def budget_changes(**given: object) -> dict[str, object]:
+    """What changes in a run's budget, by the names of its fields: what is not None. Raises ConfigError."""
+    changed = {name: value for name, value in given.items() if value is not None}
+    budget = settings_of(Budget, changed, "the budget")
+    return {name: getattr(budget, name) for name in changed}
 
 
 def expected_config(options: Mapping[str, Any]) -> dict[str, Any]:

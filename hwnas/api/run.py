@@ -5,16 +5,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from hwnas.api.banding import Band, bands
+from hwnas.api.banding import Band, bands_of
 from hwnas.api.checking import NUMBER, PATH, checked
 from hwnas.api.files import Output, report_of
-from hwnas.api.options import expected_config, physical_cores
-from hwnas.api.picking import Pick, chosen, full_name, pick, within_limits
+from hwnas.api.options import budget_changes, expected_config, physical_cores
+from hwnas.api.picking import Pick, chosen, pick
 from hwnas.api.showing import Front, as_html, in_a_line
-from hwnas.config import Budget, config_from_json, seconds, settings_of
+from hwnas.config import config_from_json, seconds
 from hwnas.errors import ConfigError, RequestError
 from hwnas.objective import Objective
-from hwnas.objectives import known_objectives, objectives_named
+from hwnas.objectives import objectives_named
 from hwnas.progress.log_file import both, run_log
 from hwnas.progress.progress import OUT_OF_TIME
 from hwnas.report import (
@@ -90,7 +90,7 @@ class Run:
         return why_empty(self.rows())
 
     def why_of_no_use(self) -> str | None:
-        """That no network is within the largest error that the run allows; None where one is, or none is finished."""
+        """That no network is within the error, or another trained value, that the run allows; None where one is."""
         return why_of_no_use(self.rows(), self.objectives)
 
     def too_short(self) -> str | None:
@@ -131,13 +131,11 @@ class Run:
 
         if keep not in (None, "all", "front"):
             raise ConfigError(f"keep is all or front, got {keep!r}")
-        given = {"generations": generations, "time": time_budget, "max_evaluations": max_evaluations}
-        given = {name: value for name, value in given.items() if value is not None}
-        budget = settings_of(Budget, given, "the budget")
+        changes = budget_changes(generations=generations, time=time_budget, max_evaluations=max_evaluations)
         with run_log(self.folder) as log:
             return resume(
                 self.folder,
-                changes={name: getattr(budget, name) for name in given},
+                changes=changes,
                 expected=expected_config(expected or {}),
                 remeasure=remeasure,
                 keep=keep,
@@ -245,11 +243,9 @@ class Run:
 
         Example: ``[band.entry.id for band in run.bands(5, by="parameters")]``
         """
-        known, own = known_objectives(self.objectives), {objective.name for objective in self.objectives}
-        name = full_name(by or ("latency_ms" if "latency_ms" in own else "parameters"), known)
-        return bands(within_limits(self.front(), self.objectives, limits or {}), known[name], count)
+        return bands_of(self.front(), self.objectives, count, by=by, limits=limits or {})
 
-    @checked(out=PATH, models=str | Sequence, precisions=Sequence, guard=bool, guard_top=int, replace=bool)
+    @checked(out=PATH, models=str | Sequence, precisions=Sequence, guard=bool, guard_top=int, checksums=bool, replace=bool)
     def export(
         self,
         out: str | os.PathLike[str],
@@ -258,6 +254,7 @@ class Run:
         precisions: Sequence[str] = ("float32",),
         guard: bool = False,
         guard_top: int | None = None,
+        checksums: bool = False,
         replace: bool = False,
     ) -> "Manifest":
         """Write models (``"front"``, or ids) as checked ONNX files into a new folder or an export folder, or nothing at all.
@@ -266,7 +263,8 @@ class Run:
 
         ``guard`` adds ``<id>.guard.onnx`` and ``<id>.int8.guard.onnx``: activations clipped to their range on training data,
         int8 ones to that of all but outliers, against bit flips. ``guard_top`` clips so many feature maps of each network alone,
-        those where flips are expected to do most harm (``hwnas.deployed.protection``).
+        those where flips are expected to do most harm (``hwnas.deployed.protection``). ``checksums`` adds
+        ``<id>.checksums.onnx``, a float32 file with one output more that says where a layer did not compute what its weights say.
 
         Raises RequestError for unknown models, a folder that holds something else and data not the run's, StoreError where
         stored weights are damaged, ExportError where a file does not compute what its network computes.
@@ -275,12 +273,18 @@ class Run:
         """
         from hwnas.models.exporting import export_models
 
-        if guard_top is not None and guard_top < 1:
-            raise ConfigError(f"guard_top is how many feature maps are clipped, at least 1, got {guard_top}")
-        chosen, guard = self._chosen(models), guard or guard_top is not None
+        chosen = self._chosen(models)
         with self._store() as store:
-            rows = [entry.row for entry in chosen]
-            return export_models(store, rows, Path(out), precisions=precisions, guard=guard, guard_top=guard_top, replace=replace)
+            return export_models(
+                store,
+                [entry.row for entry in chosen],
+                Path(out),
+                precisions=precisions,
+                guard=guard,
+                guard_top=guard_top,
+                checksums=checksums,
+                replace=replace,
+            )
 
     @checked(models=str | Sequence, onnx=Sequence, faults=Sequence)
     def faults(

@@ -61,8 +61,9 @@ def refuse_other_classes(subject: Subject, classes: int) -> None:
     """Raise DataError where a file has not an output for each class: its decisions would be about something else."""
     outputs = subject.bench().classes
     if outputs != classes:
+        has = "1 output" if outputs == 1 else f"{outputs} outputs"
         raise DataError(
-            f"{subject.name} has {outputs} outputs and the data have {classes} classes; give data of the classes that it was "
+            f"{subject.name} has {has} and the data have {classes} classes; give data of the classes that it was "
             "trained for, all of them and in that order (class folders are sorted by name)"
         )
 

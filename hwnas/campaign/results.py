@@ -24,12 +24,16 @@ DEVICE_RATE = 1e-6  # faults a bit that "per device" figures assume
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vulnerability:
-    """Mean drop, in points, of one fault in a part of the memory: a layer, a bit group, or both."""
+    """Mean drop, in points, of one fault in a part of the memory: a layer, a bit group, or both.
+
+    ``share``: of all answers that faults change, those that faults in this part change, in [0, 1]; None where none was changed.
+    """
 
     layer: str
     group: str
     bits: int
     drop: Estimate | None
+    share: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +119,7 @@ def single_result(campaign: SingleCampaign, clean_error: float | None = None) ->
         critical=sample_of((columns["drop"] > CRITICAL_POINTS).astype(float)).share(),
         device_drop=drop.scaled(campaign.population.size * DEVICE_RATE),
         effective=sample_of(columns["effective"]).share(),
-        parts=tuple(_parts(campaign, sample, -gain, loss)),
+        parts=tuple(_parts(campaign, sample, sample_of(columns["changed"]), -gain, loss)),
         **shares,
     )
 
@@ -128,7 +132,9 @@ def _within(estimate: Estimate, low: float, high: float) -> Estimate:
     )
 
 
-def _parts(campaign: SingleCampaign, sample: FaultSample, lowest: float, highest: float) -> list[Vulnerability]:
+def _parts(
+    campaign: SingleCampaign, sample: FaultSample, changed: FaultSample, lowest: float, highest: float
+) -> list[Vulnerability]:
     """Every stratum, and the strata of each layer and of each bit group together."""
     strata = campaign.strata
     chosen: dict[tuple[str, str], list[int]] = {}
@@ -140,7 +146,8 @@ def _parts(campaign: SingleCampaign, sample: FaultSample, lowest: float, highest
         part = sample.within(numbers)
         enough = (part.counts >= np.minimum(2, part.design.sizes)).all()
         estimate = _within(part.mean(largest_value=campaign.sampler.plan.largest_value), lowest, highest) if enough else None
-        parts.append(Vulnerability(layer=layer, group=group, bits=int(part.design.sizes.sum()), drop=estimate))
+        bits, share = int(part.design.sizes.sum()), changed.part_of_total(numbers)
+        parts.append(Vulnerability(layer=layer, group=group, bits=bits, drop=estimate, share=share))
     return parts
 
 

@@ -1,6 +1,6 @@
 """What a run keeps of a campaign's figures, beside the campaign itself, so that its page shows them without torch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hwnas.campaign.results import CurveResult, FaultReport, NetworkResult, SingleResult
@@ -20,7 +20,8 @@ def keep_figures(run: Path, report: FaultReport, faults: Sequence[FaultName], se
 
 def figures_of(network: NetworkResult, fault: FaultName, seed: int) -> CampaignFigures | None:
     """The figures of a network under a fault model; None where it has none, such as a curve of one that only guesses."""
-    single = None if fault == "ber" or network.single is None else _single(network.single)
+    expected = {each.layer: each.share for each in network.expected}
+    single = None if fault == "ber" or network.single is None else _single(network.single, expected)
     curve = None if fault != "ber" or network.curve is None else _curve(network.curve)
     if single is None and curve is None:
         return None
@@ -36,8 +37,8 @@ def figures_of(network: NetworkResult, fault: FaultName, seed: int) -> CampaignF
     )
 
 
-def _single(result: SingleResult) -> SingleFigures:
-    whole = [(part, part.drop) for part in result.parts if part.group == "all" and part.layer != "all"]
+def _single(result: SingleResult, expected: Mapping[str, float]) -> SingleFigures:
+    whole = [part for part in result.parts if part.group == "all" and part.layer != "all"]
     return SingleFigures(
         faults=result.faults,
         bits=int(result.bits),
@@ -45,7 +46,14 @@ def _single(result: SingleResult) -> SingleFigures:
         critical=_interval(result.critical),
         device_drop=_interval(result.device_drop),
         layers=tuple(
-            LayerDrop(layer=part.layer, bits=part.bits, drop=None if drop is None else _interval(drop)) for part, drop in whole
+            LayerDrop(
+                layer=part.layer,
+                bits=part.bits,
+                drop=None if part.drop is None else _interval(part.drop),
+                expected=expected.get(part.layer),
+                changed=None if part.share is None else _share(part.share),
+            )
+            for part in whole
         ),
     )
 

@@ -24,6 +24,9 @@ def export(
         int | None,
         typer.Option(metavar="K", help="--guard for the K feature maps alone where flips are expected to do most harm."),
     ] = None,
+    checksums: Annotated[
+        bool, typer.Option("--checksums", help="Also float32 files with an output that tells of flipped weights; slower.")
+    ] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Delete what the export folder holds.")] = False,
     verbose: Verbose = False,
 ) -> None:
@@ -32,9 +35,17 @@ def export(
 
     chosen = models if models == "front" else named(models)
     manifest = api.open_run(folder).export(
-        out, models=chosen, precisions=named(precision), guard=guard, guard_top=guard_top, replace=replace
+        out,
+        models=chosen,
+        precisions=named(precision),
+        guard=guard,
+        guard_top=guard_top,
+        checksums=checksums,
+        replace=replace,
     )
     console.show_table(*api.exported_table(manifest))
+    for line in api.checksum_lines(manifest):
+        console.note(line)
     count = len(manifest.files)
     console.note(
         f"\n{count} {'file' if count == 1 else 'files'} in {out}, all checked; README.md there says what to feed them. Try one:\n"

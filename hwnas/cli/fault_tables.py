@@ -12,6 +12,7 @@ Table = tuple[list[str], list[list[str]]]
 FIRST = 3  # layers of each network
 PAIRS = 6  # networks: of more, each one's standing is shown; every pair is in the JSON file
 WIDE_POINTS = 5.0  # an interval from nothing, or less, to more than this says nothing (our choice)
+WIDE_SHARE = 0.5  # and so does that of a share of all harm that is wider than half
 TOO_WIDE = "?"
 NOTHING = 1e-9  # what rounding leaves of sums that are 0
 
@@ -61,7 +62,8 @@ def legend(report: "FaultReport") -> list[str]:
             "drop of one fault: what one fault costs on average; less is better",
             "changed (CCR): answers that one fault changes; critical: faults that cost more than a point; "
             "DUE: answers with outputs that are NaN or infinite, which a program can notice",
-            f"{TOO_WIDE}: the interval reaches from nothing to more than {WIDE_POINTS:g} points; --half-width 0.1 tells more",
+            f"{TOO_WIDE}: the interval reaches from nothing to more than {WIDE_POINTS:g} points, or over half of all; "
+            "--half-width 0.1 tells more",
             "device at 1e-6: the drop where one bit in a million is faulty; a smaller network has fewer bits to hit",
         ]
     if any(network.curve is not None for network in report.networks):
@@ -69,8 +71,11 @@ def legend(report: "FaultReport") -> list[str]:
             "area: accuracy kept over all bit error rates, 1 all and 0 none; more is better. "
             "half at BER: the rate at which half of what is better than guessing is lost; higher is better",
         ]
-    if any(network.expected for network in report.networks) and len(report.networks) <= PAIRS:
-        words += ["share of expected change: of the harm that flips are expected to do, computed from the trained weights"]
+    if protect_table(report)[1]:
+        words += [
+            "share of expected change: of the harm that flips are expected to do, computed from the trained weights; "
+            "of measured change: of the answers that the faults of the campaign changed"
+        ]
     if report.by_drop or report.by_area:
         words += ["p after Holm: corrected for the many comparisons; real: yes where p is below 0.05"]
     return words
@@ -122,15 +127,36 @@ def group_table(report: "FaultReport") -> Table:
 
 
 def protect_table(report: "FaultReport") -> Table:
-    """The layers of each network that flips are expected to harm most, and what one fault there was found to cost."""
+    """The layers of each network that flips are expected to harm most, and what faults there were found to do.
+
+    Of networks whose gradients are not known, the layers where most answers were changed.
+    """
     rows = []
     for network in report.networks if len(report.networks) <= PAIRS else ():
         parts = network.single.parts if network.single is not None else ()
-        drops = {part.layer: part.drop for part in parts if part.group == "all"}
-        for number, each in enumerate(network.expected[:FIRST]):
-            share = f"{100 * each.share:.0f} %"
-            rows.append(["" if number else network.model, each.layer, share, _known(drops.get(each.layer))])
-    return ["protect first", "layer", "share of expected change", "drop of one fault there, points"], rows
+        found = {part.layer: part for part in parts if part.group == "all" and part.layer != "all"}
+        expected = {each.layer: each.share for each in network.expected}
+        shares = expected or {layer: part.share.value for layer, part in found.items() if part.share is not None}
+        for number, layer in enumerate(sorted(shares, key=shares.__getitem__, reverse=True)[:FIRST]):
+            drop, share = (found[layer].drop, found[layer].share) if layer in found else (None, None)
+            rows.append(
+                [
+                    "" if number else network.model,
+                    layer,
+                    f"{100 * expected[layer]:.0f} %" if layer in expected else "",
+                    _part(share),
+                    _known(drop),
+                ]
+            )
+    titles = ["protect first", "layer", "share of expected change", "share of measured change", "drop of one fault there, points"]
+    return titles, rows
+
+
+def _part(share: "Estimate | None") -> str:
+    """A share of all harm in per cent, or that it is not known well enough to say anything."""
+    if share is None:
+        return ""
+    return TOO_WIDE if share.high - share.low > WIDE_SHARE else f"{_interval(share.scaled(100), '{:.0f}')} %"
 
 
 def _known(drop: "Estimate | None") -> str:

@@ -13,6 +13,7 @@ from onnx import TensorProto, external_data_helper, helper, numpy_helper
 
 from hwnas.errors import ModelError
 
+CHECKSUMS = "checksum_mismatch"  # an output of files with checksums (``hwnas export --checksums``): no answer
 LARGEST = 2**31 - 1  # of a protobuf message: what is larger is no ONNX file, and is not read to find that out
 
 

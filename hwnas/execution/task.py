@@ -51,8 +51,9 @@ class EvaluationTask:
     data must have; ``objectives``: the names and references of those that are computed from the trained network; ``imports`` are
     modules that are imported first; ``threads`` are torch's.
     A child that is trained in parts stops ``until`` so many images are seen (None: all), and continues from the ``weights``
-    and the ``checkpoint`` that the part before gave. ``metric`` is by which error a training that keeps its best chooses.
-    ``also_validation``: it is trained on the validation images, too, and not evaluated.
+    and the ``checkpoint`` that the part before gave. ``first`` are the tensors that are trained alone while it learns from its
+    teacher; none: all are. ``metric`` is by which error a training that keeps its best chooses. ``also_validation``: it is
+    trained on the validation images, too, and not evaluated.
     """
 
     candidate_id: str
@@ -73,6 +74,7 @@ class EvaluationTask:
     checkpoint: bytes | None = None
     metric: str = "error"
     also_validation: bool = False
+    first: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +198,7 @@ def _evaluate(
             checkpoint=checkpoint,
             until=task.until,
             metric=task.metric,
+            first=task.first,
         )
     waited = waited_s() - waited
     evaluation, curve = training.evaluation, training.curve

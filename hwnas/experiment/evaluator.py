@@ -22,6 +22,7 @@ from hwnas.experiment.outcomes import UNUSABLE, failed, outcome_of, unusable
 from hwnas.experiment.rungs import Ladder
 from hwnas.experiment.tasks import inherit, task_for
 from hwnas.graph import to_json
+from hwnas.morphism.touched import touched
 from hwnas.network import State
 from hwnas.search import broken_limit
 from hwnas.store import RunStore
@@ -268,13 +269,15 @@ class Evaluator:
         return self._store.weights(name)
 
     def _task(self, candidate: Candidate) -> EvaluationTask:
-        teacher = None
+        teacher, first = None, frozenset[str]()
         if candidate.parent is not None and not candidate.exact and self._context.strategy_settings.inherits:
-            teaching = self._store.candidate(candidate.parent)
+            parent = teaching = self._store.candidate(candidate.parent)
+            if self._context.trainer.two_phase:
+                first = touched(parent.graph, [(step.graph, step.inheritance) for step in candidate.steps])
             if self._context.config.original_teaches and self._context.starts:
                 teaching = teaching_original(self._store, candidate.parent, self.outcomes) or teaching
             teacher = Teacher(graph=to_json(teaching.graph), weights=self._weights_of(teaching.id))
         images = 0 if candidate.is_trained_already else self.budgets.get(candidate.generation, self._images)
-        task = task_for(candidate, self._state(candidate), teacher, self._context, images)
+        task = task_for(candidate, self._state(candidate), teacher, self._context, images, first)
         del self._inherited[candidate.id]
         return task

@@ -1,5 +1,7 @@
 """From a candidate to the task that a worker is given."""
 
+from collections.abc import Collection
+
 from torch import Generator
 
 from hwnas.candidate import NEW_HEAD, Candidate, Step, stream_seed
@@ -30,8 +32,15 @@ def inherit(candidate: Candidate, parent: State, run_seed: int) -> State:
         raise MorphismError(f"{what}: {type(error).__name__}: {error}") from error
 
 
-def task_for(candidate: Candidate, state: State, teacher: Teacher | None, context: RunContext, images: int) -> EvaluationTask:
-    """The task of training a candidate from its inherited ``state`` on ``images`` images."""
+def task_for(
+    candidate: Candidate,
+    state: State,
+    teacher: Teacher | None,
+    context: RunContext,
+    images: int,
+    first: Collection[str] = (),
+) -> EvaluationTask:
+    """The task of training a candidate from its inherited ``state`` on ``images`` images; ``first`` begin alone."""
     return EvaluationTask(
         candidate_id=candidate.id,
         graph=to_json(candidate.graph),
@@ -47,6 +56,7 @@ def task_for(candidate: Candidate, state: State, teacher: Teacher | None, contex
         objectives=context.of_trained,
         imports=context.config.imports,
         threads=context.config.torch_threads,
+        first=tuple(sorted(first)),
     )
 
 

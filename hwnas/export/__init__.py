@@ -5,7 +5,7 @@
 
 from hwnas.export.bundle import BundleEntry, Evaluation, Exported, ExportSettings, export_model, write_bundle
 from hwnas.export.emit import class_names, emit
-from hwnas.export.manifest import Evaluated, Manifest, ModelFile, read_manifest
+from hwnas.export.manifest import Checksums, Evaluated, Manifest, ModelFile, Variant, read_manifest
 from hwnas.export.parity import Agreement, Predict, classification_error, compare, reference_logits, runtime
 from hwnas.export.precision import PRECISIONS, Precision, convert, needs_reduced_range
 from hwnas.export.verify import FileReport, verify_bundle
@@ -14,6 +14,7 @@ __all__ = [
     "PRECISIONS",
     "Agreement",
     "BundleEntry",
+    "Checksums",
     "Evaluated",
     "Evaluation",
     "ExportSettings",
@@ -23,6 +24,7 @@ __all__ = [
     "ModelFile",
     "Precision",
     "Predict",
+    "Variant",
     "class_names",
     "classification_error",
     "compare",

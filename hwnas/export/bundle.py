@@ -17,6 +17,8 @@ from safetensors.numpy import save
 from torch import Tensor
 
 from hwnas.errors import ConfigError, ExportError, ModelError
+from hwnas.export.checksum_figures import detection, mismatches
+from hwnas.export.checksums import alarms, with_checksums
 from hwnas.export.documents import documents
 from hwnas.export.emit import class_names, emit
 from hwnas.export.former import Former, Origin
@@ -27,10 +29,11 @@ from hwnas.export.manifest import (
     MANIFEST,
     REFERENCE_IMAGES,
     REFERENCES,
+    Checksums,
     Evaluated,
     Manifest,
     ModelFile,
-    file_name,
+    Variant,
     read_manifest,
     sha256,
 )
@@ -38,6 +41,7 @@ from hwnas.export.model_input import input_metadata
 from hwnas.export.parity import TOLERANCES, Array, Predict, classification_error, compare, reference_logits
 from hwnas.export.precision import PRECISIONS, Precision, convert
 from hwnas.graph import Graph, architecture_id
+from hwnas.objectives.share import interval_95
 from hwnas.version import __version__
 
 WAITING = ".hwnas-export-"  # where files wait until all are written; an export that was killed leaves it behind
@@ -86,7 +90,8 @@ class ExportSettings:
 
     ``mean`` and ``std`` are the training images' per channel; ``fit`` is how images were brought to one size, which the files
     say; ``calibration`` (n, C, H, W) are training images, needed for int8 and ``guard``, which adds to each float32 and int8 file
-    one with its activations clipped; ``reduce_range`` is for devices without int8 dot instructions.
+    one with its activations clipped, and for ``checksums``, which add a float32 file with an output more; ``reduce_range`` is for
+    devices without int8 dot instructions.
     """
 
     classes: Sequence[str]
@@ -98,6 +103,7 @@ class ExportSettings:
     ir_version: int = 8
     reduce_range: bool = False
     guard: bool = False
+    checksums: bool = False
     calibration: Array | None = None
     evaluation: Evaluation | None = None
 
@@ -111,11 +117,16 @@ class ExportSettings:
             raise ConfigError(
                 f"a guard is for {' and '.join(GUARDED)} files and needs training images; add one of them, or no guard"
             )
+        if self.checksums and (self.calibration is None or "float32" not in self.precisions):
+            raise ConfigError("checksums are for float32 files and need training images; add float32, or leave checksums out")
 
-    def variants(self) -> list[tuple[Precision, bool]]:
-        """The files of each network: precision, and whether guarded."""
-        guards = [(precision, True) for precision in self.precisions if self.guard and precision in GUARDED]
-        return [*((precision, False) for precision in self.precisions), *guards]
+    def variants(self) -> list[Variant]:
+        """The files of each network."""
+        plain = [Variant(precision=precision) for precision in self.precisions]
+        guards = [
+            Variant(precision=precision, guard=True) for precision in self.precisions if self.guard and precision in GUARDED
+        ]
+        return [*plain, *guards, *([Variant(precision="float32", checksums=True)] if self.checksums else [])]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,9 +172,9 @@ def write_bundle(
     if old is not None:
         old.refuse_other(_wanted(entries, settings), references)
     exported = [
-        export_model(entry, precision, guard=guard, images=references, predict=predict, settings=settings)
+        export_model(entry, variant, images=references, predict=predict, settings=settings)
         for entry in entries
-        for precision, guard in settings.variants()
+        for variant in settings.variants()
     ]
     new = tuple(made.file for made in exported)
     tensors = {"images": references} | {f"logits/{made.file.name}": made.logits for made in exported}
@@ -182,50 +193,35 @@ def write_bundle(
 def _wanted(entries: Sequence[BundleEntry], settings: ExportSettings) -> dict[str, Origin]:
     """Which files there will be, and what each is of."""
     return {
-        file_name(entry.id, precision, guard=guard): Origin(
-            architecture_id=architecture_id(entry.graph), run=entry.metadata.get("run")
-        )
+        variant.file_name(entry.id): Origin(architecture_id=architecture_id(entry.graph), run=entry.metadata.get("run"))
         for entry in entries
-        for precision, guard in settings.variants()
+        for variant in settings.variants()
     }
 
 
 def export_model(
     entry: BundleEntry,
-    precision: Precision,
+    variant: Variant,
     *,
-    guard: bool = False,
     images: Array,
     predict: Predict,
     settings: ExportSettings,
 ) -> Exported:
     """One network as one checked file: valid ONNX; float32 within 1e-4 of torch; others with their error beside float32's.
 
-    A guarded file is one of the others: it differs where an image goes beyond what the training images showed. Raises
-    ExportError where it is not.
+    A guarded file is one of the others: it differs where an image goes beyond what the training images showed. One with
+    checksums is exact, and raises no alarm for these images. Raises ExportError where it is not.
     """
-    exact = precision == "float32" and not guard
-    name = file_name(entry.id, precision, guard=guard)
-    only = entry.guarded.get(precision) if guard else None
-    facts = {"id": entry.id, "precision": precision} | ({"guarded": "true" if only is None else ", ".join(only)} if guard else {})
-    float32 = emit(
-        entry.graph,
-        entry.state,
-        mean=settings.mean,
-        std=settings.std,
-        metadata=class_names(settings.classes) | _input(entry, settings) | facts | _metadata(entry, exact),
-        opset=settings.opset,
-        ir_version=settings.ir_version,
-    )
-    if guard and settings.calibration is not None:
-        coverage = INT8_COVERAGE if precision == "int8" else 1.0
-        float32 = guarded(float32, settings.calibration, coverage=coverage, only=only)
+    exact, precision = variant.is_exact, variant.precision
+    name = variant.file_name(entry.id)
+    float32 = _float32(entry, variant, settings)
     model = convert(float32, precision, calibration=settings.calibration, reduce_range=settings.reduce_range)
     expected = reference_logits(entry.graph, entry.state, images, mean=settings.mean, std=settings.std)
     _check_onnx(name, model)
     got = predict(model, images)
     agreement = compare(got, expected)
     _check_logits(name, got, agreement.difference, TOLERANCES[precision] if exact else None)
+    checksums = _checksums(name, model, images, settings) if variant.checksums else None
     evaluated, change = _evaluate(float32, model, predict, settings.evaluation)
     if evaluated is not None and not exact:
         model = _with_metadata(model, f"{evaluated.split}_error", repr(evaluated.error))
@@ -234,7 +230,8 @@ def export_model(
         id=entry.id,
         architecture_id=architecture_id(entry.graph),
         precision=precision,
-        guarded=guard,
+        guarded=variant.guard,
+        checksums=checksums,
         size_bytes=len(model),
         sha256=sha256(model),
         difference=agreement.difference,
@@ -244,6 +241,48 @@ def export_model(
         metadata={item.key: item.value for item in onnx.load_model_from_string(model).metadata_props},
     )
     return Exported(model=model, file=file, logits=expected if exact else got)
+
+
+def _float32(entry: BundleEntry, variant: Variant, settings: ExportSettings) -> bytes:
+    """The float32 file that a variant is, or is made of."""
+    only = entry.guarded.get(variant.precision) if variant.guard else None
+    facts = {"id": entry.id, "precision": variant.precision}
+    if variant.guard:
+        facts["guarded"] = "true" if only is None else ", ".join(only)
+    model = emit(
+        entry.graph,
+        entry.state,
+        mean=settings.mean,
+        std=settings.std,
+        metadata=class_names(settings.classes) | _input(entry, settings) | facts | _metadata(entry, variant),
+        opset=settings.opset,
+        ir_version=settings.ir_version,
+    )
+    if variant.guard and settings.calibration is not None:
+        coverage = INT8_COVERAGE if variant.precision == "int8" else 1.0
+        model = guarded(model, settings.calibration, coverage=coverage, only=only)
+    if variant.checksums and settings.calibration is not None:
+        model = with_checksums(model, settings.calibration)
+    return model
+
+
+def _checksums(name: str, model: bytes, images: Array, settings: ExportSettings) -> Checksums:
+    """What a file's checksums find. Raises ExportError where they raise an alarm on ``images`` though nothing flipped."""
+    if alarms(mismatches(model, images)).any():
+        raise ExportError(f"{name}: its checksums raise an alarm without a fault; nothing was written. Please report this")
+    found, looked = detection(model, images), images if settings.evaluation is None else settings.evaluation.images
+    low, high = (None, None) if found.share is None else interval_95(found.share, round(max(1.0, found.effective)))
+    return Checksums(
+        flips=found.flips,
+        harmful=found.harmful,
+        detected=found.detected,
+        share=found.share,
+        share_low=low,
+        share_high=high,
+        answers=found.answers,
+        false_alarms=int(alarms(mismatches(model, looked)).sum()),
+        images=len(looked),
+    )
 
 
 def _check_logits(name: str, got: Array, difference: float, allowed: float | None) -> None:
@@ -260,11 +299,11 @@ def _input(entry: BundleEntry, settings: ExportSettings) -> dict[str, str]:
     return input_metadata(entry.graph.shapes[entry.graph.input.id], settings.fit)
 
 
-def _metadata(entry: BundleEntry, exact: bool) -> dict[str, str]:
+def _metadata(entry: BundleEntry, variant: Variant) -> dict[str, str]:
     """The caller's metadata; in a file that computes otherwise what is known of the float32 network must not pass for its own."""
-    if exact:
+    if variant.is_exact and not variant.checksums:
         return dict(entry.metadata)
-    measured = ("_error", "latency_ms", "latency_ci_ms")
+    measured = ("latency_ms", "latency_ci_ms") if variant.is_exact else ("_error", "latency_ms", "latency_ci_ms")
     return {f"float32_{key}" if key.endswith(measured) else key: value for key, value in entry.metadata.items()}
 
 

@@ -7,7 +7,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from hwnas.export.manifest import CLASSIFY, README, REFERENCE_IMAGES, Manifest, ModelFile, card_name
+from hwnas.device.model import CHECKSUMS
+from hwnas.export.manifest import CLASSIFY, README, REFERENCE_IMAGES, Checksums, Manifest, ModelFile, card_name
 from hwnas.export.model_input import CHANNELS, in_words
 from hwnas.objectives.share import interval_95, with_range
 
@@ -39,7 +40,7 @@ def error_text(file: ModelFile, split: str) -> str | None:
 def _readme(manifest: Manifest) -> str:
     rows = "\n".join(
         f"| [{file.name}]({card_name(file.name)}) | {error_text(file, 'test') or ''} | {file.size_bytes / 1000:,.1f} | "
-        f"{file.precision}{', guarded' if file.guarded else ''} |"
+        f"{file.precision}{', guarded' if file.guarded else ''}{', checksums' if file.checksums else ''} |"
         for file in manifest.files
     )
     first = manifest.files[0]
@@ -66,6 +67,11 @@ def _card(file: ModelFile) -> str:
     said = file.metadata
     classes = json.loads(said["classes"])
     guard = " Activations are clipped to the range of training images, against bit flips." if file.guarded else ""
+    if file.checksums is not None:
+        guard += (
+            f"\n- **Output** `{CHECKSUMS}`: one value for each checked layer. One that is not at most 1 (NaN is not) says "
+            "that a bit flipped in the layer's weights, or that it was computed wrongly: do not trust the answer for this image."
+        )
     return f"""# {file.name}
 
 Image classifier for {len(classes)} classes: {", ".join(map(_escaped, classes))}.
@@ -107,6 +113,8 @@ def _figures(file: ModelFile) -> str:
             lines.append(f"- {split} error {text}: the 95 % interval of so few images")
     if file.error_change is not None:
         lines.append(f"- {100 * file.error_change:+.2f} points of error against the float32 network, on the same images")
+    if file.checksums is not None:
+        lines.append(f"- checksums: {checksums_text(file.checksums)}")
     if latency := latency_text(file):
         lines.append(f"- latency {latency} ms on {_escaped(file.metadata.get('device', 'the device of its run'))}")
     lines.append(f"- the same answer as the trained network on {agreement_text(file)} images")
@@ -119,6 +127,15 @@ def latency_text(file: ModelFile) -> str | None:
         return None
     half = float(file.metadata.get("latency_ci_ms", "0"))
     return f"{float(file.metadata['latency_ms']):.4g}" + (f" ± {half:.1g}" if half else "")
+
+
+def checksums_text(found: Checksums) -> str:
+    """What a file's checksums find, and how often they are wrong."""
+    alarms = f"{found.false_alarms} false alarms on {found.images:,} images"
+    if found.share is None:
+        return f"none of {found.flips} flipped bits of weights changed an answer; {alarms}"
+    share = with_range(found.share, found.share_low, found.share_high)
+    return f"{share} of the flipped bits of weights that change an answer are detected, of {found.harmful} tried; {alarms}"
 
 
 def agreement_text(file: ModelFile) -> str:

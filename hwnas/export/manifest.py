@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -33,8 +34,25 @@ class Evaluated(_Table):
     computed_on: str
 
 
+class Checksums(_Table):
+    """What a file's checksums were found to do: see ``hwnas.export.checksum_figures.Detection``.
+
+    ``false_alarms``: of ``images`` images without a flip, how many raised an alarm. Shares are None where no flip was harmful.
+    """
+
+    flips: int
+    harmful: int
+    detected: int
+    share: float | None
+    share_low: float | None
+    share_high: float | None
+    answers: float | None
+    false_alarms: int
+    images: int
+
+
 class ModelFile(_Table):
-    """One exported file; ``guarded``: its activations are clipped to the range of training data.
+    """One exported file; ``guarded``: its activations are clipped to the range of training data; ``checksums``: it has checksums.
 
     ``difference`` is its largest logit difference from torch over max(1, largest logit), ``top1_agreement`` the share of
     reference images with torch's class; ``error_change`` its error minus the float32 network's on the same images.
@@ -45,6 +63,7 @@ class ModelFile(_Table):
     architecture_id: str
     precision: Precision
     guarded: bool = False
+    checksums: Checksums | None = None
     size_bytes: int
     sha256: Sha256
     difference: float
@@ -52,6 +71,11 @@ class ModelFile(_Table):
     evaluated: Evaluated | None = None
     error_change: float | None = None
     metadata: dict[str, str]
+
+    @property
+    def variant(self) -> "Variant":
+        """Which of its network's files it is."""
+        return Variant(precision=self.precision, guard=self.guarded, checksums=self.checksums is not None)
 
 
 class Manifest(_Table):
@@ -87,9 +111,23 @@ class Manifest(_Table):
         return {MANIFEST, REFERENCES} | {file.name for file in self.files} | documents
 
 
-def file_name(entry_id: str, precision: Precision, *, guard: bool) -> str:
-    """The name of a network's file: ``g2-6.onnx``, ``g2-6.int8.guard.onnx``."""
-    return ".".join([entry_id, *([] if precision == "float32" else [precision]), *(["guard"] if guard else []), "onnx"])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One of the files that a network becomes: in which precision, whether guarded, whether with checksums."""
+
+    precision: Precision
+    guard: bool = False
+    checksums: bool = False
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it computes what the trained network computes, but for the rounding of float32."""
+        return self.precision == "float32" and not self.guard
+
+    def file_name(self, entry_id: str) -> str:
+        """The name of a network's file: ``g2-6.onnx``, ``g2-6.int8.guard.onnx``."""
+        words = ((self.precision, self.precision != "float32"), ("guard", self.guard), ("checksums", self.checksums))
+        return ".".join([entry_id, *(word for word, is_so in words if is_so), "onnx"])
 
 
 def card_name(name: str) -> str:

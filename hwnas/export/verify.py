@@ -7,7 +7,9 @@ from pathlib import Path
 import onnx
 
 from hwnas.errors import DeviceError, ExportError, ModelError
-from hwnas.export.manifest import CLASSIFY, MANIFEST, REFERENCES, Manifest, ModelFile, file_name, read_manifest, sha256
+from hwnas.export.checksum_figures import mismatches
+from hwnas.export.checksums import alarms
+from hwnas.export.manifest import CLASSIFY, MANIFEST, REFERENCES, Manifest, ModelFile, read_manifest, sha256
 from hwnas.export.parity import TOLERANCES, Array, Predict, compare
 from hwnas.export.precision import Precision
 from hwnas.export.references import read_references
@@ -98,13 +100,24 @@ def _disagreement(file: ModelFile, model: bytes) -> str | None:
     held = {item.key: item.value for item in onnx.load_model_from_string(model).metadata_props}
     wrong = {
         "size_bytes": file.size_bytes != len(model),
-        "name": file.name != file_name(file.id, file.precision, guard=file.guarded),
+        "name": file.name != file.variant.file_name(file.id),
         "metadata": file.metadata != held,
         "id": held.get("id", file.id) != file.id,
         "precision": held.get("precision", file.precision) != file.precision,
         "architecture_id": held.get("architecture_id", file.architecture_id) != file.architecture_id,
     }
     return next((f"the manifest's {field} is not the file's own" for field, is_wrong in wrong.items() if is_wrong), None)
+
+
+def _alarm(file: ModelFile, model: bytes, images: Array) -> str | None:
+    """What is wrong with a file's checksums, on this machine; None where nothing is, or where it has none."""
+    if file.checksums is None:
+        return None
+    try:
+        raised = int(alarms(mismatches(model, images)).sum())
+    except (ModelError, DeviceError) as error:
+        return f"its checksums cannot be computed here: {error}"
+    return f"its checksums raise an alarm for {raised} of {len(images)} reference images, without a fault" if raised else None
 
 
 def _verify(folder: Path, file: ModelFile, images: Array, expected: Array, predict: Predict) -> FileReport:
@@ -129,6 +142,6 @@ def _verify(folder: Path, file: ModelFile, images: Array, expected: Array, predi
     except (ModelError, DeviceError, ExportError) as error:
         return report(None, f"it cannot be run here: {error}")
     if difference <= allowed:
-        return report(difference, _disagreement(file, model))
+        return report(difference, _disagreement(file, model) or _alarm(file, model, images))
     hint = "; a CPU without int8 dot instructions needs a file exported with reduce_range" if file.precision == "int8" else ""
     return report(difference, f"logits differ by {difference:.2g} of the largest one, at most {allowed:g} is allowed{hint}")

@@ -16,7 +16,7 @@ from hwnas.data import DataSet, DataSettings, load
 from hwnas.deployed.program import Program
 from hwnas.deployed.protection import map_shares
 from hwnas.device import Fingerprint, HardwareProfile, load_profile
-from hwnas.errors import DataError
+from hwnas.errors import ConfigError, DataError
 from hwnas.export import (
     BundleEntry,
     Evaluation,
@@ -50,6 +50,7 @@ def export_models(
     precisions: Sequence[str],
     guard: bool = False,
     guard_top: int | None = None,
+    checksums: bool = False,
     replace: bool = False,
 ) -> Manifest:
     """Write trained candidates as a bundle, or into the one that is there, or with ``replace`` in its place.
@@ -57,9 +58,13 @@ def export_models(
     Reference images are of the validation split, calibration images of training.
 
     ``guard_top``: guarded files clip so many feature maps of each network, those where flips are expected to do most harm.
+    ``checksums``: also a float32 file of each network whose checksums find flipped weights.
     Other precisions than float32, and guarded files, are evaluated on the test split, since nothing else tells their error.
     Raises RequestError where the data are not the run's, StoreError where stored weights are damaged; then nothing is written.
     """
+    if guard_top is not None and guard_top < 1:
+        raise ConfigError(f"--guard-top is how many feature maps are clipped, at least 1, got {guard_top}; --guard clips all")
+    guard = guard or guard_top is not None
     refuse_untrained(rows, "exported")
     data = stored_data(store)
     counts = {"validation_images": str(len(data.validation)), "test_images": str(len(data.test))}
@@ -72,7 +77,7 @@ def export_models(
         entries,
         images=pixels(data.validation),
         predict=runtime(load_profile(_HOST)),
-        settings=_settings(store, data, precisions, guard),
+        settings=_settings(store, data, precisions, guard=guard, checksums=checksums),
         replace=replace,
     )
 
@@ -183,10 +188,10 @@ def _protected(entry: BundleEntry, data: DataSet, precisions: Sequence[str], top
     return dataclasses.replace(entry, guarded=chosen)
 
 
-def _settings(store: RunStore, data: DataSet, precisions: Sequence[str], guard: bool) -> ExportSettings:
+def _settings(store: RunStore, data: DataSet, precisions: Sequence[str], *, guard: bool, checksums: bool) -> ExportSettings:
     profile, fingerprint = store.meta("profile", HardwareProfile), store.meta("device_fingerprint", Fingerprint | None)
     evaluation, calibration = None, None
-    if guard or any(precision != "float32" for precision in precisions):
+    if guard or checksums or any(precision != "float32" for precision in precisions):
         evaluation = Evaluation(images=pixels(data.test), labels=data.test.labels.numpy())
         calibration = calibration_images(data)
     return ExportSettings(
@@ -198,6 +203,7 @@ def _settings(store: RunStore, data: DataSet, precisions: Sequence[str], guard: 
         opset=profile.opset,
         ir_version=profile.ir_version,
         guard=guard,
+        checksums=checksums,
         calibration=calibration,
         reduce_range=reduces_range(profile, fingerprint),
         evaluation=evaluation,

@@ -17,15 +17,20 @@ def image_of(
     inputs = [put for put in graph.input if put.name not in constants]
     dims = [dim.dim_value for dim in inputs[0].type.tensor_type.shape.dim] if len(inputs) == 1 else []
     if len(dims) != 4 or min(dims[1:]) < 1:
-        advice = "; export it with a fixed height and width" if len(dims) == 4 else ""
-        raise ModelError(
-            f"expected a model with one input of images (n, C, H, W), got {[put.name for put in inputs]} {dims}{advice}"
-        )
+        advice = "export it with a fixed height and width" if len(dims) == 4 else "give a classifier of images"
+        got = " and ".join(_as_text(put) for put in inputs) or "none"
+        raise ModelError(f"expected a model with one input of images (n, C, H, W), got {got}; {advice}")
     kind = inputs[0].type.tensor_type.elem_type
     if kind not in kinds:
         wanted, got = (", ".join(TensorProto.DataType.Name(each).lower() for each in some) for some in (kinds, [kind]))
         raise ModelError(f"expected images as {wanted} from 0 to 1, {inputs[0].name!r} takes {got}; export it for such images")
     return inputs[0].name, tuple(dims[1:])
+
+
+def _as_text(put: onnx.ValueInfoProto) -> str:
+    """An input's name and shape, as far as the file says."""
+    dims = [str(dim.dim_value or dim.dim_param or "?") for dim in put.type.tensor_type.shape.dim]
+    return f"{put.name!r} ({', '.join(dims)})"
 
 
 def for_any_batch(proto: onnx.ModelProto) -> onnx.ModelProto:

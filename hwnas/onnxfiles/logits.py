@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 import onnx
 from onnx import NodeProto
 
+from hwnas.device.model import CHECKSUMS
 from hwnas.errors import ModelError
 
 PROBABILITIES = ("Softmax", "LogSoftmax")
@@ -19,7 +20,7 @@ def cut_at_logits(proto: onnx.ModelProto) -> onnx.ModelProto:
     """
     producer = {name: node for node in proto.graph.node for name in node.output}
     outputs = [output.name for output in proto.graph.output]
-    found = {_logits_of(name, producer) for name in outputs}
+    found = {_logits_of(name, producer) for name in outputs if name != CHECKSUMS}
     if len(found) != 1:
         raise ModelError(
             f"expected a classifier with one output, logits (n, classes), got {len(outputs)} outputs ({', '.join(outputs)}); "

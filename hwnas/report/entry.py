@@ -144,12 +144,24 @@ def why_empty(found: Sequence[Entry]) -> str | None:
     return f"{why}; {tried}, see --all"
 
 
+def _above(objective: Objective, least: float) -> str:
+    option = f"--max-{objective.name.replace('_', '-')}"
+    return (
+        f"no network is within {objective.upper_bound:.4g} {objective.label} ({option}): the front is the one of the least, "
+        f"{least:.4g}; a new run with a larger limit can have more"
+    )
+
+
 def why_of_no_use(found: Sequence[Entry], objectives: Sequence[Objective]) -> str | None:
-    """That no network is within the largest error that the run allows; None where one is, or none is finished."""
+    """That no network is within the largest error that the run allows, or within the limit on a value that is known after a
+    training; None where one is, or none is finished.
+    """
     (error,) = (objective for objective in objectives if objective.name == "error")
-    least = min((entry.row.values["error"] for entry in found if entry.on_front), default=0.0)
+    front = [entry.row.values for entry in found if entry.on_front]
+    least = min((values["error"] for values in front), default=0.0)
     if error.allows(least):
-        return None
+        others = [each for each in objectives if front and not any(each.allows(values[each.name]) for values in front)]
+        return _above(others[0], min(values[others[0].name] for values in front)) if others else None
     found_instead = f"the front is the most accurate one, {least:.4g}"
     return (
         f"no network is within {error.upper_bound:.4g} validation {error.label} (--max-error, by default that of the majority "

@@ -62,6 +62,23 @@ class FaultSample:
         design = Design(sizes=self.design.sizes[chosen], groups=self.design.groups[chosen])
         return FaultSample(design=design, strata=np.searchsorted(chosen, self.strata[here]), values=self.values[here])
 
+    def part_of_total(self, strata: ArrayLike, *, confidence: float = DEFAULT_CONFIDENCE) -> Estimate | None:
+        """What the numbered strata hold of the sum of all values over the population, a share in [0, 1]; values are 0 and more.
+
+        A ratio of two stratified means, by its linear form: the mean of s + (1 - s) y / m inside the strata and s - s y / m
+        outside, which is the share s itself, has the ratio's variance to first order. None where all values are 0, or where a
+        stratum holds fewer than two that was not drawn in full.
+        """
+        weights, moments = self.weights(), self._moments()
+        mean = float(weights @ self.values)
+        if mean <= 0 or (moments.counts < np.minimum(2, moments.sizes)).any():
+            return None
+        inside = np.isin(self.strata, np.asarray(strata, np.int64))
+        share = float(weights[inside] @ self.values[inside]) / mean
+        found = replace(self, values=share + (inside - share) * self.values / mean)
+        estimate = stratified_mean(found._moments(), confidence)
+        return replace(estimate, value=share, low=max(0.0, min(share, estimate.low)), high=min(1.0, max(share, estimate.high)))
+
     @property
     def counts(self) -> Indices:
         """Number of faults tried of every stratum, (h,)."""

@@ -13,7 +13,8 @@ class TrainerSettings(BaseModel):
     The defaults are what worked best on digits among those tried in benchmarks/search_quality.py: the optimiser and the number of
     steps decide more than the search method does (METHODS.md, section 6). ``precision`` auto is bfloat16 autocast on CUDA, else
     float32; ``device`` auto is CUDA, else MPS, else the CPU, whatever each worker has. While the first ``distil_share`` of the
-    steps has a teacher, ``distil_mix`` is the teacher's part in its loss.
+    steps has a teacher, ``distil_mix`` is the teacher's part in its loss; with ``two_phase`` a child of an approximate morphism
+    trains in these steps what its operators touched alone.
 
     For a training to the end: ``warm_up`` is the share of the steps over which the rate rises, ``decay_vectors`` whether weight
     decay pulls on batch norms and biases, ``average`` the decay of a moving average of the tensors (0: none). ``keep_best``
@@ -39,6 +40,7 @@ class TrainerSettings(BaseModel):
     distil_share: float = Field(default=0.25, ge=0, le=1)
     distil_mix: float = Field(default=1.0, gt=0, le=1)
     distil_temperature: float = Field(default=2.0, gt=0, le=100)
+    two_phase: bool = False
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     average: float = Field(default=0.0, ge=0, lt=1)
     keep_best: bool = False

@@ -26,11 +26,17 @@ class Interval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerDrop:
-    """Points of accuracy lost, on average, by one fault in the memory of a layer; None where too few faults hit it."""
+    """Points of accuracy lost, on average, by one fault in the memory of a layer; None where too few faults hit it.
+
+    ``expected`` and ``changed`` are shares in [0, 1] of what faults do to the whole network: of the change that flips are
+    expected to make, computed from the trained weights, and of the answers that the campaign's faults changed. None: not known.
+    """
 
     layer: str
     bits: int
     drop: Interval | None
+    expected: float | None = None
+    changed: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """The training loop."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from itertools import islice
 
@@ -17,7 +17,7 @@ from hwnas.settings import TrainerSettings
 from hwnas.training.checkpoint import Checkpoint
 from hwnas.training.evaluation import Evaluation
 from hwnas.training.placement import device_of
-from hwnas.training.schedule import Pace, learning_rate, optimiser_for
+from hwnas.training.schedule import Pace, head_tensors, learning_rate, optimiser_for
 from hwnas.training.watching import Watch
 
 Loss = Callable[[int, Tensor, Tensor, Tensor], Tensor]
@@ -48,14 +48,16 @@ def train(
     checkpoint: Checkpoint | None = None,
     until: int | None = None,
     metric: str = "error",
+    first: Collection[str] = (),
 ) -> Training:
     """Train ``network`` in place, where its tensors are, on ``images`` images; the learning-rate schedule spans exactly these.
     Where the parts before were to have another number, the rest of the schedule is spread over the rest of the images.
 
-    With a ``teacher`` the first ``settings.distil_share`` of the steps learn its soft answers [Hinton2015], given in eval mode.
-    A training may be cut in parts, each ``until`` so many of the images and continuing from the last one's ``checkpoint``: the
-    network is bit for bit that of one training in one go. ``metric`` says by which error the best tensors are chosen, where the
-    settings ask for that. Raises DivergedError within 32 steps of the loss ceasing to be finite.
+    With a ``teacher`` the first ``settings.distil_share`` of the steps learn its soft answers [Hinton2015], given in eval mode;
+    in them the parameters ``first``, if some are named, are trained alone, as the last layer over ``settings.head_share``. A
+    training may be cut in parts, each ``until`` so many of the images and continuing from the last one's ``checkpoint``: the
+    network is bit for bit that of one training in one go. ``metric`` says by which error the best tensors are chosen, if any are.
+    Raises DivergedError within 32 steps of the loss ceasing to be finite.
     """
     started = time.monotonic()
     network.train()
@@ -63,7 +65,8 @@ def train(
         parameter.requires_grad_(name not in settings.frozen)
     steps, size = step_count(images, settings.batch_size), settings.batch_size
     begin, end = _part(checkpoint, steps, None if until is None else step_count(until, size))
-    optimiser = optimiser_for(network, settings)
+    alone, alone_steps = _alone(network, settings, first if teacher is not None else (), steps)
+    optimiser = optimiser_for(network, settings, alone)
     watched, place, pace = None, None, Pace(steps=steps)
     if checkpoint is not None:
         checkpoint.restore(network, optimiser)
@@ -74,11 +77,10 @@ def train(
     device = device_of(network)
     autocast = settings.precision == "bfloat16" or (settings.precision == "auto" and device.type == "cuda")
     loss_of = _loss(data, settings, network, teacher, steps, autocast=autocast)
-    is_over, head_steps = False, round(settings.head_share * steps)
     for step, (pixels, labels) in enumerate(islice(batches, end - begin), begin + 1):
         rate = learning_rate(settings, pace.at(step - 1), steps)
         for group in optimiser.param_groups:
-            group["lr"] = 0.0 if step <= head_steps and not group["is_head"] else rate
+            group["lr"] = 0.0 if step <= alone_steps and not group["is_first"] else rate
         pixels, labels = pixels.to(device).contiguous(memory_format=network.memory_format), labels.to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
             logits = network(pixels)
@@ -94,6 +96,13 @@ def train(
         left = Checkpoint.of(network, optimiser, steps=step, pace=pace, place=place, watched=watched)
     seconds, curve = time.monotonic() - started, tuple(watch.curve)
     return Training(images=step * size, seconds=seconds, loss=loss.item(), curve=curve, checkpoint=left, evaluation=found)
+
+
+def _alone(network: Network, settings: TrainerSettings, first: Collection[str], steps: int) -> tuple[Collection[str], int]:
+    """The parameters that are trained alone at first, and over how many steps."""
+    if settings.head_share:
+        return head_tensors(network.graph), round(settings.head_share * steps)
+    return first, round(settings.distil_share * steps) if first else 0
 
 
 def _part(checkpoint: Checkpoint | None, steps: int, until: int | None) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """The learning rate over a training, which tensors it moves, and which of them weight decay pulls on."""
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,21 +55,20 @@ def learning_rate(settings: TrainerSettings, step: float, steps: int) -> float:
             return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done / left))
 
 
-def optimiser_for(network: Network, settings: TrainerSettings) -> torch.optim.Optimizer:
+def optimiser_for(network: Network, settings: TrainerSettings, first: Collection[str] = ()) -> torch.optim.Optimizer:
     """The optimiser of a network's parameters, without those that are frozen.
 
     Unless ``decay_vectors``, weight decay pulls on weights alone, not on batch norms and biases, as usual since [He2019]. Each
-    group says whether its parameters are those of the last layer (``is_head``), which may begin alone.
+    group says whether its parameters are among ``first``, which begin alone (``is_first``).
     """
-    head = head_tensors(network.graph) if settings.head_share else frozenset()
-    kinds: dict[tuple[bool, bool], list[Tensor]] = {}  # by whether they are the head's, and free of decay
+    kinds: dict[tuple[bool, bool], list[Tensor]] = {}  # by whether they begin alone, and are free of decay
     for name, parameter in network.named_parameters():
         if name not in settings.frozen:
             is_free = not settings.decay_vectors and parameter.dim() <= 1
-            kinds.setdefault((name in head, is_free), []).append(parameter)
+            kinds.setdefault((name in first, is_free), []).append(parameter)
     groups: list[dict[str, Any]] = [
-        {"params": found, "is_head": is_head, **({"weight_decay": 0.0} if is_free else {})}
-        for (is_head, is_free), found in sorted(kinds.items(), key=lambda item: item[0])
+        {"params": found, "is_first": is_first, **({"weight_decay": 0.0} if is_free else {})}
+        for (is_first, is_free), found in sorted(kinds.items(), key=lambda item: item[0])
     ]
     # Fused: one operation for all tensors. Small networks are bound by the number of operations.
     if settings.optimiser == "adamw":

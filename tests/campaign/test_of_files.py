@@ -14,6 +14,7 @@ from hwnas.cli import app
 from hwnas.data import load, normalise
 from hwnas.settings import DataSettings
 
+IMAGE = torch.zeros(1, 1, 8, 8)
 DATA = load(DataSettings(seed=0))
 
 
@@ -28,10 +29,10 @@ class Normalising(nn.Module):
         return self.inner((images - DATA.mean[0]) / DATA.std[0])
 
 
-def written(module: nn.Module, path: Path) -> Path:
+def written(module: nn.Module, path: Path, image: Tensor = IMAGE) -> Path:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.onnx.export(module, (torch.zeros(1, 1, 8, 8),), path, dynamo=False, input_names=["x"])
+        torch.onnx.export(module, (image,), path, dynamo=False, input_names=["x"])
     return path
 
 
@@ -90,6 +91,32 @@ def test_a_file_of_other_classes_is_refused(tmp_path: Path) -> None:
     assert refused.exit_code == 2
     assert "12 outputs" in refused.output
     assert not (tmp_path / "faults").exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "image", "message"),
+    [
+        (nn.Conv2d(1, 10, 3), torch.zeros(1, 1, 8, 8), "the output must be a vector of logits, got shape (10, 6, 6)"),
+        (nn.Linear(64, 10), torch.zeros(1, 64), "one input of images (n, C, H, W), got 'x' (1, 64); give a classifier of images"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(64, 1)), torch.zeros(1, 1, 8, 8), "has 1 output and the data have 10 classes"),
+    ],
+)
+def test_what_is_no_classifier_of_these_images_is_refused(module: nn.Module, image: Tensor, message: str, tmp_path: Path) -> None:
+    refused = faulted(written(module, tmp_path / "other.onnx", image), "--data", "digits")
+    assert refused.exit_code == 2
+    assert message in " ".join(refused.output.split())
+    assert not (tmp_path / "faults").exists()
+
+
+def test_a_campaign_of_other_images_is_refused_and_kept(trained: nn.Module, tmp_path: Path) -> None:
+    path = written(Normalising(trained), tmp_path / "digits.onnx")
+    assert faulted(path, "--data", "digits", "--validation-images", 60, "--half-width", 30).exit_code == 0
+    (kept,) = (tmp_path / "faults").glob("*.jsonl")
+    before = kept.read_bytes()
+    refused = faulted(path, "--data", "digits", "--validation-images", 50)
+    assert refused.exit_code == 2
+    assert "is the file of another data set" in " ".join(refused.output.split())
+    assert kept.read_bytes() == before
 
 
 @pytest.mark.parametrize(

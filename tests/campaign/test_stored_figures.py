@@ -25,6 +25,9 @@ def test_a_second_campaign_adds_its_figures_and_the_same_one_replaces_its_own(ti
     assert single is not None
     assert curve is not None
     assert (single.drop.value, single.drop.low) == (found.single.drop.value, found.single.drop.low)
+    expected = {each.layer: each.share for each in found.expected}
+    assert {each.layer: each.expected for each in single.layers} == expected
+    assert sum(each.changed.value for each in single.layers if each.changed is not None) == pytest.approx(1)
     assert curve.bers == (1e-4, 1e-2)
     assert [each.value for each in curve.accuracies] == [each.value for each in found.curve.summary.accuracies]
     assert all(0 <= each.low <= each.high <= 1 for each in curve.accuracies)

@@ -7,7 +7,7 @@ import pytest
 
 from hwnas.api import stage_listener
 from hwnas.campaign import Examples, FaultReport, FaultSettings, Stage, Subject, report, study
-from hwnas.cli.fault_tables import PAIRS, legend, remarks, tables
+from hwnas.cli.fault_tables import PAIRS, legend, protect_table, remarks, tables
 from hwnas.injection import TorchTarget
 from hwnas.resilience import Difference
 from tests.injection.injection_samples import batch, program, tiny
@@ -41,6 +41,21 @@ def test_every_network_has_a_line_and_every_line_its_columns(found: FaultReport)
     only = report([replace(found.networks[0], single=None)])
     assert [headings[-1] for headings, _ in tables(only)] == ["trials", "share of expected change"]
     assert "device at 1e-6, points" not in tables(only)[0][0]
+
+
+def test_what_to_protect_is_told_by_what_is_expected_and_by_what_was_measured(found: FaultReport) -> None:
+    (network,) = found.networks
+    layers = [part for part in network.single.parts if part.group == "all"]
+    assert sum(part.share.value for part in layers) == pytest.approx(1)
+    titles, rows = protect_table(found)
+    assert titles[2:4] == ["share of expected change", "share of measured change"]
+    assert [row[1] for row in rows] == [each.layer for each in network.expected[: len(rows)]]
+    by_layer = {part.layer: part.share for part in layers}
+    for row in rows:
+        is_wide = by_layer[row[1]].high - by_layer[row[1]].low > 0.5
+        assert row[3] == "?" if is_wide else row[3].startswith(f"{100 * by_layer[row[1]].value:.0f} [")
+    measured = [row[1] for row in protect_table(report([replace(network, expected=())]))[1]]
+    assert measured[0] == max(layers, key=lambda part: part.share.value).layer  # gradients are not known of every file
 
 
 def test_figures_that_stopped_at_the_limit_of_trials_say_so(found: FaultReport) -> None:

@@ -20,6 +20,7 @@ from hwnas.export import (
     Evaluation,
     ExportSettings,
     Predict,
+    Variant,
     classification_error,
     compare,
     export_model,
@@ -34,6 +35,7 @@ from tests.export.samples import images, random_state
 from tests.graphs import SAMPLES
 
 MEAN, STD = (0.4,), (0.25,)
+FLOAT32 = Variant(precision="float32")
 DOCUMENTS = ["README.md", "classify.py", "g1-0.md", "g1-0.onnx"]
 
 
@@ -193,7 +195,7 @@ def test_a_wrong_file_never_lands(tmp_path: Path, predict: Predict) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
     half, broken = settings(precisions=("float16",)), wrong_by(float("nan"), predict)
     with pytest.raises(ExportError, match="not finite"):
-        export_model(entries("plain")[0], "float16", images=pictures(), predict=broken, settings=half)
+        export_model(entries("plain")[0], Variant(precision="float16"), images=pictures(), predict=broken, settings=half)
 
 
 def damage_manifest(folder: Path) -> None:
@@ -247,13 +249,13 @@ def test_verification_names_the_file_that_is_wrong(tmp_path: Path, predict: Pred
 
 
 def test_images_of_another_size_are_refused(predict: Predict) -> None:
-    made = export_model(entries("flat")[0], "float32", images=pictures(2), predict=predict, settings=settings())
+    made = export_model(entries("flat")[0], FLOAT32, images=pictures(2), predict=predict, settings=settings())
     with pytest.raises(ModelError, match=r"takes images \(n, 1, 8, 8\), got \(2, 1, 9, 9\)"):
         predict(made.model, np.zeros((2, 1, 9, 9), np.float32))
 
 
 def test_a_model_that_hwnas_did_not_write_is_refused_when_it_runs(predict: Predict) -> None:
-    made = export_model(entries("flat")[0], "float32", images=pictures(2), predict=predict, settings=settings())
+    made = export_model(entries("flat")[0], FLOAT32, images=pictures(2), predict=predict, settings=settings())
     for old, new, message in (("image", "x", "with the input 'image'"), ("logits", "y", "cannot run .*Invalid output name")):
         model = onnx.load_model_from_string(made.model)
         for put in (*model.graph.input, *model.graph.output):
@@ -295,7 +297,7 @@ def test_agreement_and_error_by_hand() -> None:
 
 def test_the_runtime_splits_large_batches(predict: Predict) -> None:
     model = entries("flat")[0]
-    made = export_model(model, "float32", images=pictures(2), predict=predict, settings=settings())
+    made = export_model(model, FLOAT32, images=pictures(2), predict=predict, settings=settings())
     many = torch.rand(300, 1, 8, 8, generator=torch.Generator().manual_seed(1)).numpy()
     np.testing.assert_allclose(
         predict(made.model, many), reference_logits(model.graph, model.state, many, mean=MEAN, std=STD), atol=1e-4

@@ -105,6 +105,9 @@ def test_a_third_partys_resnet_with_option_a_shortcuts_runs_on_the_fast_engine(t
     assert any(isinstance(node.op, Slice) for node in made.graph)
     assert sum(array.size for array in made.memory.arrays.values() if array.ndim > 1) == 268_336  # its 19 + 1 matrices
 
+    apart, _ = from_onnx(exported(network, images[:1], opset=None, dynamic=True, folded=False))  # batch norms apart
+    assert sum(isinstance(node.op, Pad) for node in apart) == 2
+
     path = tmp_path / "resnet20.onnx"
     path.write_bytes(content)
     bench = onnx_subject(path, "float32").bench()

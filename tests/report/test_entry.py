@@ -1,6 +1,8 @@
 """What users read of a candidate."""
 
 import math
+import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from hwnas.candidate import Failure, Outcome, Status
 from hwnas.objectives import OBJECTIVES as OBJECTIVES_KNOWN
 from hwnas.objectives import objectives_named
-from hwnas.report import Entry, as_csv, as_json, as_table, entries
+from hwnas.report import Entry, as_csv, as_json, as_table, entries, why_of_no_use
 from hwnas.report.table import text_of
 from hwnas.store import Row
 
@@ -52,6 +54,18 @@ def test_what_is_above_the_largest_error_is_on_the_front_only_where_nothing_is_w
     else:
         best = min(rows, key=lambda each: (each.values["error"], each.values["parameters"], each.id))
         assert front == [best.id]
+
+
+def test_a_limit_on_a_trained_value_that_no_network_keeps_is_said_with_the_least() -> None:
+    rows = [row(number, {"error": 0.1, "parameters": 5.0, "expected_change": 12.5 + number}) for number in range(3)]
+    for maximum, said in ((12.6, None), (0.5, r"within 0\.5 expected change \(--max-expected-change\).* 12\.5;")):
+        objectives = [
+            replace(each, upper_bound=maximum) if each.name == "expected_change" else each
+            for each in objectives_named(("error", "parameters", "expected_change"))
+        ]
+        found = why_of_no_use(entries(rows, objectives), objectives)
+        assert found is None if said is None else re.search(said, found or "")
+    assert why_of_no_use([], objectives) is None
 
 
 def test_the_front_comes_first_best_error_first_and_nothing_is_lost() -> None:

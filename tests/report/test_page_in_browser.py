@@ -95,7 +95,12 @@ def made_page(open_page: Open, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def campaigns(model: str) -> list[CampaignFigures]:
     drop = Interval(value=1.5, low=1.0, high=2.0)
-    layers = (LayerDrop(layer="2 conv", bits=99, drop=drop), LayerDrop(layer=HOSTILE, bits=99, drop=drop))
+    share = Interval(value=0.2, low=0.1, high=0.35)
+    layers = (
+        LayerDrop(layer="2 conv", bits=99, drop=drop),
+        LayerDrop(layer=HOSTILE, bits=99, drop=drop, expected=0.04, changed=share),
+        LayerDrop(layer="5 conv", bits=99, drop=drop, expected=0.96),
+    )
     single = SingleFigures(faults=77, bits=640, drop=drop, critical=drop, device_drop=drop, layers=layers)
     accuracies = tuple(Interval(value=each, low=each - 0.1, high=each + 0.1) for each in (0.8, 0.3))
     curve = CurveFigures(bers=(1e-5, 1e-3), accuracies=accuracies, clean=0.9, chance=0.1, trials=10)
@@ -232,6 +237,8 @@ def test_the_drawing_says_every_layer_its_shape_its_cost_and_what_it_skips(made_
 def test_a_campaign_is_shown_with_its_network_and_among_all(made_page: Any) -> None:
     words = made_page.inner_text("#chosen")
     assert "costs 1.5 points on average (1 to 2), of 77 faults tried" in words
+    rows = made_page.locator("#chosen table:has-text('share of expected change') tbody tr").all_inner_texts()
+    assert [re.split(r"\s*\t\s*", row)[1:] for row in rows] == [["96 %", "none changed"], ["4 %", "20 % (10 % to 35 %)"]]
     made_page.wait_for_selector("#chosen .plot .scatterlayer")
     made_page.locator("#faults-table").scroll_into_view_if_needed()
     made_page.wait_for_selector("#faults .scatterlayer")

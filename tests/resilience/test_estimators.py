@@ -91,6 +91,25 @@ def test_mean_share_and_each_layer_hold_the_exact_truth(drops: np.ndarray) -> No
     assert (np.mean(held, axis=0) >= 0.9).all()
 
 
+def test_a_layers_part_of_all_damage_adds_up_to_one_and_its_interval_holds_the_truth(drops: np.ndarray) -> None:
+    strata, harm, held = stratify(POPULATION), np.maximum(drops, 0), []
+    of = {layer: [n for n, stratum in enumerate(strata) if stratum.layer == layer] for layer in ("hidden", "head")}
+    bits = np.concatenate([strata[number].bits(np.arange(strata[number].size)) for number in of["head"]])
+    truth = harm[bits].sum() / harm.sum()
+    for seed in range(60):
+        sample = campaign(harm, seed, 1.0)[1]
+        head, hidden = (sample.part_of_total(of[layer]) for layer in ("head", "hidden"))
+        assert head is not None
+        assert hidden is not None
+        assert head.value + hidden.value == pytest.approx(1)
+        assert 0 <= head.low <= head.value <= head.high <= 1
+        held.append(head.low <= truth <= head.high)
+    assert np.mean(held) >= 0.9
+    assert 0.05 < truth < 0.95
+    nothing = FaultSample(design=sample.design, strata=sample.strata, values=np.zeros_like(sample.values))
+    assert nothing.part_of_total(of["head"]) is None
+
+
 def test_the_samplers_estimate_is_that_of_its_sample(drops: np.ndarray) -> None:
     sampler, sample = campaign(drops, 0, 2.0)
     assert sampler.estimate() == sample.mean(largest_value=100)

@@ -35,7 +35,7 @@ def fresh(seed: int = 0, name: str = "flat-4-8") -> Network:
 
 def trained(network: Network, images: int = 320, seed: int = 0, data: DataSet | None = None, **changes: Any) -> Training:
     """Train in place; ``changes``: settings, a teacher, a checkpoint, where to stop, augmentation."""
-    others = {name: changes.pop(name) for name in ("teacher", "checkpoint", "until") if name in changes}
+    others = {name: changes.pop(name) for name in ("teacher", "checkpoint", "until", "first") if name in changes}
     augmentation = changes.pop("augmentation", PLAIN)
     return train(
         network,

@@ -89,6 +89,22 @@ def test_a_share_of_the_steps_learns_the_teachers_soft_answers(share, temperatur
     assert_close(network, expected)
 
 
+def test_while_it_is_taught_a_child_trains_what_was_touched_alone():
+    network, teacher = fresh(), fresh(7)
+    before, (some, *others) = network.state(), list(dict(network.named_parameters()))
+    trained(network, 320, teacher=teacher, first={some}, distil_share=1.0)
+    after = network.state()
+    assert not torch.equal(after[some], before[some])
+    assert others
+    assert all(torch.equal(after[name], before[name]) for name in others)
+    trained(network, 320, teacher=teacher, first={some}, distil_share=0.5)  # the second half trains all
+    assert not any(torch.equal(network.state()[name], before[name]) for name in others)
+    alone, untaught = fresh(), fresh()
+    trained(alone)
+    trained(untaught, first={some})  # nobody to learn from: one phase
+    assert equal(alone.state(), untaught.state())
+
+
 def test_a_teacher_without_a_share_changes_nothing():
     alone, taught = fresh(), fresh()
     trained(alone)

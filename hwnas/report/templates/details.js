@@ -306,8 +306,43 @@ function resilience(network) {
         margin: { l: 90, r: 10, t: 5, b: 40 },
       }),
     );
+    parts.push(...protectFirst(layers));
   }
   return parts;
+}
+
+function protectFirst(layers) {
+  const weight = ({ expected, changed }) => (known(expected) ? expected : changed ? changed.value : 0);
+  const rows = layers
+    .filter(({ expected, changed }) => known(expected) || changed)
+    .sort((one, other) => weight(other) - weight(one))
+    .map(({ layer, expected, changed }) => [
+      layer,
+      known(expected) ? percent(expected, 0) : "unknown",
+      changed ? `${percent(changed.value, 0)} (${percent(changed.low, 0)} to ${percent(changed.high, 0)})` : "none changed",
+    ]);
+  if (!rows.length) return [];
+  const head = ["protect first", "share of expected change", "share of measured change"].map((title, place) =>
+    el("th", { scope: "col", className: place ? "number" : "", textContent: title }),
+  );
+  const body = rows.map((cells) =>
+    el(
+      "tr",
+      {},
+      cells.map((text, place) =>
+        place ? el("td", { className: "number", textContent: text }) : el("th", { scope: "row", textContent: text }),
+      ),
+    ),
+  );
+  return [
+    el("p", {
+      className: "lead",
+      textContent:
+        "Where flips do harm: of what they are expected to change, computed from the trained weights, and of the answers " +
+        "that the campaign's faults changed.",
+    }),
+    el("div", { className: "wide" }, el("table", {}, el("thead", {}, el("tr", {}, head)), el("tbody", {}, body))),
+  ];
 }
 
 const BER_AXES = {
