@@ -17,16 +17,7 @@ from hwnas.objective import Objective
 from hwnas.objectives import objectives_named
 from hwnas.progress.log_file import both, run_log
 from hwnas.progress.progress import OUT_OF_TIME
-from hwnas.report import (
-    Entry,
-    entries,
-    lost,
-    predictor_error,
-    too_short_for,
-    why_empty,
-    why_ended,
-    why_of_no_use,
-)
+from hwnas.report import Entry, entries, lost, predictor_error, too_short_for, why_empty, why_ended, why_of_no_use
 from hwnas.settings.reference import import_modules
 from hwnas.store import RunStore
 
@@ -298,8 +289,8 @@ class Run:
     ) -> "FaultReport":
         """Fault-injection campaigns on models of the run and on ONNX files, on the run's validation images.
 
-        ``settings`` are those of ``hwnas.campaign.FaultSettings``: target, dtype, bers, half_width, seed, .. Campaigns lie in
-        the run's folder and are gone on with. Raises RequestError where a campaign cannot be had as asked.
+        ``settings`` are those of ``hwnas.campaign.FaultSettings``. Campaigns lie in the run's folder and are continued.
+        Raises RequestError where a campaign cannot be had as asked.
 
         Example: ``run.faults(models=["g7-1"], dtype="int8", half_width=0.5)``
         """
@@ -330,15 +321,14 @@ class Run:
     def watch(self, out: str | os.PathLike[str] | None = None, *, every: str | float = "10s", replace: bool = False) -> str:
         """Write the page of ``report`` again whenever the run has changed, until it has ended; gives why it has.
 
-        It looks every so many seconds; as long as the run is at work the page loads itself again as often. Raises RequestError
-        as ``report`` does.
+        It looks every so many seconds, and so does the page. Raises RequestError as ``report`` does.
 
         Example: ``run.watch(every="30s")``
         """
         from hwnas.api.watching import interval_of, watch
 
-        output, every_s = report_of(self.folder, out, replace=replace), interval_of(every)
-        return watch(self, lambda refresh_s: self._write_page(output, refresh_s), every_s)
+        output = report_of(self.folder, out, replace=replace)
+        return watch(self, lambda refresh_s: self._write_page(output, refresh_s), interval_of(every))
 
     @checked(mlflow=str, tensorboard=PATH, optuna=str, name=str, experiment=str, every=str | NUMBER)
     def track(
