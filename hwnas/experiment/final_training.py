@@ -11,6 +11,7 @@ For each network of the plan, the longest training first:
 
 import dataclasses
 import math
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -92,6 +93,7 @@ class FinalTraining:
         self._done = 0
         self._total = 0
         self._expected_s, self._measured_s = 0.0, 0.0  # of the parts trained in this session
+        self._counted_to = -math.inf  # until when the time is counted that the plan has taken
 
     def run(self, plan: Plan) -> int:
         """Train what the plan has not trained yet; how many networks that were."""
@@ -191,8 +193,9 @@ class FinalTraining:
         for event in self._store.events(PACE_EVENT, _Pace):
             if (event.payload.candidate, event.payload.seen) == (candidate_id, underway.seen):
                 return int(event.payload.images)
-        left_s = limit_s - self._used_s
-        share = max(0.0, left_s) * self._executor.workers / self._work_left_s(underway)
+        left_s = max(0.0, limit_s - self._used_s)
+        own_s = max(1, planned - underway.seen) * self._seconds_per_image(underway)
+        share = left_s * min(self._executor.workers / self._work_left_s(underway), 1 / own_s)  # it has one worker at a time
         size = self._plan.trainer.batch_size
         rest = math.floor((planned - underway.seen) * share / size) * size
         one_epoch = min(planned, len(self._context.data.train))  # which the plan promised to each, whatever the time
@@ -252,7 +255,9 @@ class FinalTraining:
                 validated=not self._plan.also_validation,
             )
             self._end(outcome, None if outcome.weights is None else result.weights)
-        self._used_s += result.train_seconds / self._executor.workers  # starting workers does not count
+        now = time.monotonic()  # with as many at work as there may be: what two train at once counts once, starting workers not
+        self._used_s += max(0.0, now - max(now - result.train_seconds, self._counted_to))
+        self._counted_to = now
         self._store.set_meta(_used(self._plan), self._used_s)
         error = f", error {result.curve[-1].error:.2%}" if result.curve and result.curve[-1].error is not None else ""
         share = result.images / underway.task.images

@@ -12,7 +12,7 @@ from hwnas.experiment.planning import plans
 from hwnas.experiment.teachers import refuse_other_teacher
 from hwnas.spaces import initial_graphs
 from hwnas.store import RunStore
-from tests.experiment.conftest import TINY, front, rows, tiny, told
+from tests.experiment.conftest import TINY, InThisProcess, front, rows, tiny, told
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
@@ -160,3 +160,14 @@ def test_the_search_keeps_its_own_front_for_its_children_and_what_is_trained_for
 def _has_weights(folder: Path, name: str) -> bool:
     with RunStore.open(folder, write=False) as store:
         return store.has_weights(name)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_one_network_keeps_to_its_time_however_many_workers_there_are(run, monkeypatch, workers):
+    """Two workers cannot train one network: the time is not twice what was asked for."""
+    executor = InThisProcess()
+    executor.workers = workers
+    monkeypatch.setattr("hwnas.experiment.training.executor_for", lambda context: executor)
+    train(run, Wanted(models=(front(run)[0],), time_s=3.0))
+    (made,) = (entry for entry in open_run(run).rows() if entry.is_trained)
+    assert 2.0 < made.row.outcome.train_seconds < 5.0
