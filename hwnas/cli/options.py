@@ -44,7 +44,9 @@ StartOption = Annotated[
 ]
 StrategyOption = Annotated[
     str | None,
-    typer.Option("--strategy", metavar="NAME", help="lemonade (default), nsga2, aging-evolution, random, or your own."),
+    typer.Option(
+        "--strategy", metavar="NAME", help="lemonade (default), pareto-nash, nash, nsga2, aging-evolution, random, or your own."
+    ),
 ]
 Inheritance = Annotated[
     bool | None, typer.Option("--inheritance/--no-inheritance", help="Children begin with their parents' weights; they do.")

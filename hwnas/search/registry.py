@@ -10,7 +10,9 @@ from pydantic import TypeAdapter
 from hwnas.errors import ConfigError
 from hwnas.search.aging import AgingSettings
 from hwnas.search.lemonade import LemonadeSettings
+from hwnas.search.nash import NashSettings
 from hwnas.search.nsga2 import Nsga2Settings
+from hwnas.search.pareto_nash import ParetoNashSettings
 from hwnas.search.random_walks import RandomSettings
 from hwnas.search.strategy import StrategySettings
 from hwnas.settings.reference import SEPARATOR, class_of, is_reference
@@ -19,6 +21,8 @@ DEFAULT = "lemonade"
 STRATEGIES: Mapping[str, type] = MappingProxyType(
     {
         "lemonade": LemonadeSettings,
+        "pareto-nash": ParetoNashSettings,
+        "nash": NashSettings,
         "nsga2": Nsga2Settings,
         "aging-evolution": AgingSettings,
         "random": RandomSettings,

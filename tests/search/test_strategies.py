@@ -16,7 +16,9 @@ from hwnas.objectives import objectives_named
 from hwnas.search import STRATEGIES, Problem, strategy_of
 from hwnas.search.aging import AgingSettings
 from hwnas.search.evolution import Evolution, Member
+from hwnas.search.nash import NashSettings
 from hwnas.search.nsga2 import Nsga2Settings
+from hwnas.search.pareto_nash import ParetoNashSettings
 from hwnas.search.random_walks import RandomSettings
 from hwnas.spaces import initial_graphs
 from hwnas.store import RunStore
@@ -114,4 +116,29 @@ def test_a_run_goes_on_as_it_would_have(name: str, tmp_path: Path) -> None:
 def test_a_strategy_that_is_not_there_lists_those_that_are() -> None:
     done = CliRunner().invoke(app, ["search", "--strategy", "magic"])
     assert done.exit_code == 2
-    assert "lemonade, nsga2, aging-evolution, random" in " ".join(done.output.split())
+    assert "lemonade, pareto-nash, nash, nsga2, aging-evolution, random" in " ".join(done.output.split())
+
+
+def test_nash_climbs_from_the_most_accurate_network_and_keeps_it_where_no_child_is_better():
+    strategy = begun(NashSettings(accepted=3))
+    first = told(strategy, [0.5, 0.3, 0.3, 0.9])
+    assert strategy.needed == {first[1].id}  # of equal ones the older
+    children = strategy.ask().candidates
+    assert {each.parent for each in children} == {first[1].id}
+    for each, error in zip(children, [0.4, 0.2, 0.35], strict=True):
+        values = {"error": error, **cheap([each.graph])[0]}
+        strategy.tell(Outcome(candidate_id=each.id, status="finished", values=values, weights="none"))
+    assert {each.parent for each in strategy.ask().candidates} == {children[1].id}
+
+
+def test_pareto_nash_draws_parents_by_error_and_parameters_alone():
+    problem = Problem(objectives=objectives_named(("error", "parameters", "macs")), initial=INITIAL, cheap=cheap, seed=0)
+    strategy = ParetoNashSettings().begin(problem)
+    for place, each in enumerate(strategy.ask().candidates):
+        values = {"error": 0.1, "parameters": 100.0 + place, "macs": 1000.0 - place}  # by MACs each would be on the front
+        strategy.tell(Outcome(candidate_id=each.id, status="finished", values=values, weights="none"))
+    assert len(strategy.front) == 1
+    with pytest.raises(ConfigError, match="compares error and parameters"):
+        ParetoNashSettings().begin(Problem(objectives=objectives_named(("error",)), initial=INITIAL, cheap=cheap, seed=0))
+    with pytest.raises(ConfigError, match="climbs by the error"):
+        NashSettings().begin(Problem(objectives=objectives_named(("parameters",)), initial=INITIAL, cheap=cheap, seed=0))
