@@ -139,6 +139,6 @@ def test_pareto_nash_draws_parents_by_error_and_parameters_alone():
         strategy.tell(Outcome(candidate_id=each.id, status="finished", values=values, weights="none"))
     assert len(strategy.front) == 1
     with pytest.raises(ConfigError, match="compares error and parameters"):
-        ParetoNashSettings().begin(Problem(objectives=objectives_named(("error",)), initial=INITIAL, cheap=cheap, seed=0))
+        ParetoNashSettings().begin(Problem(objectives=OBJECTIVES[:1], initial=INITIAL, cheap=cheap, seed=0))
     with pytest.raises(ConfigError, match="climbs by the error"):
-        NashSettings().begin(Problem(objectives=objectives_named(("parameters",)), initial=INITIAL, cheap=cheap, seed=0))
+        NashSettings().begin(Problem(objectives=OBJECTIVES[1:], initial=INITIAL, cheap=cheap, seed=0))
