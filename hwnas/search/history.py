@@ -24,6 +24,7 @@ class History:
         self._members: dict[str, Candidate] = {}
         self._waiting: dict[str, Candidate] = {}
         self._settled: set[str] = set()
+        self._networks: set[str] = set()
         self._failures: Counter[str] = Counter()
 
     @property
@@ -36,12 +37,15 @@ class History:
         return tuple(self._members[candidate_id] for candidate_id in self.front)
 
     def is_known(self, identity: str) -> bool:
-        """Whether a candidate of this identity, or architecture id, was tried successfully, is over a limit, is being tried, or
-        failed twice.
+        """Whether a candidate of this identity was tried successfully, is over a limit, is being tried, or failed twice.
 
         One that was infeasible on another device, and has no value here that breaks a limit, is not known.
         """
         return identity in self._settled or self._failures[identity] >= TRIES
+
+    def is_known_network(self, architecture_id: str) -> bool:
+        """As ``is_known``, of a network with whatever training settings."""
+        return architecture_id in self._networks or self._failures[architecture_id] >= TRIES
 
     def adopt(self, candidates: Sequence[Candidate]) -> None:
         """Count the generation and expect an outcome for each of its candidates."""
@@ -49,7 +53,8 @@ class History:
             if candidate.generation != self.generation or candidate.id in self._waiting:
                 raise WorkError(f"expected new candidates of generation {self.generation}, got {candidate.id}")
             self._waiting[candidate.id] = candidate
-            self._settled |= _names(candidate)
+            self._settled.add(candidate.identity)
+            self._networks.add(candidate.architecture_id)
         self.generation += 1
 
     def tell(self, outcome: Outcome) -> AddReport | None:
@@ -58,9 +63,10 @@ class History:
         if candidate is None:
             raise WorkError(f"{outcome.candidate_id} was told already or never asked for")
         if outcome.status == "failed":
-            self._failures.update(_names(candidate))
+            self._failures.update({candidate.identity, candidate.architecture_id})
         if outcome.status in ("failed", "unfinished") or (outcome.status == "infeasible" and not self._is_over(outcome.values)):
-            self._settled -= _names(candidate)
+            self._settled.discard(candidate.identity)
+            self._networks.discard(candidate.architecture_id)
         if outcome.status != "finished":
             return None
         check_measured(outcome, self.objectives)
@@ -75,11 +81,6 @@ class History:
     def _is_over(self, values: Mapping[str, float]) -> bool:
         """Whether the values that are known break a limit."""
         return broken_limit(self._limits, values) is not None
-
-
-def _names(candidate: Candidate) -> set[str]:
-    """The identity by which a trial is known, and that of its network with whatever training settings."""
-    return {candidate.identity, candidate.architecture_id}
 
 
 def broken_limit(limits: Sequence[Limit], values: Mapping[str, float]) -> Limit | None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from hwnas.candidate import Candidate, Outcome, Step, identity_of, stream_seed
 from hwnas.errors import OperatorError
-from hwnas.graph import Graph
+from hwnas.graph import Graph, architecture_id
 from hwnas.morphism.catalogue import morph
 from hwnas.morphism.from_scratch import from_scratch
 from hwnas.pareto import AddReport
@@ -81,7 +81,7 @@ class Proposals:
     def first(self) -> Ask:
         """The initial networks that are within the limits and not known; where none is, what shrinking them finds."""
         begins = (*self.problem.starts, *(_initial(graph) for graph in self.problem.initial))
-        new = [step for step in begins if not self.history.is_known(identity_of(step.graph))]
+        new = [step for step in begins if not self.history.is_known_network(architecture_id(step.graph))]
         over: Counter[str] = Counter()
         starts: list[Proposal] = []
         for step, values in zip(new, self.problem.cheap([step.graph for step in new]), strict=True):
@@ -144,8 +144,8 @@ class Proposals:
         nearest: Mapping[str, float] | None = None
 
         def is_new(graph: Graph) -> bool:
-            identity = identity_of(graph)
-            return identity not in found and not self.history.is_known(identity)
+            network = architecture_id(graph)
+            return network not in found and not self.history.is_known_network(network)
 
         for index in order:
             walk = shrink(
@@ -158,7 +158,7 @@ class Proposals:
                 on_failure=self.note,
             )
             if walk.arrived and len(found) < count:
-                found[identity_of(walk.steps[-1].graph)] = (index, walk)
+                found[architecture_id(walk.steps[-1].graph)] = (index, walk)
             elif nearest is None or distance(self.problem.limits, walk.values) < distance(self.problem.limits, nearest):
                 nearest = walk.values
             if len(found) == count:
