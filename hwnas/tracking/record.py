@@ -13,7 +13,8 @@ from hwnas.report.payload import Summary
 from hwnas.store import RunStore
 from hwnas.store.codec import json_value
 
-NOT_TRAINED = ("infeasible", "unfinished")  # over a limit, or cut off: a resume trains the latter to their end
+# Over a limit; cut off (a resume trains them to their end); trained on the validation images, too, so that no error is known.
+NOT_COMPARED = ("infeasible", "unfinished", "unvalidated")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +53,7 @@ class RunRecord:
 class Tracked:
     """What a tracker has of a run now: how many networks were ``added``, ``updated`` and ``known`` (there as they are).
 
-    ``left_out``: how many the run has that no tracker is told of, since they were not trained to an end.
+    ``left_out``: how many the run has that no tracker is told of: they have no error, or were not trained to an end.
     """
 
     tracker: str
@@ -72,7 +73,7 @@ class Tracked:
 
     def __str__(self) -> str:
         updated = f"{self.updated} updated, " if self.updated else ""
-        left_out = f"; {self.left_out} left out, which were not trained to an end" if self.left_out else ""
+        left_out = f"; {self.left_out} left out, which have no error or were not trained to an end" if self.left_out else ""
         return f"{self.tracker}, {self.place}: {self.added} networks added, {updated}{self.known} there already{left_out}"
 
 
@@ -82,7 +83,7 @@ def record_of(store: RunStore, objectives: Sequence[Objective], name: str | None
     if started is None:
         return None
     found = entries(store.rows(), objectives)
-    trained = [entry for entry in found if entry.status not in NOT_TRAINED]
+    trained = [entry for entry in found if entry.status not in NOT_COMPARED]
     config = json_value(store.config, "the configuration of a run")
     return RunRecord(
         name=store.folder.resolve().name if name is None else name,

@@ -12,6 +12,7 @@ from hwnas.data import DataSettings, load
 from hwnas.errors import RequestError
 from hwnas.experiment import Wanted, train
 from hwnas.store import RunStore
+from hwnas.tracking.record import record_of
 from tests.experiment.conftest import front, told
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
@@ -71,4 +72,8 @@ def test_it_is_stored_without_an_error_and_every_view_of_the_run_copes(run, tmp_
     api.report(tmp_path / "report.html")
     assert "t0-0" in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert api.pick().entry.id != "t0-0"
+    with RunStore.open(run, write=False) as store:
+        record = record_of(store, api.objectives)
+    assert "t0-0" not in {entry.id for entry in record.entries}
+    assert record.left_out >= 1
     assert api.model("t0-0")(torch.zeros(1, 1, 8, 8)).shape == (1, 10)

@@ -206,7 +206,7 @@ class TestTensorBoard:
         (tracked,) = run.track(tensorboard=tmp_path, name="events")
         assert (tracked.added, tracked.left_out) == (len(run.rows()) - 1, 1)
         assert not (tmp_path / "events" / one).exists()
-        assert str(tracked).endswith("; 1 left out, which were not trained to an end")
+        assert str(tracked).endswith("; 1 left out, which have no error or were not trained to an end")
 
     def test_what_a_kill_cut_off_is_written_again(self, run: Run, tmp_path: Path) -> None:
         run.track(tensorboard=tmp_path, name="events")
