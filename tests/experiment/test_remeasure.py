@@ -5,7 +5,6 @@ import json
 import logging
 import shutil
 import sqlite3
-import statistics
 import subprocess
 import sys
 import time
@@ -113,8 +112,8 @@ def test_a_killed_attempt_leaves_the_run_as_it_was_and_the_next_measures_what_is
 def test_who_breaks_a_limit_on_the_new_device_leaves_the_front_and_may_come_back(elsewhere):
     resume(elsewhere, remeasure=True)
     latencies = {row.id: row.values["latency_ms"] for row in rows(elsewhere)}
-    middle = statistics.median(latencies.values())
-    for limit in (middle, 1000.0):
+    low = 0.45 * max(latencies.values())  # whatever is measured now, within half of what it was, the slowest is above it
+    for limit in (low, 1000.0):
         with RunStore.open(elsewhere, write=False) as store:
             config = {**json.loads(store.config), "limits": {"latency_ms": limit}}
         change(elsewhere, "UPDATE meta SET value = ? WHERE name = 'config'", json.dumps(config))
@@ -124,7 +123,7 @@ def test_who_breaks_a_limit_on_the_new_device_leaves_the_front_and_may_come_back
         assert {id: row.values["latency_ms"] for id, row in found.items()} == pytest.approx(latencies, rel=0.5)
         over = {id for id, row in found.items() if row.values["latency_ms"] > limit}
         assert over == {id for id, row in found.items() if row.outcome.status == "infeasible"}
-        assert bool(over) == (limit == middle)
+        assert bool(over) == (limit == low)
         assert not over & set(front(elsewhere))
 
 
